@@ -1,7 +1,7 @@
-"""Strings that somebody else wrote, as a terminal or a log may have them. Pure.
+"""Makes strings of outsiders safe for a terminal or a log. Pure.
 
-A model's node names, what a device says of itself, and what a library makes of either may hold control characters
-(ESC moves the cursor, a line feed forges a line, U+202E turns a line round) and may have megabytes.
+A model's node names, the texts of a device, and library messages that quote them may contain control characters (ESC
+moves the cursor, a line feed forges a line, U+202E reverses a line) and may have megabytes.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ _INSTEAD = "\N{REPLACEMENT CHARACTER}"
 
 
 def printable(text: str, most: int = MOST) -> str:
-    """``text`` in one line without control characters, and cut where it is longer than ``most`` characters."""
+    """Return ``text`` as one line without control characters, of at most ``most`` characters."""
     if len(text) > most:
         text = text[: most - 1] + "…"
     if text.isprintable():
@@ -21,12 +21,12 @@ def printable(text: str, most: int = MOST) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """``text`` whose lines we broke ourselves: every one of them printable."""
+    """Return ``text`` with each of its lines made printable; the line breaks must be our own."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def printable_values(value: Any) -> Any:
-    """Plain values as JSON has them, with every string in them printable, keys included."""
+    """Return a JSON value with every string in it made printable, keys included."""
     match value:
         case str():
             return printable(value)

@@ -1,7 +1,7 @@
 """Strict tables: an unknown key or word is an error that names the nearest known one. Pure.
 
-What the library says of a wrong value is said here in the words of who wrote the file: the key, what it must be, and
-what stands there.
+A library message about a wrong value is rewritten in the terms of the file: the key, the allowed values, and the
+written value.
 """
 
 import re
@@ -18,13 +18,13 @@ from edge_agent.errors import ConfigError
 T = TypeVar("T", bound=msgspec.Struct)
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding JSON raises, whatever the bytes: they may be no UTF-8, or thousands of brackets."""
+"""The exceptions of decoding arbitrary bytes as JSON: they may be invalid UTF-8, or thousands of brackets."""
 
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(?P<kind>[^`]*)`(?: (?P<bound>(?!, got).*?))?(?:, got .*)?")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _LARGEST = "1.797693134862315"
-"""How the library says the bound that keeps inf and nan out."""
+"""The library's text for the limit that excludes inf and nan."""
 _KINDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
     "object": "a table",
@@ -32,8 +32,8 @@ _KINDS = {
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A clause to append to an error: ``; did you mean 'x'?`` or the known words."""
-    from difflib import get_close_matches  # noqa: PLC0415  # only a mistake pays for it
+    """Return a clause to append to an error: ``; did you mean 'x'?`` or the known words."""
+    from difflib import get_close_matches  # noqa: PLC0415  # imported only for a mistake
 
     names = sorted(known)
     close = get_close_matches(word, names, n=1)
@@ -43,19 +43,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things in words: ``1 layer``, ``2 layers``."""
+    """Return a number with its noun: ``1 layer``, ``2 layers``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def why(error: BaseException) -> str:
-    """What an error says, without the number and the path that one of the system begins and ends with."""
+    """Return the message of an error, without the number and the path of a system error."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or ("it ends early" if isinstance(error, EOFError) else type(error).__name__)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; raises ``ConfigError`` that names the file."""
+    """Return the tables of a TOML file; raise ``ConfigError`` that names the file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except PermissionError:
@@ -63,13 +63,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError("usage", f"cannot read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("usage", f"{path} is no TOML: {error}") from None
+        raise ConfigError("usage", f"{path} is not valid TOML: {error}") from None
 
 
 def strict(table: Mapping[str, Any], kind: type[T], where: str, *, also: Collection[str] = ()) -> T:
-    """``table`` as a struct of ``kind``; raises ``ConfigError`` for an unknown key or a wrong value.
+    """Return ``table`` as a struct of ``kind``; raise ``ConfigError`` for an unknown key or a wrong value.
 
-    Keys in ``also`` are somebody else's to read, and may be what an unknown one was meant to be.
+    Keys in ``also`` are read elsewhere; they only serve as suggestions for an unknown key.
     """
     known = {field.encode_name for field in msgspec.structs.fields(kind)}
     for key in table:
@@ -82,13 +82,13 @@ def strict(table: Mapping[str, Any], kind: type[T], where: str, *, also: Collect
 
 
 def explain(error: Exception, table: Mapping[str, Any], kind: type[msgspec.Struct], where: str) -> str:
-    """What is wrong with ``table`` as a struct of ``kind``, in the words of who wrote it.
+    """Return what is wrong with ``table`` as a struct of ``kind``, in the terms of its file.
 
     Args:
-        error: what the library, or the struct itself, says of it.
-        table: what was written.
-        kind: what it should be.
-        where: names the table, such as ``M.toml: [recipe]``.
+        error: the error of the library, or of the struct itself.
+        table: the table as written.
+        kind: the expected struct.
+        where: the name of the table, such as ``M.toml: [recipe]``.
     """
     fault = _FAULT.fullmatch(str(error))
     what, path = (fault["what"], fault["path"] or "") if fault else (str(error), "")
@@ -108,7 +108,7 @@ def explain(error: Exception, table: Mapping[str, Any], kind: type[msgspec.Struc
 
 
 def _meaning(kind: str, bound: str) -> str:
-    """What a value must be, of the library's words for it."""
+    """Translate the library's words for an expected value."""
     if _LARGEST in bound:
         return "a finite number"
     words = " or ".join(_KINDS.get(name, name) for name in kind.split(" | ") if name != "null")
@@ -116,7 +116,7 @@ def _meaning(kind: str, bound: str) -> str:
 
 
 def _found(table: Any, path: str) -> Any:
-    """What stands at a path of the library's; None where the path does not say which of several it is."""
+    """Return the value at one of the library's paths; None if the path is ambiguous."""
     for name, index in _STEP.findall(path):
         try:
             table = table[name] if name else table[int(index)]
@@ -127,12 +127,12 @@ def _found(table: Any, path: str) -> Any:
 
 def _shown(value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004  # enough to find it again
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004  # enough to recognize it
 
 
 def _words(kind: type[msgspec.Struct], path: str) -> Iterator[str]:
-    """The words that may stand at a path."""
-    from msgspec import inspect  # noqa: PLC0415  # only a mistake pays for it
+    """Yield the allowed words at a path."""
+    from msgspec import inspect  # noqa: PLC0415  # imported only for a mistake
 
     for there in _types(kind, path):
         if isinstance(there, inspect.LiteralType):
@@ -142,7 +142,7 @@ def _words(kind: type[msgspec.Struct], path: str) -> Iterator[str]:
 
 
 def _keys(kind: type[msgspec.Struct], path: str) -> Iterator[str]:
-    """The keys that a table at a path may have."""
+    """Yield the allowed keys of a table at a path."""
     from msgspec import inspect  # noqa: PLC0415
 
     for there in _types(kind, path):
@@ -151,7 +151,7 @@ def _keys(kind: type[msgspec.Struct], path: str) -> Iterator[str]:
 
 
 def _types(kind: type[msgspec.Struct], path: str) -> list[Any]:
-    """What may stand at a path of the library's: each type by itself."""
+    """Return the allowed types at one of the library's paths, unions split."""
     from msgspec import inspect  # noqa: PLC0415
 
     def each(one: Any) -> Iterator[Any]:

@@ -46,7 +46,7 @@ def test_what_lies_at_a_topic_is_found_by_the_topic(name: str) -> None:
 
 
 def test_what_a_later_version_streams_is_told_as_such() -> None:
-    with pytest.raises(WireError, match="'vibration' is no stream of this version"):
+    with pytest.raises(WireError, match="stream 'vibration' is unknown to this version"):
         channel_of(Topics().parse("ea/v1/d/pi-01/tele/vibration"))
 
 

@@ -113,7 +113,7 @@ def test_a_misspelt_word_of_a_source(kind: str, key: str, word: str) -> None:
         (InputContract, {"window": {"size": 1}}, "[t] window: hop is missing"),
         (InputContract, {"window": {"sise": 1}}, "[t] window: unknown key 'sise'; did you mean 'size'?"),
         (State, {"input": "a"}, "[t]: output is missing"),
-        (Output, {"kind": "classes", "blank": 3}, "[t]: blank means nothing to kind 'classes'; it is for sequence"),
+        (Output, {"kind": "classes", "blank": 3}, "[t]: blank has no meaning for kind 'classes'; it is for sequence"),
         (Config, {"device_id": "a", "sources": {"imu": 3}}, "[t] sources[...]: must be a table"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What sources are made of: arrival times, sample counters, locks on devices, reconnecting, pacing."""
+"""Building blocks of sources: arrival times, sample counters, device locks, reconnecting, pacing."""

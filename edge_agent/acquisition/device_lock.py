@@ -1,4 +1,4 @@
-"""Only one reader of a device: a lock on its file that every edge-agent takes, and who has it otherwise."""
+"""The lock on a device's file, which every edge-agent takes so that it has one reader; and who holds it."""
 
 import errno
 import fcntl
@@ -15,10 +15,11 @@ _BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
 class DeviceLock:
-    """Holds ``path`` from its making until ``release``; the kernel lets go if the process dies.
+    """Locks ``path`` from construction until ``release``; the kernel releases it if the process dies.
 
     Raises:
-        SourceError: ``source_busy`` with the holder's name, ``source_unavailable`` if the file is absent or forbidden.
+        SourceError: ``source_busy`` with the holder's name, ``source_unavailable`` if the file is missing or not
+            permitted.
     """
 
     def __init__(self, path: str, group: str) -> None:
@@ -36,24 +37,24 @@ class DeviceLock:
         return self._descriptor
 
     def release(self) -> None:
-        """Let go; may be called twice."""
+        """Release the lock; may be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def open_error(path: str, error: BaseException, group: str, what: str = "") -> SourceError:
-    """What to do about ``error`` on opening ``path``.
+    """Convert ``error`` on opening ``path`` to a ``SourceError`` with advice.
 
     Args:
         path: the device's file.
-        error: what opening raised.
+        error: the exception on opening.
         group: the group whose members may open it.
-        what: what it cannot be opened as, for errors that say little; empty: nothing is added.
+        what: a phrase such as " as a serial port", for unspecific errors; may be empty.
     """
     number = getattr(error, "errno", None)
     if number in _BUSY:
-        return SourceError("source_busy", f"{path} is held by {holder(path)}; stop it")
+        return SourceError("source_busy", f"{path} is in use by {holder(path)}; stop it")
     if number in (errno.EACCES, errno.EPERM):
         return SourceError("source_unavailable", not_permitted(path, group, mode=os.R_OK | os.W_OK))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
@@ -62,14 +63,14 @@ def open_error(path: str, error: BaseException, group: str, what: str = "") -> S
 
 
 def _reason(error: BaseException) -> str:
-    """What an error says; pyserial wraps that of the system, number and all."""
+    """Return the message of an error; pyserial wraps the system's error with its number."""
     text = why(error)
     wrapped = _WRAPPED.search(text)
     return (wrapped[1] or wrapped[2]) if wrapped else text
 
 
 def holder(path: str) -> str:
-    """Who holds a lock on ``path``, as the kernel's list of locks says, or has it open."""
+    """Return the process that holds a lock on ``path``, by the kernel's list of locks, or that has it open."""
     try:
         status = Path(path).stat()
         wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
@@ -83,7 +84,7 @@ def holder(path: str) -> str:
 
 
 def in_use(path: str) -> bool:
-    """Whether another process that we may look into has ``path`` open."""
+    """Return whether another process that we may inspect has ``path`` open."""
     return bool(_openers(path))
 
 
@@ -95,7 +96,7 @@ def _openers(path: str) -> list[Path]:
         try:
             if any(os.readlink(entry) == real for entry in process.joinpath("fd").iterdir()):  # noqa: PTH115  # as text
                 found.append(process)
-        except OSError:  # another user's, or ended meanwhile
+        except OSError:  # it is another user's, or has ended
             continue
     return found
 

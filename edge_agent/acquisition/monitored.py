@@ -1,21 +1,21 @@
-"""A source that is watched while it is read: where samples are missing, when it is silent, how fast it really sends.
+"""A source that is monitored while it is read: for gaps, silence, and its actual rate.
 
-Every reader of a sensor shares these rules, so that what one calls an interruption is one to all:
+All readers of a sensor share these rules, so that they agree on interruptions:
 
-* gap: the source says so (its counter jumped, its cable was pulled), or it is a dropout.
+* gap: the source reports it (its counter jumped, its cable was pulled), or there is a dropout.
 * dropout: a live source that was sending is quiet for a second, and for five samples' time.
-* silence: nothing comes for the source's ``silence_s``, and for five samples' time.
-* rate: of a live source, over the time since its stream last began, once that is ten seconds. Who reads for weeks
-  judges the last minute instead (:mod:`edge_agent.sensing.rate`), where a sensor that became slower shows.
-* deadline: one and a half times what the samples take at the source's rate, and a minute.
+* silence: no sample arrives for the source's ``silence_s``, and for five samples' time.
+* rate: that of a live source since its stream last started, once that is ten seconds ago. A reader that runs for weeks
+  judges the last minute instead (:mod:`edge_agent.sensing.rate`), which reveals a sensor that has become slower.
+* deadline: one and a half times the samples' duration at the source's rate, plus a minute.
 
-:meth:`MonitoredSource.read` never raises for a limit. Who wants a number of samples calls
-:meth:`~MonitoredSource.check` after each read; a capture also :meth:`~MonitoredSource.check_rate`, which a preview
-leaves out, as it shows what it finds. Who reads for weeks looks at :attr:`~MonitoredSource.silent`, reports it and
-goes on.
+:meth:`MonitoredSource.read` never raises for a limit. A reader that needs a number of samples calls
+:meth:`~MonitoredSource.check` after each read. A capture also calls :meth:`~MonitoredSource.check_rate`; a preview does
+not, since it shows any rate. A reader that runs for weeks checks :attr:`~MonitoredSource.silent`, reports it and
+continues.
 
-Time is the monotonic clock's: setting the clock changes nothing. A process that was stopped for long, or had no
-processor, finds the samples waiting; so quiet needs two reads in a row that brought nothing, not one late one.
+All times are monotonic, so setting the clock has no effect. A process that was stopped for long, or had no processor,
+finds the samples waiting. So quiet requires two reads in a row without a sample, not one late read.
 """
 
 import time
@@ -41,7 +41,7 @@ Samples = NDArray[Any]
 POLL_S = 0.5
 DROPOUT_S = 1.0
 FEW_SAMPLES = 5
-"""A source is not quiet before so many samples' time, however slow it is."""
+"""A source is not quiet before the time of this many samples, however slow it is."""
 RATE_AFTER_S = 10.0
 DEADLINE_FACTOR, DEADLINE_SLACK_S = 1.5, 60.0
 _EMPTY_READS = 2
@@ -55,7 +55,7 @@ class Gap(Enum):
 
 
 GAP: Final = Gap.GAP
-"""What comes next does not follow on what came before."""
+"""Samples are missing between the previous ones and the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class QuietLimits:
     """How long a source may send nothing, in seconds.
 
     Attributes:
-        dropout_s: after this, samples were lost.
-        silence_s: after this, it is silent.
+        dropout_s: after this time samples count as lost.
+        silence_s: after this time the source counts as silent.
     """
 
     dropout_s: float
@@ -72,21 +72,21 @@ class QuietLimits:
 
     @classmethod
     def of(cls, rate_hz: float, silence_s: float) -> "QuietLimits":
-        """The limits of a source of ``rate_hz`` whose operator allows ``silence_s``."""
+        """Return the limits of a source of ``rate_hz`` with the configured ``silence_s``."""
         few_s = FEW_SAMPLES / rate_hz
         return cls(max(DROPOUT_S, few_s), max(silence_s, few_s))
 
 
 class MonitoredSource:
-    """An open source and what was seen of it. It is not closed here.
+    """An open source with its observed behaviour. It does not close the source.
 
     Attributes:
-        samples: how many came.
-        interruptions: how often the stream stopped after it had begun.
+        samples: number of samples read.
+        interruptions: number of interruptions after the stream had started.
     """
 
     def __init__(self, source: Source, name: str) -> None:
-        """Watch ``source`` from now on; ``name`` is for messages."""
+        """Monitor ``source`` from now on; ``name`` is for messages."""
         self._source, self._name = source, name
         self._limits = QuietLimits.of(source.rate_hz, source.silence_s)
         self._began = self._heard = time.monotonic()
@@ -98,7 +98,7 @@ class MonitoredSource:
         self.samples = self.interruptions = 0
 
     def read(self, timeout_s: float = POLL_S) -> Samples | Gap | None:
-        """The next samples, ``GAP`` before such as do not follow, or None if nothing came within ``timeout_s``.
+        """Return the next samples, or ``GAP`` before them if others are missing; None after ``timeout_s``.
 
         Raises:
             EndOfSource: a recording has ended.
@@ -126,21 +126,21 @@ class MonitoredSource:
 
     @property
     def quiet_s(self) -> float:
-        """How long nothing has come."""
+        """Time since the last sample."""
         return time.monotonic() - self._heard
 
     @property
     def silent(self) -> bool:
-        """Whether nothing has come for so long that the sensor must be silent or lost."""
+        """Whether the last sample is so old that the sensor must be silent or lost."""
         return self._quiet_for(self._limits.silence_s, time.monotonic())
 
     def allow(self, samples: int) -> None:
-        """Expect so many samples more: the deadline is set, or moves by the time that they take."""
+        """Expect ``samples`` more samples: set the deadline, or move it by their duration."""
         begins = self._began + DEADLINE_SLACK_S if self._deadline is None else self._deadline
         self._deadline = begins + DEADLINE_FACTOR * samples / self._source.rate_hz
 
     def check(self, missing: int) -> None:
-        """Give the source up if it is past a limit; ``missing`` is how many samples are still wanted.
+        """Raise if the source has exceeded a limit; ``missing`` is the number of samples still needed.
 
         Raises:
             SourceError: ``source_silent``, ``source_lost``.
@@ -154,14 +154,14 @@ class MonitoredSource:
             raise deadline_error(self._name, missing, self._deadline - self._began)
 
     def check_rate(self) -> None:
-        """Raise ``Refusal`` (wrong_rate) as soon as it is plain that samples come too rarely."""
+        """Raise ``Refusal`` (wrong_rate) as soon as the rate is certain to be too low."""
         found = self._rate_finding()
         if found is not None and found.refuse:
             trouble = f"; {self._source.trouble}" if self._source.trouble else ""
             raise Refusal(found.code, found.message + trouble)
 
     def findings(self) -> list[StreamFinding]:
-        """All that is to be said of the stream until here."""
+        """Return all findings about the stream so far."""
         source = self._source
         malformed = malformed_finding(source.malformed, malformed_example(source), live=source.live)
         found = (self._rate_finding(), malformed, gaps_finding(self.interruptions))
@@ -169,17 +169,17 @@ class MonitoredSource:
 
     @property
     def expected_rate_hz(self) -> float | None:
-        """The rate that the rest is going to come at: as seen, else as the source says; None: too soon to tell.
+        """The expected rate of the remaining samples: the measured one, else the source's; None: too early.
 
-        After a short time what is seen counts only where it is far above: a recording, or a simulated sensor.
+        After a short time the measured rate counts only if it is far higher: a recording, or a simulated sensor.
         """
-        said_hz, since = self._source.rate_hz, time.monotonic() - self._began
+        stated_hz, since = self._source.rate_hz, time.monotonic() - self._began
         if since < _EARLY_S:
             return None
         if seen := self._source.arrivals.rate_hz(RATE_AFTER_S):
             return seen
         brief = self._source.arrivals.rate_hz(_EARLY_S / 2) if self._source.live else self.samples / since
-        return brief if brief and brief > _FAR_ABOVE * said_hz else said_hz
+        return brief if brief and brief > _FAR_ABOVE * stated_hz else stated_hz
 
     def _dropped_out(self, now: float) -> bool:
         return self._source.live and self._quiet_for(self._limits.dropout_s, now)

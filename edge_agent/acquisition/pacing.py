@@ -1,13 +1,13 @@
-"""Samples at a steady rate: how many are due, and waiting until one is."""
+"""A schedule for samples at a steady rate: waits for the next one, and counts those that are due."""
 
 import time
 
 _COALESCE_S = 0.02
-"""At high rates samples are waited for in batches of this length: waking up for each would cost more than they do."""
+"""Duration of a batch at high rates: waking up for each sample would cost more than the sample itself."""
 
 
 class Schedule:
-    """Begins when it is first waited on."""
+    """A schedule that starts with the first wait."""
 
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
@@ -16,7 +16,7 @@ class Schedule:
         self._taken = 0
 
     def wait(self, timeout_s: float) -> int:
-        """Samples that are due and not yet taken, after waiting at most ``timeout_s`` for one; 0: none yet."""
+        """Wait at most ``timeout_s`` for a sample, and return the number that are due and not taken; 0: none yet."""
         if self._started is None:
             self._started = time.monotonic()
         due_at = self._started + (self._taken + self._batch) / self._rate_hz
@@ -24,5 +24,5 @@ class Schedule:
         return max(0, int((time.monotonic() - self._started) * self._rate_hz) - self._taken)
 
     def take(self, samples: int) -> None:
-        """So many of the due samples were taken, or are given up."""
+        """Record that ``samples`` of the due samples were taken or skipped."""
         self._taken += samples

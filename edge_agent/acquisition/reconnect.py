@@ -1,4 +1,4 @@
-"""Trying again now and then, without being late for whoever waits."""
+"""Attempts to reconnect at intervals, within the caller's time-out."""
 
 import time
 
@@ -8,14 +8,14 @@ _EVERY_S = 0.2
 
 
 class Retry:
-    """Says when the next attempt is due; the first one is at once."""
+    """Decides when the next attempt is due; the first one is due at once."""
 
     def __init__(self, every_s: float = _EVERY_S) -> None:
         self._backoff = Backoff(every_s, every_s)
         self._at = 0.0
 
     def due(self, timeout_s: float) -> bool:
-        """Whether to try now, after waiting at most ``timeout_s`` for the next attempt's time."""
+        """Wait at most ``timeout_s`` for the next attempt's time; return whether to try now."""
         time.sleep(max(0.0, min(self._at - time.monotonic(), timeout_s)))
         if time.monotonic() < self._at:
             return False

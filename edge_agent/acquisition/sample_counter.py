@@ -1,4 +1,4 @@
-"""Where samples are missing, by what the sensor sends with each of them. Pure."""
+"""Finds missing samples by the counter that the sensor sends with each sample. Pure."""
 
 from itertools import pairwise
 
@@ -10,16 +10,16 @@ _WRAPS = tuple(float(2**bits) for bits in (8, 16, 24, 32, 64))
 
 
 def stretches(rows: Numbers, breaks: list[int]) -> list[tuple[Numbers, bool]]:
-    """``rows`` cut before each of ``breaks``, and whether each stretch follows on what came before it."""
+    """Cut ``rows`` before each of ``breaks``; return the stretches, and whether each one continues the previous one."""
     edges = sorted({0, *breaks, len(rows)})
     return [(rows[start:stop], start not in breaks) for start, stop in pairwise(edges)]
 
 
 class Counter:
-    """The first column of every row counts up by one.
+    """A counter in the first column of every row, which counts up by one.
 
     Args:
-        modulus: at what it begins again; 0: at any of the usual sizes of an integer.
+        modulus: the value at which it wraps; 0: that of any usual integer size.
     """
 
     def __init__(self, modulus: int = 0) -> None:
@@ -27,13 +27,13 @@ class Counter:
         self._next: float | None = None
 
     def restart(self) -> None:
-        """The stream was interrupted, and somebody has said so already."""
+        """Restart after an interruption that was already reported."""
         self._next = None
 
     def split(self, rows: Numbers) -> list[tuple[Numbers, bool]]:
-        """Stretches of ``rows`` without the counter's column, and whether each follows on what came before it.
+        """Return stretches of ``rows`` without the counter, and whether each one continues the previous one.
 
-        A row that repeats the count before it is the same sample once more, and is dropped.
+        A row that repeats the previous count is a duplicate, and is dropped.
         """
         if not len(rows):
             return []
@@ -47,7 +47,7 @@ class Counter:
         fresh = steps != 0
         breaks = np.flatnonzero(~(steps[fresh] == 1) & ~wrapped[fresh])
         values = rows[fresh]
-        if not len(values):  # the sample before, once more
+        if not len(values):  # a duplicate of the previous sample
             return []
         self._next = float(values[-1, 0]) + 1
         return stretches(values[:, 1:], breaks.tolist())

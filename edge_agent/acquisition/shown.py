@@ -1,4 +1,4 @@
-"""What came, as a message can show it: printable, on one line, and cut. Pure."""
+"""Formats received data for messages: printable, on one line, and shortened. Pure."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -9,12 +9,12 @@ _BYTES = 16
 
 
 def shown(what: bytes | str) -> str:
-    """``what`` in quotes; what cannot be printed is escaped, and what is long ends with three dots."""
+    """Return ``what`` in quotes, with unprintable characters escaped; three dots end a long text."""
     return f"'{_cut(what)}'"
 
 
 def listed(names: Iterable[bytes | str]) -> str:
-    """The first of ``names``, printable and cut as well, without quotes; where there are more, three dots follow."""
+    """Return the first of ``names``, printable and shortened, without quotes; three dots mark further ones."""
     several = iter(names)
     first = [_cut(name) for name in islice(several, _NAMES)]
     return ", ".join([*first, *["..."][: any(True for _ in several)]])
@@ -25,11 +25,11 @@ def _cut(what: bytes | str) -> str:
     text = text.strip("\r\n")
     cut = text[:_CHARACTERS]
     printable = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
-    if len(printable) > 2 * _CHARACTERS:  # escapes are longer than what they stand for
+    if len(printable) > 2 * _CHARACTERS:  # escapes are longer than the characters
         printable, cut = printable[: 2 * _CHARACTERS], ""
     return f"{printable}{'...' if cut != text else ''}"
 
 
 def shown_bytes(data: bytes) -> str:
-    """``data`` in hexadecimal; what is long ends with three dots."""
+    """Return ``data`` in hexadecimal; three dots end long data."""
     return data[:_BYTES].hex(" ") + " ..." * (len(data) > _BYTES)

@@ -1,6 +1,6 @@
-"""What a source is to whoever reads it, and what most live ones have in common.
+"""The interface of a source to its readers, and a base class for live sources.
 
-A source is pulled: it reads when it is asked to, and says of what it returns whether it follows on what came before.
+A source is pulled: it reads only on request, and counts the interruptions before the samples that it returns.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from edge_agent.acquisition.stream_findings import StreamFinding
 from edge_agent.errors import SourceError
 
 RATE_KEY = "rate_hz"
-"""What mostly says a source's rate: a key of its table."""
+"""The usual origin of a source's rate: a key of its table."""
 Samples = NDArray[np.float32]
 Frames = NDArray[np.uint8]
 
@@ -31,68 +31,68 @@ class Source(Protocol):
 
     channels: tuple[str, ...]
     rate_hz: float
-    """Samples a second, as the operator or the device says."""
+    """Samples per second, as configured or as reported by the device."""
     silence_s: float
     """How long it may send nothing before it counts as silent or lost."""
     live: bool
-    """True: the world sets the pace and nothing comes twice. False: a recording, which begins anew when opened."""
+    """True: the outside sets the pace, and no sample is repeated. False: a recording, which restarts on opening."""
     window_size: int
-    """0: one stream of samples; else independent windows of this many samples, one after another."""
+    """0: one stream of samples; else the size of independent windows in samples, one after another."""
     frame_shape: tuple[int, ...]
-    """What a sample is in each channel: ``()`` a number (float32), ``(height, width)`` a picture (uint8)."""
+    """Shape of a sample in each channel: ``()`` a number (float32), ``(height, width)`` a picture (uint8)."""
     length: int
-    """Samples in a recording; 0: this is none."""
+    """Number of samples in a recording; 0 for a live source."""
     repeats: bool
-    """Whether a recording begins again at its end."""
+    """Whether a recording restarts at its end."""
     malformed: int
-    """Samples that were dropped because they could not be understood."""
+    """Number of samples dropped as malformed."""
     gaps: int
-    """How often the stream was interrupted, so that the next sample does not follow on the last."""
+    """Number of interruptions: samples are missing before the next one."""
     arrivals: Arrivals
-    """The times of the samples of the last read, and how many come a second."""
+    """The times of the samples of the last read, and the measured rate."""
 
     @property
     def trouble(self) -> str:
-        """A clause on why nothing comes, as far as is known; else empty."""
+        """A clause on why no samples arrive, if the reason is known; else empty."""
         ...
 
     def read(self, timeout_s: float) -> Samples | Frames | None:
-        """Samples ``[n, *frame_shape, channels]``, n >= 1, that have arrived; None if nothing did in ``timeout_s``.
+        """Return the arrived samples ``[n, *frame_shape, channels]``, n >= 1; None if none arrive in ``timeout_s``.
 
         Raises:
-            EndOfSource: there will be no more.
+            EndOfSource: there are no more samples.
         """
         ...
 
     def close(self) -> None:
-        """Let the sensor go; may be called twice."""
+        """Release the sensor; may be called twice."""
         ...
 
 
 def malformed_example(source: Source) -> str:
-    """A sample of ``source`` that could not be understood, and why; empty where it shows none.
+    """Return a malformed sample of ``source``, and its fault; empty if it shows none.
 
-    A kind of another package need not have the attribute.
+    A kind of another package may lack the attribute.
     """
     return str(getattr(source, "malformed_example", ""))
 
 
 def rate_said_by(source: Source) -> str:
-    """Who says the rate of ``source``: the key ``rate_hz``, or what else it was found in.
+    """Return the origin of the rate of ``source``: the key ``rate_hz``, or another place.
 
-    A kind of another package need not have the attribute.
+    A kind of another package may lack the attribute.
     """
     return str(getattr(source, "rate_said_by", RATE_KEY))
 
 
 def source_findings(source: Source) -> Sequence[StreamFinding]:
-    """What ``source`` has to say of itself; a kind of another package need not have the attribute ``findings``."""
+    """Return the findings of ``source`` itself; a kind of another package may lack the attribute ``findings``."""
     found: Sequence[StreamFinding] = getattr(source, "findings", ())
     return found
 
 
 class Stream:
-    """What is the same in most live sensors; a kind says what is not."""
+    """The defaults of live sensors; a kind overrides what differs."""
 
     live = True
     window_size = 0
@@ -108,6 +108,6 @@ class Stream:
         self.arrivals = Arrivals(rate_hz)
 
     def interrupt(self) -> None:
-        """The next sample does not follow on the last."""
+        """Record that samples are missing before the next one."""
         self.gaps += 1
         self.arrivals.interrupt()

@@ -1,6 +1,6 @@
-"""What is said of a stream, whoever has read it: each sentence once, with its code. Pure.
+"""Findings and errors about a stream, shared by all readers: one sentence each, with its code. Pure.
 
-A :class:`StreamFinding` is about the data that came; an error is why no more can come of a source.
+A :class:`StreamFinding` is about the data that arrived; an error is the reason why a source can deliver no more.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ _MINUTE_S, _HOUR_S = 60, 3600
 
 
 class StreamFinding(NamedTuple):
-    """Something about a stream: a stable code, one sentence, and whether it refuses the data."""
+    """A finding about a stream: a stable code, one sentence, and whether the data are refused."""
 
     code: str
     message: str
@@ -22,8 +22,11 @@ class StreamFinding(NamedTuple):
 
 
 def rate_finding(seen_hz: float, rate_hz: float, said_by: str = "rate_hz") -> StreamFinding | None:
-    """Whether the samples a second that were seen fit ``rate_hz``, which ``said_by`` says; None if they do."""
-    text = f"{seen_hz:.4g} samples a second came, {said_by} says {rate_hz:g}; set rate_hz = {seen_hz:.4g} in [sources]"
+    """Compare the measured rate with ``rate_hz``, whose origin is ``said_by``; None if they match."""
+    text = (
+        f"{seen_hz:.4g} samples per second arrived, {said_by} says {rate_hz:g}; "
+        f"set rate_hz = {seen_hz:.4g} in [sources]"
+    )
     if seen_hz < TOO_SLOW * rate_hz:
         return StreamFinding("wrong_rate", text, refuse=True)
     if seen_hz > TOO_FAST * rate_hz:
@@ -32,12 +35,12 @@ def rate_finding(seen_hz: float, rate_hz: float, said_by: str = "rate_hz") -> St
 
 
 def malformed_finding(samples: int, example: str = "", *, live: bool = True) -> StreamFinding | None:
-    """Of so many samples that were dropped; None of none.
+    """Return the finding about dropped samples; None if there are none.
 
     Args:
-        samples: how many.
-        example: one of them, and what is wrong with it; may be empty.
-        live: whether a sensor sent them; else they stand in a file.
+        samples: their number.
+        example: one of them, and its fault; may be empty.
+        live: whether a sensor sent them; else they are from a file.
     """
     if not samples:
         return None
@@ -49,23 +52,25 @@ def malformed_finding(samples: int, example: str = "", *, live: bool = True) -> 
 
 
 def gaps_finding(interruptions: int) -> StreamFinding | None:
-    """Of so many interruptions; None of none."""
+    """Return the finding about interruptions; None if there are none."""
     if not interruptions:
         return None
     times = "once" if interruptions == 1 else f"{interruptions} times"
-    text = f"the stream was interrupted {times}, and what was incomplete captured again; check cable, power and load"
+    text = (
+        f"the stream was interrupted {times}, and incomplete windows were captured again; check cable, power and load"
+    )
     return StreamFinding("stream_gaps", text, refuse=False)
 
 
 def silence_error(name: str, silence_s: float, *, ever_heard: bool, trouble: str) -> SourceError:
-    """Why source ``name`` is given up, of which nothing has come for ``silence_s``; ``trouble`` is what it knows."""
-    code, what = ("source_lost", "stopped sending") if ever_heard else ("source_silent", "sends nothing")
+    """Return the error for a source without a sample for ``silence_s``; ``trouble`` is the reason that it knows."""
+    code, fault = ("source_lost", "stopped sending") if ever_heard else ("source_silent", "sends nothing")
     remedy = trouble or "check power, cable, baud and framing"
-    return SourceError(code, f"source {name!r} {what}: not one sample in {silence_s:g} s; {remedy}")
+    return SourceError(code, f"source {name!r} {fault}: not one sample in {silence_s:g} s; {remedy}")
 
 
 def deadline_error(name: str, missing: int, after_s: float) -> LimitError:
-    """Why source ``name`` is given up, which sends, but too little."""
+    """Return the error for a source that sends too few samples before the deadline."""
     lacks = f"{counted(missing, 'sample')} of source {name!r} {'is' if missing == 1 else 'are'} still missing"
     text = f"{lacks} after {_duration(after_s)}; check the sensor's rate and cable"
     return LimitError("capture_timeout", text)

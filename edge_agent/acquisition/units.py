@@ -1,4 +1,4 @@
-"""Units of measurement, in headers and behind numbers. Pure."""
+"""Units of measurement, in headers and after numbers. Pure."""
 
 import re
 from typing import NamedTuple
@@ -17,14 +17,14 @@ _EMPTY = ("", "-", "--", "1")
 
 
 class Named(NamedTuple):
-    """The name of a column, and its unit; empty if the header does not say."""
+    """The name of a column, and its unit; empty if the header has none."""
 
     name: str
     unit: str
 
 
 def named(header: str) -> Named:
-    """``ax [m/s²]`` and ``ax (m/s²)`` taken apart; what is no unit in round brackets is part of the name."""
+    """Split ``ax [m/s²]`` or ``ax (m/s²)`` into name and unit; round brackets must contain a known unit."""
     found = _NAMED.fullmatch(header)
     if found is None:
         return Named(header, "")
@@ -35,18 +35,18 @@ def named(header: str) -> Named:
 
 
 def is_quantity(text: str) -> bool:
-    """Whether ``text`` is a number with its unit, such as ``21.5 °C`` or ``40 %``."""
+    """Return whether ``text`` is a number with its unit, such as ``21.5 °C`` or ``40 %``."""
     found = _NUMBER.match(text)
     return found is not None and is_unit(text[found.end() :])
 
 
 def is_unit(text: str) -> bool:
-    """Whether ``text`` is a unit such as ``g``, ``m/s^2`` or ``[°/s]``."""
+    """Return whether ``text`` is a unit such as ``g``, ``m/s^2`` or ``[°/s]``."""
     if (text[:1], text[-1:]) in (("[", "]"), ("(", ")")):
         text = text[1:-1]
     return all(_UNIT.fullmatch(part.strip()) for part in re.split(r"[/·*⋅]", text.strip().replace("**", "^")))
 
 
 def are_units(fields: list[str]) -> bool:
-    """Whether a row says the units of its columns."""
+    """Return whether a row contains the units of its columns."""
     return any(is_unit(field) for field in fields) and all(field in _EMPTY or is_unit(field) for field in fields)

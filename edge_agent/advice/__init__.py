@@ -1,1 +1,1 @@
-"""What a person can do about what is missing: the extra and its command, the permission and how to get it."""
+"""Advice on something missing: an extra and its install command, a permission and how to get it, disk space."""

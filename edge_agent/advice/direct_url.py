@@ -1,4 +1,4 @@
-"""Where pip installed a package from, as pip writes it down: ``direct_url.json`` (PEP 610). Pure."""
+"""The origin of an installed package, as pip records it in ``direct_url.json`` (PEP 610). Pure."""
 
 import json
 from typing import NamedTuple
@@ -7,14 +7,14 @@ FILE = "direct_url.json"
 
 
 class Origin(NamedTuple):
-    """What pip was given."""
+    """The URL that pip installed from."""
 
     url: str
     editable: bool = False
 
 
 def read_origin(record: str | None) -> Origin | None:
-    """The origin in the text of the file; None without one: an index had the package."""
+    """Return the origin in the file's text; None without a file: the package came from an index."""
     if not record:
         return None
     source = json.loads(record)

@@ -1,4 +1,4 @@
-"""What to tell a user who may not open a file: whose it is, and how to get at it."""
+"""The message for a user who may not open a file: its owner, and how to get access."""
 
 import os
 import stat
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 
 def not_permitted(path: str | os.PathLike[str], group: str = "", *, mode: int = os.R_OK, owner: bool = False) -> str:
-    """A sentence on ``path``, which this user may not open.
+    """Return a sentence on ``path``, which this user may not open.
 
     Args:
         path: the file, folder or device.
-        group: whose members may usually open such a thing, for where the file does not tell; empty: nobody's.
-        mode: what is wanted of it, as ``os.access`` has it; of a folder ``R_OK`` lists it, ``W_OK`` makes files in it.
-        owner: only its owner may do what is wanted, so no group helps.
+        group: the group that usually has access, for when the file's own group does not; empty: none.
+        mode: the wanted access, as for ``os.access``; for a folder ``R_OK`` lists it, ``W_OK`` creates files in it.
+        owner: whether only the owner may do it, so that no group helps.
     """
     found = _nearest(Path(path), mode)
     if found is None:
@@ -23,18 +23,18 @@ def not_permitted(path: str | os.PathLike[str], group: str = "", *, mode: int = 
     if members in _mine():
         members = ""
     join = f", or join the group {members}: sudo usermod -aG {members} {_me()}, and log in again" if members else ""
-    return f"{os.fspath(path)}: permission denied, it is the user {_user(found.status.st_uid)}'s; use sudo{join}"
+    return f"{os.fspath(path)}: permission denied, it belongs to user {_user(found.status.st_uid)}; use sudo{join}"
 
 
 class _Found(NamedTuple):
-    """What shuts a user out, and what its group must be allowed so that joining it helps."""
+    """The place that denies access, and the mode bits that its group needs for membership to help."""
 
     status: os.stat_result
     bits: int
 
 
 def _nearest(path: Path, mode: int) -> _Found | None:
-    """The file; or the folder that hides it, which must let through; or the one in which it would have to be made."""
+    """Find the place that denies access: the file, a folder above it, or the folder in which it would be created."""
     for place in (path, *path.parents):
         try:
             status = place.stat()
@@ -67,7 +67,7 @@ def _group(number: int) -> str:
 
 
 def _mine() -> list[str]:
-    """The groups that this process is of already."""
+    """Return the names of this process's groups."""
     return [_group(number) for number in {os.getegid(), *os.getgroups()}]
 
 

@@ -1,7 +1,7 @@
-"""What to do about an end or a finding: its code's remedy, unless its message says by itself what to do. Pure.
+"""The remedy for an outcome or a finding: that of its code, unless its message already contains advice. Pure.
 
-A code is about a kind of fault, a message about the fault: "check the sensor and its wiring" is wrong beside "3 rows of
-labels hold NaN; remove them". Messages give advice as a clause that begins with the verb.
+A code describes a kind of fault, a message describes the fault itself: "check the sensor and its wiring" is wrong
+beside "3 rows of labels hold NaN; remove them". Messages give advice as a clause that begins with the verb.
 """
 
 import re
@@ -20,12 +20,12 @@ _SEE_MESSAGE = "see the message"
 
 
 def split_advice(message: str) -> tuple[str, str]:
-    """What a message says is wrong, and what it says to do; empty where it says nothing of that."""
+    """Split a message into the fault and the advice; the advice is empty if there is none."""
     parts = _ADVICE.split(message, maxsplit=1)
     return parts[0], parts[1] if len(parts) > 1 else ""
 
 
 def remedy_for(code: str, message: str) -> str:
-    """What to do beyond what ``message`` says; empty where it says all, or the code is a newer version's."""
+    """Return the remedy to add to ``message``; empty if it has its own, or if a newer version made the code."""
     known = CODES[code].remedy if code in CODES else ""
     return "" if known == _SEE_MESSAGE or _MEANT in message or split_advice(message)[1] else known

@@ -22,20 +22,20 @@ METHODS: Mapping[str, Callable[..., Range]] = MappingProxyType(
 
 
 def find_range(method: str, histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:
-    """The range that ``method`` chooses; finite, around zero, never without width.
+    """Return the range that ``method`` chooses; it is finite, contains zero, and never has zero width.
 
     Args:
         method: a key of :data:`METHODS`.
-        histogram: what was seen of the tensor.
+        histogram: the observed values of the tensor.
         symmetric: whether the range shall be [-a, a].
-        levels: integers that the grid has: 256 for int8.
+        levels: number of integers in the grid: 256 for int8.
 
     Raises:
         RecipeError: ``recipe_unsupported``, no such method.
-        StageError: the histogram has seen nothing.
+        StageError: the histogram is empty.
     """
     if method not in METHODS:
-        raise RecipeError("recipe_unsupported", f"no calibration {method!r} here; choose one of {', '.join(METHODS)}")
+        raise RecipeError("recipe_unsupported", f"unknown calibration {method!r}; choose one of {', '.join(METHODS)}")
     if not histogram.total:
-        raise StageError("stage_crashed", "a tensor has no range: calibration has seen no value of it")
+        raise StageError("stage_crashed", "a tensor has no range: calibration saw none of its values")
     return METHODS[method](histogram, symmetric=symmetric, levels=levels)

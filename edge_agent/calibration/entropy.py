@@ -1,14 +1,15 @@
-"""The range that keeps most of the distribution: the least Kullback-Leibler divergence from float to int8.
+"""The range that preserves the distribution best: the least Kullback-Leibler divergence from float to int8.
 
 Szymon Migacz (2017), "8-bit Inference with TensorRT", GTC S7310: for each threshold T the values beyond ±T move to the
-outermost bins; P is what is then there, Q the same without what was moved, spread evenly over the bins of each level
-that hold anything; the T with the least KL(P ‖ Q) wins, and no T is tried that has fewer bins than levels.
+outermost bins, which gives P. Q has the same values without the moved ones, spread evenly over the non-empty bins of
+each level. The T with the least KL(P ‖ Q) wins. No T with fewer bins than levels is tried.
 
-Unlike there the bins are signed, so that a range with one side uses all levels for it; exact zeros do not count, as
-after a ReLU they would be all that counts; and a threshold costs one look-up a level, not a pass over its bins, so all
-of them are tried. Where there are finer bins within the threshold (a second pass's), they are searched in turn.
+Three things differ from that paper. The bins are signed, so that a one-sided range uses all levels for its side. Exact
+zeros do not count, since after a ReLU they would dominate. A threshold costs one look-up per level, not a pass over its
+bins, so all thresholds are tried. If there are finer bins within the threshold (from a second pass), they are searched
+next.
 
-KL looks at shape, not at size: what it clips may be what the model needs. It is no safe default, and ``auto`` does
+KL compares shapes, not magnitudes: it may clip values that the model needs. It is not a safe default, and ``auto`` does
 not try it.
 """
 
@@ -23,7 +24,7 @@ from edge_agent.calibration.histogram import Cells, Histogram
 from edge_agent.calibration.normalise import NOTHING, normalise_range
 
 _SMOOTH = 1e-4
-"""What an empty level counts where P has moved values into it: the divergence would be infinite."""
+"""Count of an empty level into which P has moved values; with zero the divergence would be infinite."""
 _AT_ONCE = 64
 """Thresholds that are evaluated together."""
 
@@ -32,7 +33,7 @@ _Integers = NDArray[np.intp]
 
 
 def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:
-    """The range within ±T whose grid of ``levels`` levels (one less where symmetric) tells least from float's."""
+    """Return the range within ±T whose grid of ``levels`` levels (one less if symmetric) diverges least from float."""
     cells = histogram.cells()
     whole = normalise_range(histogram.low, histogram.high, symmetric=symmetric)
     bound, width = max(-whole.low, whole.high), math.inf
@@ -49,7 +50,7 @@ def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> R
 class _Bins:
     """Equal bins on both sides of zero: ``counts[below + k]`` values in ``[k·width, (k+1)·width)``.
 
-    Values outside the range that was asked for are counted in ``outside``, on the left and on the right.
+    ``outside`` counts the values left and right of the requested range.
     """
 
     def __init__(self, counts: _Floats, below: int, width: float, outside: tuple[float, float]) -> None:
@@ -62,9 +63,9 @@ class _Bins:
 
     @classmethod
     def within(cls, cells: Cells, range_: Range, most: int) -> "_Bins | None":
-        """The cells in a range, as bins of the widest of them; None if there is none that has a width.
+        """Return the cells in a range as bins as wide as the widest cell; None if no cell has a width.
 
-        There are at most ``most`` on each side: cells far from zero are narrow, and so is one cut to what was seen.
+        There are at most ``most`` bins on each side: all cells may be narrow, far from zero or cut at an extreme.
         """
         inside = (cells.high > range_.low) & (cells.low < range_.high)
         width = float(np.max(cells.high[inside] - cells.low[inside], initial=0.0))
@@ -77,10 +78,10 @@ class _Bins:
         return cls(np.diff(reached), below, width, (float(reached[0]), float(cells.counts.sum() - reached[-1])))
 
     def best_threshold(self, levels: int) -> float:
-        """The threshold with the least divergence."""
+        """Return the threshold with the least divergence."""
         most = max(self.below, self.above)
         sides = 2 if min(self.below, self.above) else 1
-        # One bin fewer than levels on each side: so few that a second pass over them is called for.
+        # One bin fewer than levels on each side: few enough to trigger a second pass over them.
         fewest = min(most, max(1, levels // sides - 1))
         sizes = np.arange(fewest, most + 1)
         divergences = np.concatenate(
@@ -89,9 +90,9 @@ class _Bins:
         return float(sizes[np.argmin(divergences)]) * self.width
 
     def divergences(self, sizes: _Integers, levels: int) -> _Floats:
-        """KL(P ‖ Q) for thresholds of ``sizes`` bins; infinite where nothing is within.
+        """Return KL(P ‖ Q) for thresholds of ``sizes`` bins; infinite for a threshold without values.
 
-        With p of P's N values in a bin, and the level around it holding s values in f filled bins, M in all:
+        A bin has p of P's N values. Its level has s of Q's M values, in f non-empty bins:
         KL = Σ p/N · log((p/N) / (s/f/M)) = (Σ p·log p - Σ_levels P_level · log(s/f)) / N - log(N/M).
         """
         start = self.below - np.minimum(sizes, self.below)
@@ -121,7 +122,7 @@ class _Bins:
 
 
 def _distribution(cells: Cells, x: _Floats) -> _Floats:
-    """How many values lie below each of ``x``: evenly within a cell, a repeated value just inside its bin."""
+    """Return the number of values below each of ``x``: even within a cell, a repeated value just inside its bin."""
     point = cells.high <= cells.low
     low = np.where(point & (cells.low > 0), np.nextafter(cells.low, 0.0), cells.low)
     high = np.where(point & (cells.low < 0), np.nextafter(cells.high, 0.0), cells.high)

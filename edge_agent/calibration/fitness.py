@@ -1,9 +1,9 @@
-"""Tensors that no int8 grid can stand for, so that the layers around them stay float. Pure.
+"""Tensors that no int8 grid can represent, so that the layers around them stay float. Pure.
 
-* A tensor with infinite values or NaN has no range: a mask that is added to attention scores, for one.
-* A tensor without elements has none either: what a slice leaves of an axis that it passes by.
-* A tensor whose values are one large constant, give or take little, and others much smaller has a few steps left of 255
-  for all that tells windows apart: scores under a mask of -10000, or of the lowest float.
+* A tensor with infinite values or NaN has no range, for instance a mask that is added to attention scores.
+* A tensor without elements has none either, for instance an empty slice.
+* A tensor with values near one large constant and other, much smaller values uses only a few of 255 steps for the
+  latter, which distinguish the windows: scores under a mask of -10000, or of the lowest float.
 """
 
 import numpy as np
@@ -11,18 +11,18 @@ import numpy as np
 from edge_agent.calibration.histogram import Histogram
 
 NOT_FINITE = "infinite values or NaN"
-"""The reason for a tensor that has no range for its values' sake."""
+"""The reason for a tensor that has no range because of its values."""
 _EMPTY = "no elements"
 _STEPS = 255
 _FEW_STEPS = 8
 _OFTEN = 0.05
-"""The part of the values from which on a large constant is no outlier: those a range method may cut off, and a sensor
-that is at its rail now and then says what it is for."""
+"""Share of the values above which a large constant is no outlier. Range methods may cut off outliers, and a sensor that
+is sometimes at its rail reports real values."""
 _WIDEST = float(np.finfo(np.float32).max)
 
 
 def why_unfit(seen: Histogram) -> str:
-    """Why no grid of 256 steps can stand for what was seen of a tensor; empty: one can."""
+    """Return why no grid of 256 steps can represent the observed values of a tensor; empty: one can."""
     if not seen.total:
         return _EMPTY
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)

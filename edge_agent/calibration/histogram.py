@@ -1,19 +1,19 @@
-"""A fixed-size histogram that needs neither the data twice nor a range beforehand.
+"""A fixed-size histogram that needs one pass over the data and no range beforehand.
 
-Bins are ``[k·w, (k+1)·w)`` for integers k and a width w that is a power of two. Which w, follows from the smallest and
-the largest value alone: the narrowest with which both fit into the bins, and no narrower than float32 can tell two
-values apart there. A value outside makes w double until it fits; two bins become one by ``k >> 1``, a floor also below
-zero, so no value ever changes its side of an edge. Multiplying by a power of two is exact. Hence the counts are a
-function of the values only: any order and any batches give the same bits.
+Bins are ``[k·w, (k+1)·w)`` for integers k and a width w that is a power of two. The smallest and the largest value
+alone determine w: it is the narrowest width with which both fit into the bins, but not narrower than the resolution of
+float32 there. A value outside doubles w until it fits. Two bins become one by ``k >> 1``, which rounds down also below
+zero, so no value ever changes its side of an edge. Multiplication by a power of two is exact. Hence the counts depend
+only on the values: any order and any batches give the same bits.
 
-Exact zeros are counted apart: an int8 grid always has a zero, so they say nothing about a good range, and after a ReLU
-they would drown all else. Smallest and largest value are exact. A value that is not finite raises ``Refusal``
+Exact zeros are counted separately: an int8 grid always has a zero, so they are irrelevant to a good range, and after a
+ReLU they would dominate. The smallest and the largest value are exact. A non-finite value raises ``Refusal``
 (``non_finite``): one Inf would make a scale infinite.
 
-One value far out makes bins so wide that the rest falls into a few of them. Then ``focus`` opens a second, finer
-histogram over a part of the range, which a second pass over the same data fills; ``cells`` joins both.
+One outlier makes bins so wide that all other values fall into a few of them. Then ``focus`` opens a second, finer
+histogram over a part of the range. A second pass over the same data fills it, and ``cells`` joins both.
 
-Memory is ``bins`` counters, and while adding a scratch of about 400 KB, however large the array is.
+Memory is ``bins`` counters, plus scratch of about 400 KB during ``add``, however large the array is.
 """
 
 import math
@@ -35,9 +35,9 @@ _WIDEST_EXACT = 0  # above this exponent the product of a tiny value and 1 / wid
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Where the values lie: ``counts[i]`` of them between ``low[i]`` and ``high[i]``, ascending, zeros left out.
+    """The distribution of the values: ``counts[i]`` between ``low[i]`` and ``high[i]``, ascending, without zeros.
 
-    Ends are cut to the exact smallest and largest value. A cell without width holds one repeated value.
+    The ends are clipped to the exact smallest and largest value. A cell of zero width holds one repeated value.
     """
 
     low: NDArray[np.float64]
@@ -46,7 +46,7 @@ class Cells:
 
 
 def width_exponent(low: float, high: float, bins: int) -> int:
-    """The exponent of the narrowest bin width with which ``[low, high]`` fits into ``bins`` bins."""
+    """Return the exponent of the narrowest bin width with which ``[low, high]`` fits into ``bins`` bins."""
     exponent = max(math.frexp(max(abs(low), abs(high)))[1] - _FLOAT32_BITS, _NARROWEST)
     if high > low:
         exponent = max(exponent, math.frexp((high - low) / bins)[1] - 1)
@@ -56,7 +56,7 @@ def width_exponent(low: float, high: float, bins: int) -> int:
 
 
 def _blocks(values: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
-    """The values as float32, few at a time, so that scratch stays small and in the processor's cache."""
+    """Yield the values as float32 in small blocks, so that scratch stays small and in the processor's cache."""
     if values.dtype == np.float32 and values.flags.c_contiguous:
         flat = values.reshape(-1)
         yield from (flat[first : first + _BLOCK] for first in range(0, flat.size, _BLOCK))
@@ -74,12 +74,12 @@ class Histogram:
     """Counts of float32 values.
 
     Attributes:
-        bins: how many bins there are at most.
-        total: values seen, zeros included.
-        zeros: values that are exactly zero.
-        low: the smallest value seen; infinite before the first.
-        high: the largest value seen.
-        limits: values outside ``[low, high)`` are passed over; None: all are counted.
+        bins: maximal number of bins.
+        total: number of values, zeros included.
+        zeros: number of values that are exactly zero.
+        low: the smallest value; infinite before the first.
+        high: the largest value.
+        limits: values outside ``[low, high)`` are skipped; None: all are counted.
         inner: the finer histogram of a second pass, or None.
     """
 
@@ -103,14 +103,14 @@ class Histogram:
         return math.ldexp(1.0, self._exponent)
 
     def add(self, array: ArrayLike, parts: Iterable[tuple[ArrayLike, int]] | None = None) -> None:
-        """Count the values of ``array`` (any shape; taken as float32).
+        """Count the values of ``array`` (any shape; converted to float32).
 
         Args:
-            array: what was seen; its smallest and largest value are kept exactly.
-            parts: what is counted of it: some of its values, and for how many each counts; None: all, once.
+            array: the observed values; their smallest and largest are stored exactly.
+            parts: the values to count, as pairs of a subset and the weight of each value; None: all, once.
 
         Raises:
-            Refusal: ``non_finite``; the histogram is of no use then.
+            Refusal: ``non_finite``; the histogram is then unusable.
         """
         values = np.asarray(array)
         if parts is None:
@@ -161,7 +161,7 @@ class Histogram:
         self.total += weight * block.size
 
     def _make_room(self, low: float, high: float) -> None:
-        """Choose width and origin so that [low, high] fits beside what was seen, and move the counts there."""
+        """Choose width and origin so that [low, high] and all earlier values fit, and move the counts there."""
         if self.low <= low and high <= self.high:
             return
         low, high = min(low, self.low), max(high, self.high)
@@ -173,16 +173,16 @@ class Histogram:
 
     @property
     def finest(self) -> "Histogram":
-        """The innermost histogram: where a further pass counts."""
+        """The innermost histogram, in which a further pass counts."""
         return self if self.inner is None else self.inner.finest
 
     def can_focus(self, low: float, high: float) -> bool:
-        """Whether bins over [low, high] alone could be narrower than these: there is width to gain, in float32 too."""
+        """Return whether bins over [low, high] alone could be narrower than the present ones, in float32 too."""
         finest = self.finest
         return width_exponent(*finest._edges_around(low, high), self.bins) < finest._exponent  # noqa: SLF001  # its own class
 
     def focus(self, low: float, high: float) -> None:
-        """Open an inner histogram over the finest bins that [low, high] touches; add the same data to it once more."""
+        """Open an inner histogram over the finest bins that [low, high] touches; the same data must be added again."""
         finest = self.finest
         finest.inner = Histogram(self.bins, finest._edges_around(low, high))  # noqa: SLF001  # its own class
 
@@ -191,7 +191,7 @@ class Histogram:
         return math.floor(first / self.width) * self.width, (math.floor(last / self.width) + 1) * self.width
 
     def bins_used(self, low: float, high: float) -> int:
-        """How many bins the part of [low, high] that holds values spans; a range over few bins is a guess."""
+        """Return the number of bins in the part of [low, high] that has values; a range over few bins is a guess."""
         low, high = max(low, self.low), min(high, self.high)
         if low >= high:
             return 0
@@ -202,7 +202,7 @@ class Histogram:
         return math.ceil((high - low - inside) / self.width) + self.inner.bins_used(low, high)
 
     def cells(self) -> Cells:
-        """Where the values other than zero lie; the inner histogram's finer cells in place of those they refine."""
+        """Return the distribution of the nonzero values; finer cells of the inner histogram replace coarser ones."""
         used = np.flatnonzero(self._counts)
         low = (used + self._origin) * self.width
         cells = Cells(
@@ -219,7 +219,7 @@ class Histogram:
         )
 
     def merge(self, other: "Histogram") -> None:
-        """Count what ``other`` has counted, as if its values had been added here; inner histograms are left aside."""
+        """Add the counts of ``other``, as if its values had been added here; inner histograms are ignored."""
         if not other.total:
             return
         self._make_room(other.low, other.high)
@@ -228,7 +228,7 @@ class Histogram:
         self.zeros += other.zeros
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything, as arrays to be saved in an ``.npz``; the counts without their empty ends."""
+        """Return the complete state as arrays for an ``.npz``; the counts without their empty ends."""
         used = np.flatnonzero(self._counts)
         first, last = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 0)
         arrays: dict[str, NDArray[Any]] = {
@@ -244,7 +244,7 @@ class Histogram:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Histogram":
-        """The histogram that :meth:`to_arrays` took apart."""
+        """Restore a histogram from the arrays of :meth:`to_arrays`."""
         bins, total, zeros, exponent, origin, first = (int(value) for value in arrays["integers"])
         histogram = cls(bins, tuple(arrays["limits"].tolist()) if "limits" in arrays else None)
         histogram.total, histogram.zeros = total, zeros
@@ -257,7 +257,7 @@ class Histogram:
         return histogram
 
     def _moved(self, exponent: int, origin: int) -> NDArray[np.int64]:
-        """The counts in bins of a width that is as wide or wider, the first beginning at ``origin``."""
+        """Return the counts in bins of the same or a larger width; the first bin begins at ``origin``."""
         used = np.flatnonzero(self._counts)
         counts = np.zeros(self.bins, np.int64)
         shift = min(exponent - self._exponent, 62)

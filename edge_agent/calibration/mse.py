@@ -1,14 +1,15 @@
-"""The range with the least expected squared quantization error: rounding inside against clipping outside.
+"""The range with the least expected squared quantization error: the sum of rounding inside and clipping outside.
 
 Nagel et al. (2021), "A White Paper on Neural Network Quantization", arXiv:2106.08295, section 3.1.2, "MSE".
 
-The expectation is over the histogram, values spread evenly within a cell, and exact: with the error's antiderivative
+The expectation is over the histogram, with values spread evenly within a cell. It is exact. With the error's
+antiderivative
 
     G(x) = ∫ (t - Q(t))² dt,   Q rounds to the nearest multiple of the scale and clips,
 
 a cell [a, b] of n values costs n · (G(b) - G(a)) / (b - a). Exact zeros cost nothing on any grid, so they do not count.
-The search walks over shrunk ranges: both ends together, then each by itself, closer and closer around the best. A row
-of shrunk ranges is evaluated at once.
+The search tries shrunk ranges: both ends together, then each end alone, closer and closer around the best. It evaluates
+a row of shrunk ranges at once.
 """
 
 import math
@@ -21,17 +22,17 @@ from edge_agent.calibration.histogram import Cells, Histogram
 from edge_agent.calibration.normalise import normalise_range
 
 _SHRUNK = np.concatenate([np.linspace(1.0, 0.3, 15), np.geomspace(0.27, 0.004, 20)])
-"""Shares of the whole range that are tried; a long tail can make a small one best."""
+"""Shares of the whole range to try; with a long tail a small one can be best."""
 _CLOSER = (np.linspace(0.88, 1.12, 13), np.linspace(0.985, 1.015, 7))
 """Factors around the best so far."""
 _AT_ONCE = 16_384
-"""Values of an intermediate array (128 KB): small enough for a cache, large enough that numpy's calls cost little."""
+"""Values in an intermediate array (128 KB): it fits into a cache, and the overhead of numpy's calls stays small."""
 
 _Floats = NDArray[np.float64]
 
 
 def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:
-    """The range whose grid of ``levels`` levels (one less where symmetric) is expected to lose least."""
+    """Return the range whose grid of ``levels`` levels (one less if symmetric) has the least expected error."""
     cells = histogram.cells()
     whole = normalise_range(histogram.low, histogram.high, symmetric=symmetric)
     if not len(cells.counts):
@@ -56,7 +57,7 @@ def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> R
 
 
 class _Search:
-    """The best shares of the whole range's two ends so far; among equals the first tried, so the widest."""
+    """The best shares of the whole range's two ends so far; of equals the first one tried, which is the widest."""
 
     def __init__(self, cells: Cells, whole: Range, steps: int) -> None:
         self.whole, self.steps = whole, steps
@@ -73,14 +74,14 @@ class _Search:
 
 
 def expected_error(cells: Cells, low: float, high: float, steps: int) -> float:
-    """The sum of squared errors of all values on the grid of ``steps`` steps that covers [low, high] and has a zero."""
+    """Return the sum of squared errors of all values on the grid of ``steps`` steps over [low, high], with a zero."""
     return float(_Density(cells).errors(np.array([low]), np.array([high]), steps)[0])
 
 
 class _Density:
-    """The cells as one run of edges, so that the antiderivative is taken once where two cells meet.
+    """The cells as one sequence of edges, so that a common edge of two cells is evaluated once.
 
-    A cell without width is a point: its values all have the same error.
+    A cell of zero width is a point: its values all have the same error.
     """
 
     def __init__(self, cells: Cells) -> None:
@@ -92,7 +93,7 @@ class _Density:
         self.points, self.counts = cells.low[~wide], cells.counts[~wide]
 
     def errors(self, low: _Floats, high: _Floats, steps: int) -> _Floats:
-        """The sum of squared errors for each of the ranges [low[i], high[i]]."""
+        """Return the sum of squared errors for each of the ranges [low[i], high[i]]."""
         rows = max(1, _AT_ONCE // max(len(self.edges), len(self.points)))
         return np.concatenate(
             [self._errors(low[at : at + rows], high[at : at + rows], steps) for at in range(0, len(low), rows)]
@@ -102,7 +103,7 @@ class _Density:
         scale = (high - low) / steps
         first = np.rint(low / scale)[:, None]
         nearest, error = _rounded(self.edges, scale, first, steps)
-        # In units of the scale: each whole step before x adds 1/12 to G, the rest of it a cube.
+        # In units of the scale: each whole step before x adds 1/12 to G, the remainder adds its cube.
         antiderivative = error * error
         antiderivative *= error
         antiderivative *= 4.0
@@ -117,7 +118,7 @@ class _Density:
 
 
 def _rounded(x: _Floats, scale: _Floats, first: _Floats, steps: int) -> tuple[_Floats, _Floats]:
-    """For each scale a row: the nearest level to each of ``x``, and how far it is from it, in units of the scale."""
+    """Return, with one row per scale, the nearest level to each ``x`` and the distance to it in units of the scale."""
     scaled = x[None, :] / scale[:, None]
     nearest = np.rint(scaled)
     np.clip(nearest, first, first + steps, out=nearest)

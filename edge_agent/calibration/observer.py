@@ -1,17 +1,17 @@
-"""One histogram per tensor, filled in one pass; and which tensors need a second.
+"""One histogram per tensor, filled in one pass, and the choice of tensors that need a second pass.
 
-Memory is one fixed-size histogram a tensor, whatever the number of samples. Small tensors wait until a few thousand
-values can be counted at once (32 KB a tensor, 4 MB for all): counts do not depend on batches, but a call costs as much
-as they do.
+Memory is one fixed-size histogram per tensor, whatever the number of samples. The values of small tensors are buffered
+until a few thousand can be counted at once (32 KB per tensor, 4 MB for all). Counts do not depend on batches, but each
+call costs as much as the counting.
 
-A single value far out makes a tensor's bins so wide that a range chosen inside spans only a few of them; over that
-range a second pass counts again, finer.
+A single outlier makes a tensor's bins so wide that a range chosen inside spans only a few of them. A second pass then
+counts that range with finer bins.
 
-Counting every value of a large net takes longer than running it; of the common values a few do as well
+Counting every value of a large net takes longer than running it. A sample of the common values is sufficient
 (:mod:`.sampling`).
 
-Some tensors have no range, or none that int8 could use (:mod:`.fitness`). They are told, not refused: whether the data
-or the model is to blame is for the caller to know.
+Some tensors have no range, or none that int8 could use (:mod:`.fitness`). They are reported, not refused: the caller
+knows whether the data or the model is the cause.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ _WAITING_AT_MOST = 2**20
 
 
 class Observer:
-    """Watches the tensors ``names``; of large ones it counts one in ``one_in`` of the common values."""
+    """Observes the tensors ``names``; in large ones it counts one in ``one_in`` of the common values."""
 
     def __init__(self, names: Iterable[str], one_in: int = 1) -> None:
         self._histograms: dict[str, Histogram] = {name: Histogram() for name in names}
@@ -46,19 +46,19 @@ class Observer:
 
     @property
     def histograms(self) -> dict[str, Histogram]:
-        """Name to histogram, in the order of ``names``, with all that was added; none of what was not finite."""
+        """Histogram of all values of each finite tensor, by name, in the order of ``names``."""
         for name in self._histograms:
             self._count_waiting(name)
         return {name: one for name, one in self._histograms.items() if name not in self._not_finite}
 
     def unfit(self) -> dict[str, str]:
-        """Tensor → why no int8 grid can stand for it, by what was added so far; only those that none can."""
+        """Return tensor → reason, for the tensors that no int8 grid can represent, judging by the values so far."""
         known = self.histograms
         reasons = {name: why_unfit(known[name]) if name in known else NOT_FINITE for name in self._histograms}
         return {name: reason for name, reason in reasons.items() if reason}
 
     def add(self, name: str, array: ArrayLike) -> None:
-        """Count one sample's value of a tensor; in its second pass only what lies in the range asked for."""
+        """Count one sample's value of a tensor; in the second pass only the values in the requested range."""
         if name in self._not_finite:
             return
         values = np.asarray(array)
@@ -88,7 +88,7 @@ class Observer:
             self._not_finite.add(name)
 
     def ranges(self, names: Iterable[str], methods: Iterable[str], *, symmetric: bool) -> dict[str, dict[str, Range]]:
-        """Method to tensor to range, as of now, of those of ``names`` that have one."""
+        """Return method → tensor → current range, for those of ``names`` that have one."""
         histograms = self.histograms
         listed = [name for name in names if name in histograms and histograms[name].total]
         return {
@@ -97,7 +97,7 @@ class Observer:
         }
 
     def too_coarse(self, ranges: Mapping[str, Mapping[str, Range]]) -> Mapping[str, Range]:
-        """The tensors for which a method's range spans too few bins, and the widest such range of each."""
+        """Return the tensors for which a method's range spans too few bins, with the widest such range."""
         coarse: dict[str, Range] = {}
         histograms = self.histograms
         for chosen in ranges.values():
@@ -109,5 +109,5 @@ class Observer:
         return coarse
 
     def second_pass(self, name: str, low: float, high: float) -> None:
-        """From now on :meth:`add` counts this tensor's values in [low, high] finer; give it the same samples again."""
+        """Make :meth:`add` count this tensor's values in [low, high] with finer bins; add the same samples again."""
         self.histograms[name].focus(low, high)

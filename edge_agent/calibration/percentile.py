@@ -1,8 +1,8 @@
-"""The range that leaves out a fixed, tiny share of the values at its ends.
+"""The range that cuts off a fixed, tiny share of the values at its ends.
 
-Exact zeros do not count: they are exact on every grid, and after a ReLU they would otherwise decide what share of the
-values that carry something is cut off. A bound is the outer end of the histogram's cell in which the percentile lies,
-so the share cut off is never larger than asked.
+Exact zeros do not count: they are exact on every grid, and after a ReLU they would determine the share of the
+informative values that is cut off. A bound is the outer end of the histogram cell that contains the percentile, so the
+share cut off is never larger than intended.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def find_range(
     levels: int = 256,  # noqa: ARG001  # one signature for all methods
     percentile: float = PERCENTILE,
 ) -> Range:
-    """The range between the percentiles of the values other than zero.
+    """Return the range between the percentiles of the nonzero values.
 
     Asymmetric: from the (100 - ``percentile``)-th to the ``percentile``-th, one tail cut at each end. Symmetric:
     [-a, a] with a the ``percentile``-th of the absolute values.
@@ -38,7 +38,7 @@ def find_range(
 
 
 def _reaching(ends: NDArray[np.float64], counts: NDArray[np.float64], share: float) -> float:
-    """The smallest of the cells' outer ends up to which at least ``share`` of all values lie."""
+    """Return the smallest outer end of a cell that bounds at least ``share`` of all values."""
     order = np.argsort(ends)
     reached = np.cumsum(counts[order])
     return float(ends[order][np.searchsorted(reached, share * reached[-1])])

@@ -1,12 +1,12 @@
-"""Which of a large tensor's values are counted, where counting all would take longer than running the model.
+"""Samples the values of a large tensor if counting all of them would take longer than running the model.
 
-The rare values decide a range: what percentile cuts, and what clipping costs. So they are all counted, and only of the
-common ones (nearer to zero than 99.5 % on their side, as the windows before had it) one in ``one_in`` is, for as many:
-stratified sampling with unequal shares (Cochran, "Sampling Techniques", 3rd ed., chapter 5). Common values are drawn in
-runs of neighbours (one line of a processor's cache each), one run from every stretch of equal length at a place that
-chance chooses: no value is drawn twice, and no period of the data can fall in step with a stride.
+The rare values determine a range: where the percentile cuts, and how much clipping costs. So all of them are counted.
+Of the common values (within 99.5 % of the earlier windows' values on their side of zero) one in ``one_in`` is counted,
+with that weight. This is stratified sampling with unequal shares (Cochran, "Sampling Techniques", 3rd ed., chapter 5).
+Common values are drawn in runs of neighbours (one cache line each), one run at a random place in every section of equal
+length. So no value is drawn twice, and no period of the data can coincide with a stride.
 
-Seeded by the tensor's name, so the same data give the same bits on every device and however tensors are grouped.
+The seed is the tensor's name, so the same data give the same bits on every device and in any grouping of tensors.
 """
 
 from collections.abc import Iterator
@@ -18,19 +18,21 @@ from numpy.typing import NDArray
 from edge_agent.calibration.histogram import Histogram
 
 SMALL = 131_072
-"""Tensors of no more values a window are counted whole: drawing would cost as much (measured: equal at half of it)."""
+"""Largest tensor, in values per window, that is counted completely: sampling would cost as much (measured: equal at
+half of it)."""
 _RUN = 16
 """Neighbours drawn together: 64 bytes."""
 _BLOCK = 1 << 16
 _COMMON = 0.995
 _FIRST_WINDOWS = 4
-"""They are counted whole: what is common is not known yet. Found anew whenever the windows have doubled."""
+"""The first windows are counted completely, since the common range is not known yet. It is updated whenever the number
+of windows has doubled."""
 
 Values = NDArray[np.float32]
 
 
 class Sampler:
-    """Draws from one tensor, window after window."""
+    """Draws samples from one tensor, window after window."""
 
     def __init__(self, name: str, one_in: int) -> None:
         self._one_in = one_in
@@ -39,9 +41,9 @@ class Sampler:
         self._common = (0.0, 0.0)
 
     def draw(self, values: Values, seen: Histogram) -> Iterator[tuple[Values, int]]:
-        """What to count of one window's ``values`` (any shape): pairs of some of them, and for how many each counts.
+        """Yield the samples to count from one window's ``values`` (any shape), with the weight of each value.
 
-        ``seen``: the windows before.
+        ``seen``: the histogram of the earlier windows.
         """
         windows, self._windows = self._windows, self._windows + 1
         if values.size <= SMALL or windows < _FIRST_WINDOWS:
@@ -51,14 +53,14 @@ class Sampler:
             self._common = common(seen)
         low, high = (np.float32(limit) for limit in self._common)
         flat = values.reshape(-1)
-        for first in range(0, flat.size, _BLOCK):  # scratch as large as a tensor would stay with the process for good
+        for first in range(0, flat.size, _BLOCK):  # the process would keep scratch as large as a tensor
             block = flat[first : first + _BLOCK]
             yield block[(block < low) | (block > high)], 1
         drawn = self._some(flat)
         yield drawn[(drawn >= low) & (drawn <= high)], self._one_in
 
     def _some(self, flat: Values) -> Values:
-        """One value in ``one_in``, in runs."""
+        """Draw one value in ``one_in``, in runs."""
         runs = flat[: flat.size // _RUN * _RUN].reshape(-1, _RUN)
         count, rest = divmod(len(runs), self._one_in)
         first = self._random.integers(rest + 1)
@@ -68,7 +70,7 @@ class Sampler:
 
 
 def common(seen: Histogram) -> tuple[float, float]:
-    """A range around zero that holds 99.5 % of the values on either side of it, zeros left out."""
+    """Return a range around zero with 99.5 % of the values on either side of it, without zeros."""
     cells = seen.cells()
     ends = []
     for side, edges in ((cells.high <= 0, -cells.low), (cells.low >= 0, cells.high)):

@@ -1,15 +1,15 @@
-"""How far a range would move if the data were gathered once more: enough windows, or not yet. Pure.
+"""How far a range would move if the capture were repeated: whether the windows are enough. Pure.
 
-The range in question is the one between the 0.1st and the 99.9th percentile: what percentile and least-error ranges
-settle on. (Smallest and largest value are no measure: on recorded movement they grow by the same 10 to 20 % with each
-doubling of the data, whatever was gathered before.) Segments of time, not samples, are drawn with replacement (the
-block bootstrap: Künsch 1989), because neighbours resemble each other; the interval is widened by Student's quantile,
-as there are few of them. Memory is one small histogram a segment and channel.
+The measure is the range between the 0.1st and the 99.9th percentile, where percentile and least-error ranges settle.
+(Smallest and largest value are no measure: on recorded movement they grow by the same 10 to 20 % with each doubling of
+the data.) Segments of time, not samples, are drawn with replacement, because neighbouring samples are similar (block
+bootstrap: Künsch 1989). Student's quantile widens the interval, since there are few segments. Memory is one small
+histogram per segment and channel.
 
-Measured on recorded wrist movement (``tests/bench/quality.py``): with five segments or more, a channel's range in a
-second set lies within its interval in 70 to 89 % of cases (90 % is promised: dependence that outlasts a block does not
-show), and whether 100 or 300 windows were gathered, the number that is said to be enough is about the same. Cutting
-fewer blocks of time finer does not help: they have seen the same movement.
+Measured on recorded wrist movement (``tests/bench/quality.py``) with five segments or more: a channel's range in a
+second set is within its interval in 70 to 89 % of cases. The interval promises 90 %; dependence that outlasts a block
+does not show. The number of windows reported as enough is about the same after 100 or after 300 windows. Cutting few
+blocks of time into smaller ones does not help: they contain the same movement.
 """
 
 import math
@@ -25,8 +25,9 @@ from edge_agent.quant.bounds import CONFIDENCE, student_quantile
 
 BINS = 512
 TOLERANCE = 0.25
-"""A range that is a quarter too wide costs int8 2 dB (20 lg 1.25); one that is too narrow clips what is rare. A choice:
-that accuracy follows from it has not been measured."""
+"""A range that is a quarter too wide costs int8 2 dB (20 lg 1.25); one that is too narrow clips rare values. The value
+is
+a choice; its effect on accuracy has not been measured."""
 FEWEST_SEGMENTS = 5
 _SHARE = 0.001
 _DRAWS = 100
@@ -34,14 +35,14 @@ _DRAWS = 100
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How sure the ranges are.
+    """How certain the ranges are.
 
     Attributes:
-        windows: that were gathered.
-        spread: by which part of itself the least sure range may be off (one-sided 95 %); infinite: too few segments.
+        windows: number of captured windows.
+        spread: relative error of the least certain range (one-sided 95 %); infinite: too few segments.
         least_sure: the name of that channel or input.
-        segments: in how many segments of time they were.
-        rows: they are rows of an operator's file; else captured, as many as the recipe says.
+        segments: number of segments of time that the windows come from.
+        rows: whether the windows are rows of an operator's file; else they were captured, as the recipe says.
     """
 
     windows: int
@@ -52,14 +53,14 @@ class Stability:
 
     @property
     def stable(self) -> bool:
-        """Whether more windows would change little."""
+        """Whether more windows would change the ranges only slightly."""
         return self.spread <= TOLERANCE
 
     @property
     def enough(self) -> int | None:
-        """How many windows would do: the spread falls with the square root of their number. None: cannot be said.
+        """The number of windows that is enough: the spread falls with the square root of it. None: unknown.
 
-        Fewer than could tell how sure they are are never enough.
+        The number is never lower than that of ``FEWEST_SEGMENTS`` segments, which the estimate itself needs.
         """
         if not math.isfinite(self.spread):
             return None
@@ -68,17 +69,17 @@ class Stability:
 
     @property
     def sentence(self) -> str:
-        """What to tell a person."""
+        """The result for a person."""
         if self.enough is None:
-            return f"{self.windows} windows in so few stretches do not tell how sure their ranges are; capture longer"
-        sure = f"after {self.windows} windows the range of {self.least_sure!r} is sure to {self.spread:.0%}"
+            return f"{self.windows} windows in so few segments do not show how certain their ranges are; capture longer"
+        sure = f"after {self.windows} windows the range of {self.least_sure!r} is known to within {self.spread:.0%}"
         if self.stable:
             return f"{sure}; {self.enough} windows would do"
         how = "give more rows" if self.rows else f"set [recipe] calibration_windows = {self.enough}"
-        return f"{sure}, not to {TOLERANCE:.0%}; about {self.enough} windows would do: {how}"
+        return f"{sure}, not {TOLERANCE:.0%}; about {self.enough} windows would do: {how}"
 
     def summary(self, planned: int) -> EnoughWindows:
-        """As it stands in the result object, under ``data.enough.calibration``."""
+        """Return the entry of the result object, under ``data.enough.calibration``."""
         return EnoughWindows(
             planned=planned,
             windows=self.windows,
@@ -89,12 +90,12 @@ class Stability:
 
 
 def judge_stability(names: Sequence[str], segments: Sequence[Sequence[Histogram]], windows: int) -> Stability:
-    """How sure the ranges of ``windows`` windows are.
+    """Estimate how certain the ranges of ``windows`` windows are.
 
     Args:
-        names: of the channels or inputs.
-        segments: one histogram a name for each segment of time, all about equally long.
-        windows: how many windows they hold together.
+        names: the names of the channels or inputs.
+        segments: for each segment of time one histogram per name; all segments are about equally long.
+        windows: total number of windows in them.
     """
     if len(segments) < FEWEST_SEGMENTS:
         return Stability(windows, math.inf, names[0])
@@ -104,7 +105,7 @@ def judge_stability(names: Sequence[str], segments: Sequence[Sequence[Histogram]
 
 
 def body_width(histogram: Histogram) -> float:
-    """From the 0.1st to the 99.9th percentile of what was counted."""
+    """Return the distance from the 0.1st to the 99.9th percentile of a histogram."""
     values, counts, _ = _values([histogram])
     order = np.argsort(values, kind="stable")
     return _width(values[order], counts[order])
@@ -125,14 +126,14 @@ def _spread(segments: Sequence[Histogram]) -> float:
 
 
 def _width(values: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
-    """From the 0.1st to the 99.9th percentile of ascending ``values``."""
+    """Return the distance from the 0.1st to the 99.9th percentile of ascending ``values``."""
     reached = np.cumsum(counts)
     low, high = np.searchsorted(reached, (_SHARE * reached[-1], (1 - _SHARE) * reached[-1]))
     return float(values[min(high, len(values) - 1)] - values[low])
 
 
 def _values(segments: Sequence[Histogram]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
-    """The middles of all cells, how many values each holds, and whose it is; zeros are values like others."""
+    """Return the middles of all cells, their counts, and the segment of each; zeros are ordinary values here."""
     values, counts, owner = [], [], []
     for number, histogram in enumerate(segments):
         cells = histogram.cells()

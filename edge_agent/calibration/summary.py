@@ -1,4 +1,4 @@
-"""A tensor's histogram in the few bins that a report carries, and what int8 loses of it. Pure."""
+"""A tensor's histogram in the few bins of a report, with its expected quantization error. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from edge_agent.jobs.value_histogram import MAX_BINS, MAX_HISTOGRAMS, ValueHisto
 
 _STEPS = 255
 _A_VALUE = 0.25
-"""A bin with less than this of a value has none; one value may lie on the edge of two bins."""
+"""A bin with less than this fraction of a value counts as empty; one value may be split between two bins."""
 
 
 def summary(histogram: Histogram, found: Range, bins: int = MAX_BINS) -> ValueHistogram | None:
-    """The values and their range, over both of which the bins go; None: no value was other than zero."""
+    """Summarize the values and their range, both covered by the bins; None: all values were zero."""
     if histogram.total <= histogram.zeros:
         return None
     low, high = min(histogram.low, found.low), max(histogram.high, found.high)
@@ -38,18 +38,18 @@ def summary(histogram: Histogram, found: Range, bins: int = MAX_BINS) -> ValueHi
 
 
 def worst(histograms: Mapping[str, Histogram], ranges: Mapping[str, Range]) -> dict[str, ValueHistogram]:
-    """Tensor → its summary, of those with a range that have the least SQNR to expect, the least first."""
+    """Return tensor → summary, for the tensors with a range and the lowest expected SQNR, the lowest first."""
     found = {
-        name: told
+        name: summarized
         for name, one in histograms.items()
-        if name in ranges and (told := summary(one, ranges[name])) is not None
+        if name in ranges and (summarized := summary(one, ranges[name])) is not None
     }
     least = sorted(found, key=lambda name: math.inf if (db := found[name].sqnr_db) is None else db)
     return {name: found[name] for name in least[:MAX_HISTOGRAMS]}
 
 
 def expected_sqnr_db(cells: Cells, found: Range) -> float:
-    """Power of the values over that of the error of their 256 levels, values taken as even within a cell."""
+    """Return the ratio of the values' power to that of their error on 256 levels, for an even density in each cell."""
     middle, width = (cells.low + cells.high) / 2, cells.high - cells.low
     power = float(np.dot(cells.counts, middle * middle + width * width / 12))
     error = expected_error(cells, found.low, found.high, _STEPS)
@@ -57,7 +57,7 @@ def expected_sqnr_db(cells: Cells, found: Range) -> float:
 
 
 def columns(histogram: Histogram, low: float, high: float, count: int) -> NDArray[np.float64]:
-    """How many values other than zero lie in each of ``count`` equal parts of [low, high]."""
+    """Return the number of nonzero values in each of ``count`` equal parts of [low, high]."""
     cells = histogram.cells()
     ends = np.column_stack((cells.low, np.maximum(cells.high, np.nextafter(cells.low, math.inf)))).ravel()
     sums = np.concatenate(([0.0], np.cumsum(cells.counts)))

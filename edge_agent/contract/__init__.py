@@ -1,10 +1,10 @@
-"""What a manifest says of a model's ends, applied: how it is fed, what state it carries, what of its outputs counts.
+"""Applies a manifest's contract of a model's inputs and outputs: feeding, carried state, and scored output.
 
-Stages of a job and :mod:`edge_agent.serving` share it, so an application gets what was judged.
+The stages of a job and :mod:`edge_agent.serving` share it, so an application gets exactly the outputs that were judged.
 
     feeding          a contract's windows and constants become the model's inputs
-    carried_state    state that a model hands from one call to the next
-    scored_output    what is taken out of the model's outputs
+    carried_state    state that one call of a model hands to the next
+    scored_output    the part of the model's outputs that is judged
 """
 
 from typing import Protocol
@@ -13,29 +13,29 @@ from edge_agent.wire.manifest import InputContract, Output, State
 
 
 def first_output(asked: "Contract") -> Output:
-    """The output that the gates are about: the one of ``[output]``, or the first of ``[[outputs]]``."""
+    """Return the output that the gates apply to: that of ``[output]``, or the first of ``[[outputs]]``."""
     return asked.outputs[0] if asked.outputs else asked.output
 
 
 class Contract(Protocol):
-    """What is said of a model's ends; a manifest says it, and so does a job's task."""
+    """The contract of a model's inputs and outputs, which both a manifest and a job's task contain."""
 
     @property
     def inputs(self) -> list[InputContract]:
-        """How each input is fed, state apart."""
+        """The contract of each input, except for state."""
         ...
 
     @property
     def output(self) -> Output:
-        """What the one output that is judged means, where there is one."""
+        """The contract of the judged output, if there is only one."""
         ...
 
     @property
     def outputs(self) -> list[Output]:
-        """What each of several outputs means; empty: there is one."""
+        """The contracts of several outputs; empty: there is one."""
         ...
 
     @property
     def state(self) -> list[State]:
-        """What is handed from one call to the next."""
+        """The tensors that one call hands to the next."""
         ...

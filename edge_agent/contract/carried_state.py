@@ -1,7 +1,7 @@
-"""State that a model hands from one call to the next: each model carries its own, in the order of the rows.
+"""State that one call of a model hands to the next: each model carries its own, in the order of the rows.
 
-A state input that the data bring themselves is used as given and not carried. Which inputs are state is declared in
-the manifest; nothing here guesses.
+If the data themselves contain a state input, it is used as given and not carried. The manifest declares which inputs
+are state; nothing here guesses.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from edge_agent.wire.manifest import State
 
 
 class Row(Protocol):
-    """What one call is given: model input → array of full shape, and the number of the recording that it is from."""
+    """The data of one call: model input → array of full shape, and the number of its recording."""
 
     @property
     def feeds(self) -> Feeds:
@@ -24,19 +24,19 @@ class Row(Protocol):
 
     @property
     def group(self) -> int | None:
-        """The recording, or None if rows have nothing to do with each other."""
+        """The recording, or None if the rows are independent."""
         ...
 
 
 class CarriedState:
-    """The state of one model on its way through rows."""
+    """The state of one model while it runs over rows."""
 
     def __init__(self, states: Sequence[State], info: Signature) -> None:
         """Check the declared states against the model.
 
         Raises:
-            ModelError: ``model_unsupported`` if a declared state names no input or output of the model, or two that
-                do not fit each other.
+            ModelError: ``model_unsupported`` if a declared state names no input or output of the model, or if the two
+                are incompatible.
         """
         inputs = {spec.name: spec for spec in info.inputs}
         self._positions = {spec.name: index for index, spec in enumerate(info.outputs)}
@@ -65,7 +65,7 @@ class CarriedState:
         self._group: int | None = None
 
     def feeds(self, row: Row) -> Feeds:
-        """What the model is fed for ``row``: its arrays and the state so far."""
+        """Return the model's inputs for ``row``: its arrays and the current state."""
         if row.group != self._group:
             self._group = row.group
             for state in self._states:
@@ -74,13 +74,13 @@ class CarriedState:
         return {**self._current, **row.feeds}
 
     def keep(self, outputs: Sequence[Array]) -> None:
-        """Take the state out of the model's outputs."""
+        """Store the state from the model's outputs."""
         for state in self._states:
             self._current[state.input] = outputs[self._positions[state.output]]
 
 
 def _fits(one: Sequence[int | None], other: Sequence[int | None]) -> bool:
-    """Whether two shapes can be the same; None is a dimension that is not known, and an unknown rank is no axes."""
+    """Return whether two shapes can be equal; None is an unknown dimension, and an empty shape an unknown rank."""
     return not other or (
         len(one) == len(other) and all(None in (a, b) or a == b for a, b in zip(one, other, strict=True))
     )

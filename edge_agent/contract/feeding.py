@@ -1,7 +1,7 @@
-"""How data meet a model's inputs: which contract feeds which, and in what shape and type. Pure.
+"""Feeds data to a model's inputs: assigns contracts to inputs, and converts shape and type. Pure.
 
-A row is fed as it is if its shape fits the input, else with a leading axis of 1. Numbers may become wider, and floats
-narrower; a float never becomes an integer.
+A row is fed unchanged if its shape fits the input, else with a leading axis of 1. Numbers may be widened, and floats
+narrowed; a float never becomes an integer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ _STATE_RANK = 2
 
 
 def fed_shape(shape: Sequence[int], spec: TensorSpec, what: str) -> tuple[int, ...]:
-    """The shape in which ``what`` of ``shape`` is fed; raises ``ContractError`` (shape_mismatch) with both shapes."""
+    """Return the shape in which ``what`` is fed; raise ``ContractError`` (shape_mismatch) with both shapes."""
     for candidate in (tuple(shape), (1, *shape)):
         if len(candidate) == len(spec.shape) and all(
             want in (None, have) for have, want in zip(candidate, spec.shape, strict=True)
@@ -28,24 +28,24 @@ def fed_shape(shape: Sequence[int], spec: TensorSpec, what: str) -> tuple[int, .
             return candidate
     wanted = "x".join("?" if size is None else str(size) for size in spec.shape) or "a single value"
     given = "x".join(map(str, shape)) or "a single value"
-    raise ContractError("shape_mismatch", f"{what} has shape {given}, the model's input {spec.name!r} wants {wanted}")
+    raise ContractError("shape_mismatch", f"{what} has shape {given}; the model's input {spec.name!r} needs {wanted}")
 
 
 def check_dtype(dtype: np.dtype[Any], spec: TensorSpec, what: str) -> None:
-    """Raises ``ContractError`` (dtype_mismatch) if numbers of ``dtype`` must not be fed to the input."""
+    """Raise ``ContractError`` (dtype_mismatch) if numbers of ``dtype`` must not be fed to the input."""
     wanted = np.dtype(spec.dtype)
     allowed = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}.get(wanted.kind, wanted.kind)
     if dtype.kind not in allowed:
         raise ContractError(
-            "dtype_mismatch", f"{what} holds {dtype.name}, the model's input {spec.name!r} wants {wanted.name}"
+            "dtype_mismatch", f"{what} has the type {dtype.name}; the model's input {spec.name!r} needs {wanted.name}"
         )
 
 
 def feed(values: Array, spec: TensorSpec, what: str) -> Array:
-    """``values`` in the input's type and shape.
+    """Return ``values`` in the input's type and shape.
 
     Raises:
-        ContractError: ``shape_mismatch``, or ``dtype_mismatch`` if the type is wrong or an integer does not fit in.
+        ContractError: ``shape_mismatch``, or ``dtype_mismatch`` if the type is wrong or an integer does not fit.
     """
     shape, wanted = fed_shape(values.shape, spec, what), np.dtype(spec.dtype)
     check_dtype(values.dtype, spec, what)
@@ -53,14 +53,15 @@ def feed(values: Array, spec: TensorSpec, what: str) -> Array:
         limits, low, high = np.iinfo(wanted), int(values.min()), int(values.max())
         if low < limits.min or high > limits.max:
             raise ContractError(
-                "dtype_mismatch", f"{what} reaches from {low} to {high}; {wanted.name} of {spec.name!r} cannot hold it"
+                "dtype_mismatch",
+                f"{what} ranges from {low} to {high}, which {wanted.name} of {spec.name!r} cannot hold",
             )
-    with np.errstate(over="ignore"):  # what does not fit into a narrower float is Inf, and Inf is refused
+    with np.errstate(over="ignore"):  # too large for a narrower float is Inf, and Inf is refused
         return np.ascontiguousarray(values, dtype=wanted).reshape(shape)
 
 
 def constant(value: Any, spec: TensorSpec) -> Array:
-    """A contract's ``constant`` for an input: an array of its shape, or one number for every element."""
+    """Return a contract's ``constant`` for an input: an array of its shape, or one number for every element."""
     what = f"the constant of {spec.name!r}"
     try:
         values = np.asarray(value)
@@ -72,16 +73,16 @@ def constant(value: Any, spec: TensorSpec) -> Array:
 
 
 def check_all_fed(fed: Iterable[str], info: Signature, states: Sequence[State], have: str) -> None:
-    """Raises unless each model input has data, a constant or declared state.
+    """Check that each model input has data, a constant or declared state.
 
     Args:
         fed: inputs that have data or a constant.
-        info: the model.
-        states: what is declared.
-        have: what there is instead, for the message.
+        info: the model's signature.
+        states: the declared states.
+        have: the last clause of the message: the data at hand, or advice.
 
     Raises:
-        ModelError: ``state_undeclared`` if what is missing looks like an output that the model wants back.
+        ModelError: ``state_undeclared`` if the missing input looks like state from one of the outputs.
         ContractError: ``input_missing``.
     """
     known = {*fed, *(state.input for state in states)}
@@ -99,7 +100,7 @@ def check_all_fed(fed: Iterable[str], info: Signature, states: Sequence[State], 
 
 
 def fixed_feeds(info: Signature, asked: Contract) -> dict[str, Array]:
-    """The inputs that the contract gives a constant for."""
+    """Return the inputs for which the contract has a constant."""
     specs = {spec.name: spec for spec in info.inputs}
     return {
         contract.name: constant(contract.constant, specs[contract.name])
@@ -109,10 +110,10 @@ def fixed_feeds(info: Signature, asked: Contract) -> dict[str, Array]:
 
 
 def sensor_inputs(info: Signature, asked: Contract) -> dict[str, InputContract]:
-    """Model input → the contract that feeds it from a source; an unnamed contract feeds the first free input.
+    """Return model input → the contract that feeds it from a source; an unnamed one feeds the first free input.
 
     Raises:
-        ContractError: ``input_missing`` if an input is fed by nothing, or by several, or is not the model's.
+        ContractError: ``input_missing`` if an input has no contract or several, or is not an input of the model.
         ModelError: ``state_undeclared``.
     """
     named = {contract.name for contract in asked.inputs if contract.name} | {state.input for state in asked.state}
@@ -131,11 +132,11 @@ def sensor_inputs(info: Signature, asked: Contract) -> dict[str, InputContract]:
 
 
 def window_maker(contract: InputContract, spec: TensorSpec, columns: Sequence[str]) -> Callable[[Array], Array]:
-    """From a raw window ``[size, columns]`` of float32, or of pictures, to what the input ``spec`` is fed.
+    """Return the function from a raw window ``[size, columns]`` of float32, or of pictures, to the input ``spec``.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for an unknown step.
-        ContractError: by the function, if steps or result do not fit the input.
+        ContractError: raised by the returned function if steps or result do not fit the input.
     """
     preprocess = Preprocess(contract)
     picked = [columns.index(channel) for channel in contract.channels] or slice(None)

@@ -1,8 +1,8 @@
-"""The separate outputs of a detection head, side by side: one array a window, as boxes and scores are judged together.
+"""Joins the separate outputs of a detection head into one array per window, since they are judged together.
 
-Boxes ``[N, 4]`` and scores ``[N, C]``, or ``[N]`` of a single class, become ``[N, 4 + C]``; scores may also come as
-``[C, N]``. Of maps, the sizes ``[2, H, W]``, the scores ``[C, H, W]``
-and the offsets ``[2, H, W]`` become ``[C + 4, H, W]``, the scores first.
+Boxes ``[N, 4]`` and scores ``[N, C]``, or ``[N]`` for a single class, become ``[N, 4 + C]``; scores may also be
+``[C, N]``. Maps of sizes ``[2, H, W]``, scores ``[C, H, W]`` and offsets ``[2, H, W]`` become ``[C + 4, H, W]``, with
+the scores first.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from edge_agent.errors import ContractError
 _CORNERS = 4
 _TABLE, _MAPS = 2, 3
 _PLANES = 2
-"""Width and height, x and y."""
+"""Width and height, or x and y."""
 
 
 def join(boxes: Array, scores: Array, offset: Array | None = None) -> Array:
-    """Boxes and scores in one; raises ``ContractError`` (shape_mismatch) if they do not fit together."""
+    """Return boxes and scores in one array; raise ``ContractError`` (shape_mismatch) if they are incompatible."""
     given = [one for one in (boxes, scores, offset) if one is not None]
     first = _without_batch(boxes, _TABLE)
     if first.ndim == _TABLE and first.shape[1] == _CORNERS and len(given) == _TABLE:
@@ -38,7 +38,7 @@ def join(boxes: Array, scores: Array, offset: Array | None = None) -> Array:
 
 
 def _score_rows(scores: Array, count: int) -> Array | None:
-    """Scores with a row for each of ``count`` boxes; None if there is none."""
+    """Return the scores with a row for each of ``count`` boxes; None if their shape does not match."""
     table = _without_batch(scores, _TABLE)
     if table.shape in ((count,), (1, count)):
         table = table.reshape(count, 1)
@@ -48,12 +48,12 @@ def _score_rows(scores: Array, count: int) -> Array | None:
 
 
 def _without_batch(values: Array, axes: int) -> Array:
-    """``values`` without a first axis of one that is more than ``axes``."""
+    """Return ``values`` without a leading axis of 1 if they have more than ``axes`` axes."""
     return values[0] if values.ndim > axes and len(values) == 1 else values
 
 
 def _maps(given: Sequence[Array]) -> list[Array] | None:
-    """Maps of one height and width; None if they are none."""
+    """Return the arrays as maps of one height and width; None if they are no such maps."""
     maps = [_without_batch(one, _MAPS) for one in given]
     if any(one.ndim != _MAPS or one.shape[1:] != maps[0].shape[1:] for one in maps):
         return None

@@ -1,8 +1,8 @@
-"""What of a model's outputs is judged: one array a window.
+"""The scored output of a model: the one array per window that is judged.
 
-Mostly it is an output as it is. The outputs of a detector that has several are put side by side, ``[N, 6]``, and before
-suppression as :mod:`edge_agent.contract.joined_head` says; of a model whose anomaly score is how badly it gives its
-input back, it is the mean squared difference from that input.
+Usually it is one unchanged output. The several outputs of a detector are joined side by side, ``[N, 6]``; before
+suppression :mod:`edge_agent.contract.joined_head` joins them. For a model that reconstructs its input as a measure of
+anomaly, it is the mean squared difference from that input.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ _CORNERS = 4
 
 
 class ScoredOutput:
-    """Takes what is judged out of one run of the model.
+    """Extracts the scored output from one call of the model.
 
     Attributes:
-        position: of the judged output; of the boxes where there are several.
+        position: position of the judged output; of the boxes if there are several.
     """
 
     def __init__(self, info: Signature, asked: Contract, output: Output | None = None) -> None:
         """Find the outputs.
 
         Args:
-            info: of the model.
-            asked: what is said of its ends.
-            output: the one to take; None: the one that the gates are about.
+            info: the model's signature.
+            asked: the contract of its inputs and outputs.
+            output: the output to score; None: the one that the gates apply to.
 
         Raises:
             RecipeError: ``recipe_unsupported`` if ``[output]`` names an output that the model lacks.
@@ -41,7 +41,7 @@ class ScoredOutput:
         for name in output.names:
             if name not in names:
                 raise RecipeError(
-                    "recipe_unsupported", f"[output] names {name!r}; the model's outputs are {', '.join(names)}"
+                    "recipe_unsupported", f"[output] names {name!r}; the model has the outputs {', '.join(names)}"
                 )
         first = output.name or output.boxes
         self.position = names.index(first) if first else 0
@@ -55,19 +55,19 @@ class ScoredOutput:
 
     @property
     def as_it_is(self) -> bool:
-        """Whether what is judged is one output, not made of several or of the input."""
+        """Whether the scored output is one unchanged output, not computed from several or from the input."""
         return self.positions == {self.position} and not self._scored
 
     @property
     def positions(self) -> set[int]:
-        """Of all outputs that what is judged is made of."""
+        """The positions of all outputs that it is computed from."""
         return {self.position, *(one for one in (self._scores, self._classes, self._offset) if one is not None)}
 
     def __call__(self, feeds: Feeds, outputs: Sequence[Array]) -> Array:
-        """What is judged of one window.
+        """Return the scored output of one window.
 
         Raises:
-            ContractError: ``shape_mismatch``: the outputs are not what ``[output]`` says.
+            ContractError: ``shape_mismatch``: the outputs do not match ``[output]``.
         """
         output = outputs[self.position]
         if self._scores is not None and self._head:
@@ -79,7 +79,7 @@ class ScoredOutput:
         return output
 
     def _reconstruction_error(self, feeds: Feeds, output: Array) -> Array:
-        """The mean squared difference from the first input of the output's shape (axes of one apart)."""
+        """Return the mean squared difference from the first input of the output's shape (ignoring axes of 1)."""
         got = np.squeeze(output)
         for name in self._inputs:
             wanted = np.squeeze(feeds[name])
@@ -88,8 +88,8 @@ class ScoredOutput:
                 return np.array([np.mean(difference * difference)])
         raise ContractError(
             "shape_mismatch",
-            f"an output of shape {output.shape} is neither one anomaly score nor like an input; set another output "
-            "kind, or name under [output]",
+            f"an output of shape {output.shape} is neither one anomaly score nor shaped like an input; set another "
+            "output kind, or name under [output]",
         )
 
 

@@ -1,6 +1,6 @@
-"""What this device is and how it feels: board, processor, memory, governor, clock, temperature, throttling.
+"""The hardware of this device and its conditions: board, processor, memory, governor, clock, temperature, throttling.
 
-Reads files and starts nothing; everything it may not read is simply unknown. Where they are documented:
+Reads files and starts no process; a file that it may not read counts as unknown. The files are documented in:
 
 * board: Devicetree Specification 0.4, section 2.3.2 (``model``), as ``/proc/device-tree/model``
 * Linux, below ``Documentation/``: clock: ``admin-guide/pm/cpufreq.rst``; temperature:
@@ -33,7 +33,7 @@ _CPU_PARTS = {  # Linux arch/arm64/include/asm/cputype.h: implementer, part
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What does not change while the device runs; empty or 0 where unknown."""
+    """The constant properties of the device; empty or 0 if unknown."""
 
     board: str
     arch: str
@@ -44,7 +44,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What does change: governor and clock of the first core, temperature of each zone, throttling."""
+    """The changing conditions: governor and clock of the first core, temperature of each zone, throttling."""
 
     governor: str
     clock_mhz: float | None
@@ -55,7 +55,7 @@ class Conditions:
 
 
 def describe(root: Path = _ROOT) -> Board:
-    """The board below ``root``."""
+    """Return the board below ``root``."""
     return Board(
         board=text(root / "proc/device-tree/model") or text(root / "sys/class/dmi/id/product_name"),
         arch=os.uname().machine,
@@ -66,7 +66,7 @@ def describe(root: Path = _ROOT) -> Board:
 
 
 def conditions(root: Path = _ROOT) -> Conditions:
-    """The conditions now."""
+    """Return the current conditions."""
     frequency = root / _CPU / "cpu0/cpufreq"
     state = throttling(root)
     return Conditions(
@@ -80,12 +80,12 @@ def conditions(root: Path = _ROOT) -> Conditions:
 
 
 def stamp(root: Path = _ROOT) -> dict[str, Any]:
-    """Board and conditions as plain data: what stands beside a measurement."""
+    """Return board and conditions as plain data, to store beside a measurement."""
     return asdict(describe(root)) | asdict(conditions(root))
 
 
 def _processor(root: Path) -> str:
-    """The processor's name; big.LITTLE clusters are joined by ``+``."""
+    """Return the processor's name; big.LITTLE clusters are joined by ``+``."""
     names: list[str] = []
     implementer = ""
     for line in text(root / "proc/cpuinfo").splitlines():
@@ -100,7 +100,7 @@ def _processor(root: Path) -> str:
 
 
 def temperatures(root: Path = _ROOT) -> dict[str, float]:
-    """Kind of thermal zone → its temperature in °C."""
+    """Return kind of thermal zone → its temperature in °C."""
     found: dict[str, float] = {}
     for zone in entries(root / "sys/class/thermal", "thermal_zone"):
         value = scaled(zone / "temp", 1000)
@@ -111,7 +111,7 @@ def temperatures(root: Path = _ROOT) -> dict[str, float]:
 
 
 def _count_list(listed: str) -> int:
-    """How many CPUs a list such as ``0-3,6`` names."""
+    """Return the number of CPUs in a list such as ``0-3,6``."""
     count = 0
     for piece in filter(None, listed.split(",")):
         first, _, last = piece.partition("-")

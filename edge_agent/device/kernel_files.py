@@ -1,11 +1,11 @@
-"""Reads what the kernel says in small files; whatever is not there, or not to be read, is unknown."""
+"""Reads small files of the kernel; a missing or unreadable file counts as unknown."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 
 def text(path: Path) -> str:
-    """What a file says; empty: nothing."""
+    """Return the text of a file; empty: none."""
     try:
         return path.read_bytes().decode(errors="replace").strip("\0\n\t ")
     except OSError:
@@ -13,7 +13,7 @@ def text(path: Path) -> str:
 
 
 def number(path: Path) -> int | None:
-    """The whole number in a file; None: there is none."""
+    """Return the whole number in a file; None: there is none."""
     try:
         return int(text(path))
     except ValueError:
@@ -21,13 +21,13 @@ def number(path: Path) -> int | None:
 
 
 def scaled(path: Path, divisor: int) -> float | None:
-    """The number in a file over ``divisor``; None: there is none."""
+    """Return the number in a file divided by ``divisor``; None: there is none."""
     value = number(path)
     return None if value is None else value / divisor
 
 
 def entries(directory: Path, prefix: str = "") -> Iterator[Path]:
-    """The numbered entries of a sysfs directory, in their order."""
+    """Yield the numbered entries of a sysfs directory in numeric order."""
     try:
         found = [path for path in directory.iterdir() if path.name.removeprefix(prefix) != path.name or not prefix]
     except OSError:

@@ -1,4 +1,4 @@
-"""How much memory a worker may have on this device: read from the kernel, per stage, as others come and go."""
+"""The memory that a worker may use on this device, read from the kernel anew for each stage."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from edge_agent.device.kernel_files import number, text
 
 HEADROOM_BYTES = 64 * 1024 * 1024
-"""Left for the daemon and for the kernel's sake."""
+"""Reserved for the daemon and the kernel."""
 
 
 def kernel_memory(root: Path = Path("/")) -> dict[str, int]:
-    """Key of ``/proc/meminfo`` → bytes."""
+    """Return key of ``/proc/meminfo`` → bytes."""
     found = {}
     for line in text(root / "proc/meminfo").splitlines():
         key, _, value = line.partition(":")
@@ -21,7 +21,7 @@ def kernel_memory(root: Path = Path("/")) -> dict[str, int]:
 
 
 def resident_bytes(root: Path = Path("/")) -> int | None:
-    """The resident memory of this process; None if the kernel does not say."""
+    """Return the resident memory of this process; None if the kernel does not report it."""
     try:
         return int(text(root / "proc/self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, IndexError):
@@ -29,12 +29,12 @@ def resident_bytes(root: Path = Path("/")) -> int | None:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """``MemAvailable``: what can be had without swapping; 0 if the kernel does not say."""
+    """Return ``MemAvailable``, the memory available without swapping; 0 if the kernel does not report it."""
     return kernel_memory(root).get("MemAvailable", 0)
 
 
 def cgroup_limit_bytes(root: Path = Path("/")) -> int:
-    """The lowest ``memory.max`` (v2) above this process, or its v1 limit; 0: none."""
+    """Return the lowest ``memory.max`` (v2) above this process, or its v1 limit; 0: none."""
     limits = []
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="ascii").splitlines()
@@ -51,7 +51,7 @@ def cgroup_limit_bytes(root: Path = Path("/")) -> int:
         folder = base / path.lstrip("/")
         for place in (folder, *folder.parents):
             limit = number(place / name)
-            if limit is not None and 0 <= limit < 1 << 60:  # v1 says "none" with a number near 2**63
+            if limit is not None and 0 <= limit < 1 << 60:  # in v1 a number near 2**63 means "none"
                 limits.append(limit)
             if place == base:
                 break
@@ -59,7 +59,7 @@ def cgroup_limit_bytes(root: Path = Path("/")) -> int:
 
 
 def worker_memory_bytes(configured: int, root: Path = Path("/")) -> int:
-    """The limit of a worker: as configured, else what is there now less some headroom; 0: no limit is known."""
+    """Return a worker's limit: as configured, else the available memory without some headroom; 0: no known limit."""
     if configured:
         return configured
     known = [limit for limit in (available_bytes(root), cgroup_limit_bytes(root)) if limit]

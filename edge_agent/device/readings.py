@@ -1,8 +1,8 @@
-"""What this machine and this process use now: processor, memory, disk, temperature, clock.
+"""The current use of resources by this machine and this process: processor, memory, disk, temperature, clock.
 
-Reads files and starts nothing; None is what nothing here tells. Where they are documented: ``proc(5)``; Linux, below
-``Documentation/``: ``admin-guide/iostats.rst``, ``admin-guide/pm/cpufreq.rst``. All of it is to be read by an ordinary
-user, and inside the service's unit, too.
+Reads files and starts no process; None means that no file reports the value. The files are documented in ``proc(5)``
+and, below Linux's ``Documentation/``, in ``admin-guide/iostats.rst`` and ``admin-guide/pm/cpufreq.rst``. An ordinary
+user may read all of them, also inside the service's unit.
 """
 
 import os
@@ -15,27 +15,27 @@ from edge_agent.device.kernel_files import entries, number, text
 from edge_agent.device.memory import kernel_memory, resident_bytes
 from edge_agent.device.throttling import Throttling, ThrottlingFiles
 
-_SECTOR_BYTES = 512  # of the kernel's statistics, whatever the disk's own are
+_SECTOR_BYTES = 512  # the unit of the kernel's statistics, whatever the disk's sector size
 _WRITTEN_FIELD = 6  # of a block device's ``stat``: sectors written
 _IDLE_FIELDS = (3, 4)  # of a line of /proc/stat: idle, iowait
-_TIME_FIELDS = 8  # those behind them are guests', which user and nice have counted already
+_TIME_FIELDS = 8  # the fields after them are guest times, which user and nice already include
 _PROCESSOR_ZONES = ("cpu", "soc", "tj", "x86_pkg")
-"""What the kinds of thermal zones contain that tell of the processor: a Pi's, a Jetson's, a PC's."""
-_LOOK_AGAIN = 60
-"""Readings after which files are looked for anew: drivers may be loaded late."""
+"""Substrings of the thermal zone types of a processor: a Pi's, a Jetson's, a PC's."""
+_SEARCH_AGAIN = 60
+"""Number of readings after which the files are searched again: drivers may be loaded late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """One look. Counters begin anew with each boot, the process's own with the process.
+    """One reading. Counters restart with each boot, those of the process with the process.
 
     Attributes:
-        at_s: of a clock that is not set back.
+        at_s: monotonic time of the reading.
         cpu_busy, cpu_total: time of all processors together, in the kernel's ticks.
-        disk_written_bytes: by everybody, to the whole device that holds the state folder.
-        temperature_c: of the processor, its hottest zone; where no zone says that it is one, of the hottest of all.
-        clock_hz: of the slowest of the processors that are on.
-        process_cpu_s: of this process, its children left out.
+        disk_written_bytes: bytes written by all processes to the whole block device that holds the state folder.
+        temperature_c: the processor's hottest zone; if no zone is marked as the processor's, the hottest of all zones.
+        clock_hz: clock rate of the slowest processor that is online.
+        process_cpu_s: processor time of this process without its children.
     """
 
     at_s: float
@@ -55,7 +55,7 @@ class Readings:
 
 
 class Machine:
-    """Takes readings; ``folder`` is where the state lies, ``root`` the file system that the kernel shows itself in."""
+    """Takes readings; ``folder`` is the state folder, ``root`` the root of ``/proc`` and ``/sys``."""
 
     def __init__(self, folder: Path, root: Path = Path("/")) -> None:
         self._folder = folder
@@ -64,8 +64,8 @@ class Machine:
         self._taken = 0
 
     def read(self) -> Readings:
-        """Look once: some dozen small files."""
-        if self._taken % _LOOK_AGAIN == 0:
+        """Take a reading, from a few dozen small files."""
+        if self._taken % _SEARCH_AGAIN == 0:
             self._throttling = ThrottlingFiles.find(self._root)
         self._taken += 1
         busy, total = self._cpu()
@@ -97,7 +97,7 @@ class Machine:
             return None
 
     def _cpu(self) -> tuple[int, int]:
-        """Busy and total ticks since the boot; zeros: not told."""
+        """Return busy and total ticks since boot; zeros: unknown."""
         try:
             spent = [
                 int(field) for field in text(self._root / "proc/stat").splitlines()[0].split()[1 : 1 + _TIME_FIELDS]
@@ -107,7 +107,7 @@ class Machine:
             return 0, 0
 
     def _written(self) -> int | None:
-        """Of the whole device: a partition counts its own writes only. None: a file system without one of its own."""
+        """Return the bytes written to the whole block device; a partition counts only its own. None: no such device."""
         try:
             number_of = self._folder.stat().st_dev
             device = (self._root / f"sys/dev/block/{os.major(number_of)}:{os.minor(number_of)}").resolve(strict=True)
@@ -124,7 +124,7 @@ class Machine:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """What an ordinary user may still write on the file system of ``folder``."""
+    """Return the bytes that an ordinary user may still write to the file system of ``folder``."""
     try:
         found = os.statvfs(folder)
     except OSError:

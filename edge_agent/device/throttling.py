@@ -1,4 +1,4 @@
-"""What slows the processor down, or did since the boot: heat, too little voltage, too much current.
+"""The reasons that slow the processor down now or did since boot: heat, too little voltage, too much current.
 
 * Raspberry Pi: bits of ``vcgencmd get_throttled`` (Raspberry Pi OS documentation), which the Pi's own kernel also shows
   in sysfs; every kernel: ``Documentation/hwmon/raspberrypi-hwmon.rst`` (``in0_lcrit_alarm`` of ``rpi_volt``)
@@ -15,22 +15,22 @@ from typing import Self
 from edge_agent.device.kernel_files import entries, number, text
 
 UNDERVOLTAGE = "undervoltage"
-"""The one reason that tells of the supply; each other one tells that the processor is slower than it could be."""
+"""The only reason that concerns the power supply; every other one means that the processor is slowed down."""
 _PI_BITS = {0: UNDERVOLTAGE, 1: "frequency_capped", 2: "throttled", 3: "soft_temperature_limit"}
 _PI_STICKY = 16
-"""From here on the same bits again: what has happened, until the kernel's voltage driver clears them."""
+"""Offset of the same bits for events since boot, until the kernel's voltage driver clears them."""
 _ROOT = Path("/")
 
 
 @dataclass(frozen=True, slots=True)
 class Throttling:
-    """What slows the processor down now, and a count of such events that only rises while they happen.
+    """The current reasons, and a count of such events that increases only while they happen.
 
     Attributes:
-        happened: reasons that the firmware remembers since the boot; each is one of ``events``, too.
-        tells_speed: whether anything here would tell that the processor is slowed down.
-        tells_voltage: whether anything here would tell of too little voltage.
-        remembers: whether anything here remembers what is over.
+        happened: reasons that the firmware remembers since boot; each one also counts in ``events``.
+        tells_speed: whether this machine can report that the processor is slowed down.
+        tells_voltage: whether this machine can report too little voltage.
+        remembers: whether this machine remembers past events.
     """
 
     reasons: tuple[str, ...]
@@ -41,19 +41,19 @@ class Throttling:
     remembers: bool = False
 
     def since(self, earlier: "Throttling") -> tuple[str, ...]:
-        """What slowed the processor down between ``earlier`` and this; empty: nothing that was noticed."""
+        """Return the reasons that slowed the processor down since ``earlier``; empty: none were noticed."""
         counted = ("throttle_events",) if self.events > earlier.events else ()
         return tuple(dict.fromkeys(earlier.reasons + self.reasons + counted))
 
     @property
     def counted(self) -> int:
-        """Events that a counter of the kernel has, without what the firmware remembers."""
+        """Events in the kernel's counters, without those that the firmware remembers."""
         return self.events - len(self.happened)
 
 
 @dataclass(slots=True)
 class ThrottlingFiles:
-    """Where this kernel tells it; drivers that are loaded later have files that are not among these."""
+    """The files in which this kernel reports throttling, without those of drivers that are loaded later."""
 
     firmware: list[Path] = field(default_factory=list)
     voltage: list[Path] = field(default_factory=list)
@@ -63,7 +63,7 @@ class ThrottlingFiles:
 
     @classmethod
     def find(cls, root: Path = _ROOT) -> Self:
-        """Look for them below ``root``."""
+        """Find the files below ``root``."""
         found = cls(firmware=list((root / "sys/devices/platform").glob("soc*/*firmware/get_throttled")))
         for monitor in entries(root / "sys/class/hwmon"):
             match text(monitor / "name"):
@@ -82,15 +82,15 @@ class ThrottlingFiles:
         return found
 
     def read(self) -> Throttling:
-        """What they say now."""
+        """Read the files."""
         reasons: list[str] = []
         happened: list[str] = []
         firmware = [bits for bits in map(_bits, self.firmware) if bits is not None]
         for bits in firmware:
             reasons += [name for bit, name in _PI_BITS.items() if bits >> bit & 1]
             happened += [name for bit, name in _PI_BITS.items() if bits >> _PI_STICKY + bit & 1]
-        voltage = [said for said in map(text, self.voltage) if said]
-        reasons += [UNDERVOLTAGE for said in voltage if said == "1"]
+        voltage = [alarm for alarm in map(text, self.voltage) if alarm]
+        reasons += [UNDERVOLTAGE for alarm in voltage if alarm == "1"]
         cooling = [(kind, state) for file, kind in self.cooling.items() if (state := number(file)) is not None]
         reasons += [kind for kind, state in cooling if state > 0]
         counts = [count for file in self.counters if (count := number(file)) is not None]
@@ -100,13 +100,13 @@ class ThrottlingFiles:
             tuple(happened),
             tells_speed=bool(firmware or cooling or counts),
             tells_voltage=bool(firmware or voltage),
-            # The kernel's voltage driver clears what the firmware remembers, every two seconds.
+            # The kernel's voltage driver clears the firmware's memory every two seconds.
             remembers=bool(counts) or (bool(firmware) and not voltage),
         )
 
 
 def throttling(root: Path = _ROOT) -> Throttling:
-    """What slows the processor down now, and the sum of all counters of such events."""
+    """Return the current reasons, and the sum of all counters of such events."""
     return ThrottlingFiles.find(root).read()
 
 

@@ -1,1 +1,1 @@
-"""What a process wrote that had a hostile model open: opened, read, copied and removed as if it had been an attack."""
+"""Files from a process that had a hostile model open: opened, read, copied and removed as if they were an attack."""

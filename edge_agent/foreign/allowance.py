@@ -1,11 +1,11 @@
-"""How often somebody else may have us do something: so much at once, and so much a second after that."""
+"""A rate limit for actions that an outsider can trigger: a burst at once, then a steady rate."""
 
 import time
 from collections.abc import Callable
 
 
 class Allowance:
-    """A bucket of ``burst`` that fills by ``per_s`` a second. For one thread."""
+    """A token bucket of ``burst`` tokens that refills by ``per_s`` per second. For one thread."""
 
     def __init__(self, per_s: float, burst: int, timer: Callable[[], float] = time.monotonic) -> None:
         self._per_s = per_s
@@ -15,7 +15,7 @@ class Allowance:
         self._at = timer()
 
     def take(self) -> bool:
-        """Whether once more is allowed now."""
+        """Take a token; False if none is left."""
         now = self._timer()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
         self._at = now

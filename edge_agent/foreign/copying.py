@@ -1,7 +1,7 @@
-"""Copies a file that somebody else may have written, and says what was copied: its SHA-256 and its size.
+"""Copies a file that an outsider may have written, and returns the SHA-256 and the size of the copy.
 
-What is hashed is what is written, so nothing can change in between. Where the file system shares blocks (btrfs, XFS)
-the copy takes none of its own and writes nothing.
+The hash covers exactly the bytes that are written, so nothing can change in between. On a file system that shares
+blocks (btrfs, XFS) the copy allocates none of its own and writes no data.
 """
 
 import errno
@@ -19,7 +19,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a file was found to be; ``shared``: it has its blocks in common with what it was copied from."""
+    """SHA-256 and size of a file; ``shared``: the copy shares its blocks with the original."""
 
     sha256: str
     size: int
@@ -27,15 +27,15 @@ class Copied:
 
 
 def hash_file(source: int) -> Copied:
-    """What the file behind a descriptor is; raises ``OSError``."""
+    """Return the SHA-256 and the size of the file behind a descriptor; raise ``OSError``."""
     return _pass_on(source, None)
 
 
 def copy_file(source: int, target: Path, *, most_bytes: int) -> Copied:
-    """Copy what is behind a descriptor, from its beginning, to ``target``, which must not be there.
+    """Copy the file behind a descriptor, from its beginning, to ``target``, which must not exist.
 
     Raises:
-        OSError: it has more than ``most_bytes``; ``target`` is there, or cannot be written. No target is left.
+        OSError: it has more than ``most_bytes``; ``target`` exists, or cannot be written. A partial target is removed.
     """
     size = os.fstat(source).st_size
     if size > most_bytes:
@@ -62,7 +62,7 @@ def _share(source: int, target: int) -> bool:
 
 
 def _pass_on(source: int, target: int | None, most_bytes: int | None = None) -> Copied:
-    """Hash what is behind ``source``, and write the same bytes to ``target``."""
+    """Hash the file behind ``source``, and write the same bytes to ``target``."""
     digest, size, piece = hashlib.sha256(), 0, memoryview(bytearray(_PIECE_BYTES))
     while read := os.preadv(source, [piece], size):
         digest.update(piece[:read])

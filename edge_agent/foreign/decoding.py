@@ -1,6 +1,6 @@
-"""JSON of somebody else: how much of it becomes objects, and how long a text may be. Pure.
+"""Decodes JSON of an outsider, with limits on the number of values and the length of texts. Pure.
 
-A megabyte of ``{},{},{}`` would become hundreds of megabytes of objects, so values are counted before they are made.
+A megabyte of ``{},{},{}`` would become hundreds of megabytes of objects, so values are counted before decoding.
 """
 
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from typing import Any, TypeVar
 import msgspec
 
 MOST_VALUES = 50_000
-"""In a document; the largest result object of ours has some thousands."""
+"""Values in a document; our largest result object has a few thousand."""
 MOST_TEXT = 2000
-"""Characters of a text."""
+"""Characters in a text."""
 MOST_ITEMS = 4096
-"""Of a list or an object."""
+"""Items in a list or an object."""
 _BEFORE_A_VALUE = (b",", b"[", b"{")
 
 K = TypeVar("K")
 
 
 def decode(data: bytes, kind: type[K]) -> K:
-    """The document in ``data`` as a ``kind``.
+    """Decode the document in ``data`` as a ``kind``.
 
     Raises:
-        msgspec.DecodeError: it is none, or holds more than ``MOST_VALUES`` values.
-        UnicodeDecodeError, RecursionError: it is none.
+        msgspec.DecodeError: it is no such document, or has more than ``MOST_VALUES`` values.
+        UnicodeDecodeError, RecursionError: it is no such document.
     """
     if values_in(data) > MOST_VALUES:
         raise msgspec.ValidationError(f"it holds more than {MOST_VALUES} values")
@@ -32,17 +32,17 @@ def decode(data: bytes, kind: type[K]) -> K:
 
 
 def values_in(data: bytes) -> int:
-    """At least how many values a JSON document holds; what stands in its texts counts, too."""
+    """Return an upper bound of the number of values in a JSON document; commas in texts count, too."""
     return sum(data.count(mark) for mark in _BEFORE_A_VALUE)
 
 
 def cut_text(text: str, most: int = MOST_TEXT) -> str:
-    """``text``, or its first characters and an ellipsis, ``most`` together."""
+    """Return ``text``, shortened to ``most`` characters including an ellipsis if it is longer."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def cut(value: Any, *, most_text: int = MOST_TEXT, most_items: int = MOST_ITEMS) -> Any:
-    """``value``, as JSON has it, with each text cut, and each list and object as its first items."""
+    """Return the JSON ``value`` with each text shortened, and only the first items of each list and object."""
     match value:
         case str():
             return cut_text(value, most_text)

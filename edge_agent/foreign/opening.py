@@ -1,7 +1,7 @@
-"""Opens a file that somebody else has put there: no link is followed, nothing waits, and only a file is a file.
+"""Opens a file that an outsider created: follows no link, never blocks, and accepts only regular files.
 
-A link would lead to what its maker may not read; a FIFO keeps who opens it waiting for ever; a device never ends.
-What it raises is an ``OSError`` whose ``strerror`` is a clause for a sentence, as the system's own are.
+A link could lead to a file that its creator may not read, a FIFO would block its opener for ever, and a device never
+ends. Every error is an ``OSError`` whose ``strerror`` is a clause of a sentence, like those of the system.
 """
 
 import errno
@@ -10,22 +10,22 @@ import stat
 from pathlib import Path
 
 MOST_BYTES = 1 << 20
-"""Of a file that is read into memory."""
+"""Size limit of a file that is read into memory."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOREIGN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE_BYTES = 64 << 10
 
 
 def open_file(folder: Path, *names: str, flags: int = os.O_RDONLY) -> int:
-    """The descriptor of a regular file.
+    """Open a regular file and return its descriptor.
 
     Args:
-        folder: ours; it may be reached through links.
-        names: the way from there, a name each; the last one is the file. None of them may be a link.
-        flags: how to open it, as in ``os.open``.
+        folder: our own folder; its path may contain links.
+        names: the path below it, one name each; the last one is the file. None of them may be a link.
+        flags: as for ``os.open``.
 
     Raises:
-        OSError: it is not there, or is no regular file.
+        OSError: it does not exist, or is no regular file.
     """
     *folders, name = names
     here = os.open(folder, _FOLDER)
@@ -40,10 +40,10 @@ def open_file(folder: Path, *names: str, flags: int = os.O_RDONLY) -> int:
 
 
 def read_file(folder: Path, *names: str, most_bytes: int = MOST_BYTES) -> bytes:
-    """The bytes of a file as :func:`open_file` opens it.
+    """Read a file that :func:`open_file` opens.
 
     Raises:
-        OSError: as there; or it has more than ``most_bytes``.
+        OSError: as in :func:`open_file`; or it has more than ``most_bytes``.
     """
     descriptor = open_file(folder, *names)
     try:
@@ -64,8 +64,8 @@ def _open_regular(name: str, flags: int, folder: int, path: Path) -> int:
         descriptor = os.open(name, flags | _FOREIGN, dir_fd=folder)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise OSError(errno.ELOOP, "it is a link, which is not followed", str(path)) from None
-        if error.errno == errno.ENXIO:  # a socket, or a FIFO that nobody reads
+            raise OSError(errno.ELOOP, "it is a link; links are not followed", str(path)) from None
+        if error.errno == errno.ENXIO:  # a socket, or a FIFO without a reader
             raise _no_file(path) from None
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -75,4 +75,4 @@ def _open_regular(name: str, flags: int, folder: int, path: Path) -> int:
 
 
 def _no_file(path: Path) -> OSError:
-    return OSError(errno.EINVAL, "it is no regular file", str(path))
+    return OSError(errno.EINVAL, "it is not a regular file", str(path))

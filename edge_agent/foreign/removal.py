@@ -1,7 +1,6 @@
-"""Removes what somebody else has left: folders that nobody may enter, and folders so deep that a stack would end.
+"""Removes files of an outsider, including folders without permissions and folders too deep for recursion.
 
-No link is followed. A folder inside is moved up before it is emptied, so the depth never grows, and neither do the
-descriptors and the stack that removing takes.
+It follows no link. A nested folder is moved up before it is emptied, so neither depth, descriptors nor stack grow.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a folder with all that is in it; nothing there is fine.
+    """Remove a file, a link, or a folder with its contents; a missing path is not an error.
 
     Raises:
         OSError: it cannot be removed.
@@ -34,13 +33,13 @@ def remove(path: Path) -> None:
 
 
 def remove_quietly(path: Path) -> None:
-    """The same; what cannot be removed stays, for the next time."""
+    """Remove ``path``; anything that cannot be removed stays for the next attempt."""
     with contextlib.suppress(OSError):
         remove(path)
 
 
 def _remove_folder(name: str, above: int) -> None:
-    """Remove a folder; those inside it come up into it, and are emptied one after the other."""
+    """Remove a folder. Nested folders are moved up into it, and emptied one after the other."""
     top = _open_folder(name, above)
     try:
         numbers, waiting = count(), [""]
@@ -59,9 +58,9 @@ def _remove_folder(name: str, above: int) -> None:
 
 
 def _empty(folder: int, top: int, numbers: "count[int]", *, is_top: bool) -> list[str]:
-    """Unlink what is in a folder; returns the names in ``top`` of the folders that were in it.
+    """Empty a folder, and return the names in ``top`` of the folders that were in it.
 
-    A folder may change under who lists it, so it is listed until nothing new is found. There may be a million names.
+    A folder may change while it is listed, so it is listed until nothing new is found. There may be a million names.
     """
     found: dict[str, None] = {}
     again = True
@@ -77,14 +76,14 @@ def _empty(folder: int, top: int, numbers: "count[int]", *, is_top: bool) -> lis
                     continue
                 name = entry.name if is_top else _free_name(top, numbers)
                 if not is_top:
-                    _let_in(entry.name, folder)  # one that may not be written could not be moved
+                    _let_in(entry.name, folder)  # a folder without write permission could not be moved
                     os.rename(entry.name, name, src_dir_fd=folder, dst_dir_fd=top)
                 found[name] = None
     return list(found)
 
 
 def _free_name(folder: int, numbers: "count[int]") -> str:
-    """A name that nothing in a folder has: to rename onto an empty folder would be allowed."""
+    """Return an unused name in a folder, since a rename onto an empty folder would succeed."""
     while True:
         name = f".removed-{next(numbers)}"
         try:
@@ -99,10 +98,10 @@ def _open_folder(name: str, above: int) -> int:
 
 
 def _let_in(name: str, above: int) -> None:
-    """Let ourselves into a folder of ours, whatever its mode; links are not followed, as ``O_PATH`` stands for it."""
+    """Give ourselves access to our own folder, whatever its mode; the ``O_PATH`` descriptor follows no link."""
     place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
-        if os.fstat(place).st_mode & 0o700 != 0o700:  # noqa: PLR2004  # a confined process may not change it
-            os.chmod(f"/proc/self/fd/{place}", 0o700)  # noqa: PTH101  # the only way to one that cannot be opened
+        if os.fstat(place).st_mode & 0o700 != 0o700:  # noqa: PLR2004  # a confined process may not change the mode
+            os.chmod(f"/proc/self/fd/{place}", 0o700)  # noqa: PTH101  # no descriptor to use fchmod on
     finally:
         os.close(place)

@@ -1,10 +1,10 @@
-"""One paho client in one version of MQTT: connects, serves until the connection ends, and says how it ended.
+"""One paho client in one version of MQTT: connects, serves until the connection ends, and returns the outcome.
 
-The only file that imports paho, over its calls for an outside loop: whatever paho raises on strange bytes is an
-:class:`Outcome`, where paho's own thread would die and leave ``is_connected()`` true.
+This is the only file that imports paho. It uses paho's calls for an external loop. An exception of paho on strange
+bytes becomes an :class:`Outcome`; paho's own thread would die and leave ``is_connected()`` true.
 
-What the broker has not acknowledged stays in the client and goes out with the next connection, so a client is kept
-for as long as its version of MQTT is.
+Messages that the broker has not acknowledged stay in the client, and the next connection sends them. So a client lives
+as long as its version of MQTT is in use.
 """
 
 import logging
@@ -41,7 +41,7 @@ from edge_agent.mqtt.waker import Waker, Wakes
 from edge_agent.printable import printable
 from edge_agent.strict import why
 
-with deferred("urllib.request"):  # paho looks for proxies with it, if there is PySocks; it would take 1.4 MB
+with deferred("urllib.request"):  # paho uses it to find proxies if PySocks is installed; it would take 1.4 MB
     from paho.mqtt.client import Client as Paho
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -55,16 +55,16 @@ log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT_S = 10.0  # for TCP and TLS
 _KEEPALIVE_S = 30
 _RECEIVE_MAXIMUM = 32  # unacknowledged QoS 1 messages that the broker may send: 32 chunks are 4 MB here
-# Where paho acknowledges on arrival: mosquitto drops retained messages above 1,000 that the window holds back.
+# For clients that acknowledge on arrival: mosquitto drops retained messages above 1,000 that the window holds back.
 _RECEIVE_MAXIMUM_CLEAN = 65_535
-_MAX_OUTGOING = 256  # unacknowledged messages that we send; more are refused
+_MAX_OUTGOING = 256  # unacknowledged messages that we may have in flight; more are refused
 _TELL_DROPPED_EVERY_S = 60.0
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
 @dataclass(slots=True)
 class _Connection:
-    """What the callbacks have learnt of the connection that is served now."""
+    """State of the current connection, set by the callbacks."""
 
     generation: int
     reached: Reached
@@ -74,10 +74,10 @@ class _Connection:
 
 
 class _Paho(Beginnings, Paho):
-    """paho's client, with a bound on the packets that it gathers; nothing in the protocol is larger than a chunk."""
+    """paho's client, with a limit on the packets that it collects; nothing in the protocol is larger than a chunk."""
 
     forgets = False
-    """Whether the broker is to forget the session when good-bye is said."""
+    """Whether the broker shall discard the session on a clean disconnect."""
 
     def disconnect(self, reasoncode: ReasonCode | None = None, properties: Properties | None = None) -> MQTTErrorCode:
         if self.forgets and properties is None:
@@ -87,12 +87,12 @@ class _Paho(Beginnings, Paho):
 
 
 class Client:
-    """Its methods may be called from any thread, but ``serve`` by one thread only, on which ``on_event`` runs.
+    """A client whose methods are thread-safe, except ``serve``: one thread calls it, and runs ``on_event``.
 
     Attributes:
-        version: of MQTT.
-        max_packet_bytes: the largest packet that the broker takes; 0: it did not say.
-        refusals: the messages that the broker has refused.
+        version: the version of MQTT.
+        max_packet_bytes: the largest packet that the broker accepts; 0: it announced no limit.
+        refusals: the messages that the broker refused.
     """
 
     def __init__(
@@ -112,29 +112,29 @@ class Client:
         self._refused_messages = RefusedMessages(options)
         self._told_dropped_at = -math.inf
         self._known = False
-        """The broker has let this client in before, so it may have its session."""
+        """The broker has accepted this client before, so it may still have its session."""
         self._now = _Connection(0, Reached.NOTHING, Disconnected("the link was not started"))
         self._paho = self._make_paho()
 
-    # -- what the owner calls while there is a session
+    # -- called by the owner during a session
 
     def publish(self, topic: str, payload: bytes, *, retain: bool, qos: int, then: Then | None = None) -> Sent:
-        """Send a message; ``then`` is called once the broker has it or refused it, unless it was not taken."""
+        """Send a message. ``then`` is called once the broker has it or refuses it, but not if it could not be sent."""
         info = self._paho.publish(topic, payload, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            log.warning("too many messages wait for the broker; one to %s is not taken now", topic)
+            log.warning("too many messages wait for the broker; one to %s was not sent", topic)
             return Sent(None, self.refusals, f"{self._url} leaves too many messages unacknowledged")
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             if qos == 0:
                 return Sent(None, self.refusals, f"{self._url} closed the connection")
-            # The connection went this instant. paho has kept the message and sends it with the next connection, but
-            # would raise in wait_for_publish.
+            # The connection was lost at this moment. paho has stored the message and sends it with the next
+            # connection, but would raise in wait_for_publish.
             info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         self._acknowledgements.expect(info.mid, topic, then, lasting=qos > 0)
         return Sent(info, self.refusals)
 
     def subscribe(self, filters: tuple[str, ...], qos: int) -> None:
-        """Ask for ``filters``; retained messages under them follow."""
+        """Subscribe to ``filters``; their retained messages follow."""
         with self._filters_lock:
             if self.version == "5":
                 _, mid = self._paho.subscribe([(name, SubscribeOptions(qos=qos)) for name in filters])
@@ -144,36 +144,36 @@ class Client:
                 self._filters[mid] = filters
 
     def unsubscribe(self, filters: tuple[str, ...]) -> None:
-        """Give ``filters`` up."""
+        """Unsubscribe from ``filters``."""
         self._paho.unsubscribe(list(filters))
 
     def ack(self, incoming: Incoming | Oversized) -> None:
-        """Tell the broker that ``incoming`` was dealt with. Of an earlier connection: nothing happens."""
+        """Acknowledge ``incoming`` to the broker; a message of an earlier connection is ignored."""
         generation, mid, qos = incoming.token
         if qos > 0 and generation == self._now.generation:
             self._paho.ack(mid, qos)
 
     def give_up(self, why: str) -> None:
-        """Nothing is sent by this client any more: whoever waits for an acknowledgement is told so."""
+        """Stop sending: fail all messages that wait for an acknowledgement."""
         self._acknowledgements.give_up(f"{self._url} {why}")
 
     def drop(self) -> None:
-        """Break the connection without a word, so that the broker keeps the session."""
+        """Break the connection without a DISCONNECT, so that the broker keeps the session."""
         connection = self._paho.socket()
         if isinstance(connection, socket.socket):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    # -- the one thread that serves
+    # -- called by the serving thread
 
     def serve(self, generation: int, waker: Waker, stopping: threading.Event, enough: Callable[[], bool]) -> Outcome:
-        """Connect, and serve the connection until it ends, of itself or by our good-bye.
+        """Connect, and serve the connection until it breaks or we disconnect.
 
         Args:
-            generation: no other connection of this link has it; messages of another one are not acknowledged.
-            waker: is woken when there is something to write.
-            stopping: whether the owner wants an end.
-            enough: whether this connection should be followed by another one.
+            generation: unique among the connections of this link; messages of another one are not acknowledged.
+            waker: woken when there is something to write.
+            stopping: set when the owner wants to stop.
+            enough: whether this connection should end and a new one be made.
         """
         if (failed := self.open(generation)) is not None:
             return failed
@@ -182,16 +182,16 @@ class Client:
             answered: Callable[[], bool] = lambda: now.reached is not Reached.A_LISTENER  # noqa: E731  # it has a type
             if not serve(self._paho, waker, answered, stopping, lambda: self._inflow.full, enough):
                 now.failure = Disconnected(f"{self._url} accepts connections but does not answer")
-        except Exception as error:  # paho on bytes that are no MQTT
+        except Exception as error:  # paho raises on bytes that are not MQTT
             log.exception("the connection to %s broke", self._url)
             now.failure = Disconnected(f"{self._url}: {error!r}")
         close(self._paho)
         return self.outcome
 
-    # -- for an owner that serves many clients by one thread
+    # -- for an owner that serves many clients with one thread
 
     def open(self, generation: int) -> Outcome | None:
-        """Connect; None: :attr:`library` is to be served now, else why that failed. Takes up to ten seconds."""
+        """Connect, in up to ten seconds. None: serve :attr:`library` now; else the failure."""
         self._now = _Connection(generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection"))
         self.refusals.clear()
         self._acknowledgements.begin()
@@ -208,12 +208,12 @@ class Client:
 
     @property
     def library(self) -> Library:
-        """What reads and writes the connection."""
+        """The object that reads from and writes to the connection."""
         return self._paho
 
     @property
     def outcome(self) -> Outcome:
-        """How the newest connection has ended."""
+        """The outcome of the newest connection."""
         now = self._now
         lasted_s = time.monotonic() - now.let_in_at if now.let_in_at else 0.0
         waits = self._acknowledgements.first if now.reached is Reached.A_SESSION else ""
@@ -258,7 +258,7 @@ class Client:
         paho.on_subscribe = self._on_subscribe
         paho.on_publish = self._on_publish
         paho.on_socket_open = _send_at_once
-        # Makes paho call this instead of writing from the thread that publishes.
+        # With this callback set, paho does not write from the publishing thread.
         paho.on_socket_register_write = lambda *_: self._waker.wake()
         return paho
 
@@ -291,7 +291,7 @@ class Client:
         token = (self._now.generation, message.mid, message.qos)
         try:
             topic = message.topic
-        except UnicodeDecodeError:  # no broker should pass it on, and no topic of ours is like that
+        except UnicodeDecodeError:  # a broker should reject such a topic, and we use none
             if not self._options.clean:
                 paho.ack(message.mid, message.qos)
             return
@@ -302,8 +302,8 @@ class Client:
         elif time.monotonic() - self._told_dropped_at >= _TELL_DROPPED_EVERY_S:
             self._told_dropped_at = time.monotonic()
             log.warning(
-                "messages come faster than they are dealt with; dropped %d in all, the last one to %s; "
-                "see who writes there",
+                "messages arrive faster than they are handled; dropped %d in all, the last one to %s; "
+                "check who publishes there",
                 self._inflow.dropped,
                 printable(topic),
             )
@@ -331,5 +331,5 @@ class Client:
 
 
 def _send_at_once(_paho: Paho, _data: Any, connection: Any) -> None:
-    """Without Nagle's wait: an acknowledgement behind a SUBSCRIBE would wait 40 ms for the broker's delayed ACK."""
+    """Disable Nagle's algorithm: a PUBACK behind a SUBSCRIBE would wait 40 ms for the broker's delayed ACK."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,7 +1,8 @@
-"""Puts off the loading of a module that somebody else imports and hardly ever uses, until something of it is used.
+"""Defers the loading of a module that a library imports but hardly ever uses, until its first use.
 
-What is imported within :func:`deferred` gets the module as usual; its code runs at the first look at an attribute
-(:class:`importlib.util.LazyLoader`). A module that is loaded already stays as it is. For imports at start, one thread.
+Imports within :func:`deferred` get the module as usual. Its code runs at the first access to an attribute
+(:class:`importlib.util.LazyLoader`). A module that is already loaded is left alone. Only for imports at start, from one
+thread.
 """
 
 import sys
@@ -13,7 +14,7 @@ from types import ModuleType
 
 
 class _Finder:
-    """Finds one module, with a loader that waits."""
+    """A finder for one module, with a lazy loader."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -21,7 +22,7 @@ class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's own place, as the import system asks for it; None for every other module."""
+        """Return the spec of the module; None for every other module."""
         spec = PathFinder.find_spec(fullname, path, target) if fullname == self._name else None
         if spec is not None and spec.loader is not None:
             spec.loader = LazyLoader(spec.loader)
@@ -30,7 +31,7 @@ class _Finder:
 
 @contextmanager
 def deferred(name: str) -> Iterator[None]:
-    """Within the block, importing the module ``name`` does not run its code yet."""
+    """Defer the code of the module ``name`` if it is imported within the block."""
     finder = _Finder(name)
     sys.meta_path.insert(0, finder)
     try:

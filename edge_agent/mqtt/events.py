@@ -1,14 +1,14 @@
-"""What happens on the link to the broker, as values. Pure."""
+"""The events of the link to the broker, as values. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The broker accepted us: subscribe again, publish again.
+    """The broker accepted the connection: the owner must subscribe and publish again.
 
     Attributes:
-        session_present: the broker remembers this client's session; subscribe all the same.
+        session_present: the broker still has this client's session; the owner subscribes nevertheless.
         protocol: ``5`` or ``3.1.1``.
     """
 
@@ -18,13 +18,13 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A connection ended, or the first attempt failed. Attempts go on; no event tells of further ones that fail.
+    """A connection ended, or the first attempt failed. Further failed attempts raise no event.
 
     Attributes:
         reason: one sentence.
         code: ``broker_unreachable``, ``broker_refused`` or ``broker_untrusted``.
-        twin: another client connects by our id, as far as the broker's behaviour tells.
-        gave_up: the broker ends each connection rather than take what waits for it, so that was dropped.
+        twin: another client seems to connect with our client id, judging by the broker's behaviour.
+        gave_up: the broker closed each connection instead of accepting the queued messages, so they were dropped.
     """
 
     reason: str
@@ -34,13 +34,13 @@ class Disconnected:
 
     @property
     def lasting(self) -> bool:
-        """Whether waiting changes nothing: a person must, here or at the broker."""
+        """Whether waiting does not help: a person must change something, here or at the broker."""
         return self.code != "broker_unreachable"
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeFailed:
-    """The broker refused these filters. Many brokers grant what they will not deliver, so silence proves nothing."""
+    """The broker refused these filters. Many brokers grant filters whose messages they never deliver."""
 
     filters: tuple[str, ...]
     reason: str
@@ -51,7 +51,7 @@ class Incoming:
     """A message. An empty payload with ``retained`` unset means that a retained message was cleared.
 
     Attributes:
-        token: what ``ack`` needs; valid only within the connection it came by.
+        token: for ``ack``; valid only within the connection of the message.
     """
 
     topic: str
@@ -62,11 +62,11 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Oversized:
-    """A message whose payload was larger than its topic permits, and was dropped.
+    """A message whose payload is larger than its topic permits; the payload was dropped.
 
     Attributes:
-        size: of the payload in bytes, or of as much of it as was read.
-        token: as of :class:`Incoming`.
+        size: bytes of the payload, or of the part of it that was read.
+        token: as in :class:`Incoming`.
     """
 
     topic: str

@@ -1,18 +1,18 @@
-"""The link to the broker: one connection, made again whenever it ends, by a thread of its own.
+"""The link to the broker: one connection, renewed by its own thread whenever it ends.
 
-Does: connect (MQTT 5, or 3.1.1 where the broker takes no 5), with back-off and jitter; hand everything that happens to
-``on_event`` as one of ``events``; publish, subscribe, acknowledge.
+Does: connect (MQTT 5, or 3.1.1 if the broker does not speak 5), with back-off and jitter; pass everything that happens
+to ``on_event`` as one of ``events``; publish, subscribe, acknowledge.
 
-Does not: remember subscriptions. **On every** ``Connected`` **the owner subscribes again** and publishes what the
-broker should hold: a broker may have lost the session, or everything. Nothing is queued while there is no connection
-for the same reason.
+Does not: remember subscriptions. **On every** ``Connected`` **the owner subscribes again** and publishes its retained
+messages: the broker may have lost the session, or all its data. For the same reason nothing is queued while there is
+no connection.
 
 Invariants:
     * ``on_event`` runs on the link's thread and must only put the event into a queue. An exception in it is logged.
-    * The daemon acknowledges a message by ``ack``, when it has dealt with it, whatever its QoS. What waits for that in
-      memory is bounded (``inflow``), and a message of QoS 1 fills the broker's window. For host tools (``clean``) paho
-      acknowledges at once.
-    * A client that ends another one's connection whenever it connects itself is not fought: the delays grow.
+    * The daemon calls ``ack`` once it has handled a message, whatever its QoS. ``inflow`` limits the unhandled messages
+      in memory, and those of QoS 1 count towards the broker's window. For host tools (``clean``) paho acknowledges at
+      once.
+    * Two clients with the same id end each other's connections. The link does not compete: its delays grow.
     * One thread reads, writes and connects (``serving``).
     * ``start``, ``stop``, ``publish``, ``subscribe``, ``unsubscribe`` and ``ack`` may be called from any thread, but
       ``stop`` not from ``on_event``.
@@ -47,28 +47,28 @@ _SESSION_S = 7 * 24 * 3600
 _LOG_EVERY_S = 60.0
 _LOG_TWIN_EVERY_S = 3600.0
 _SHORT_S = 30.0
-"""A session that ends sooner is a failure, too; after one, the next attempt waits half as long at most."""
+"""A session that ends sooner is a failure, too; after it the next attempt waits at most half of this time."""
 _SUSPICIOUS = 5
-"""So many of those in a row, and there may be a twin."""
+"""After this many such sessions in a row another client may have the same id."""
 
 
 class Link:
     """One client's connection to the broker, kept up by a thread of its own until ``stop``.
 
     Args:
-        broker: where it is, and our login there.
-        client_id: who we are.
-        on_event: gets every event, on the link's thread; must only put it into a queue.
-        will: topic and payload that the broker publishes, retained, when we vanish.
+        broker: the broker's address, and our login.
+        client_id: our client id.
+        on_event: called with every event, on the link's thread; must only put it into a queue.
+        will: topic and payload that the broker publishes, retained, if the connection breaks.
         clean: True for host tools: begins without a session, messages are acknowledged on arrival. False for the
             daemon: the broker keeps its session for a week, and the owner acknowledges each message.
-        session_s: how long the broker keeps the session of a clean client while it is away, with MQTT 5.
-        longest_delay_s: between two attempts to connect; short where a person waits, long where a fleet does.
-        inflow: bounds what waits for the owner, who then must ``ack`` every message; by default nothing does.
-        acl_line: topic → the line of a broker's ACL that lets us write there, for the log; by default none is known.
+        session_s: how long the broker keeps the session of a disconnected clean client, with MQTT 5.
+        longest_delay_s: between two attempts to connect; short if a person waits, long for a fleet.
+        inflow: limits the messages that wait for the owner, who then must ``ack`` each one; default: no limit.
+        acl_line: topic → the line of a broker's ACL that lets us write there, for the log; default: unknown.
 
     Raises:
-        ConfigError: a URL or file that cannot be used.
+        ConfigError: a URL or file is unusable.
     """
 
     def __init__(
@@ -109,36 +109,36 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has accepted us and the connection stands."""
+        """Whether the link is connected and the broker has accepted it."""
         return self._up.is_set()
 
     @property
     def version(self) -> Version:
-        """Of MQTT, as of the newest attempt to connect."""
+        """The version of MQTT in the newest attempt to connect."""
         return self._client.version
 
     @property
     def resumes(self) -> bool:
-        """Whether the broker was asked to keep our session for a next connection: it was, and with MQTT 5 it may."""
+        """Whether we asked the broker to keep our session for the next connection, which MQTT 5 permits."""
         return self.version == "5" and self._options.session_s > 0
 
     @property
     def trouble(self) -> str:
-        """One sentence: why there is, or last was, no connection."""
+        """The reason for the current or last lack of a connection, in one sentence."""
         return self._failure.reason
 
     @property
     def dropped(self) -> int:
-        """Messages that came faster than the owner dealt with them, and were dropped."""
+        """Number of messages dropped because they arrived faster than the owner handled them."""
         return self._inflow.dropped
 
     @property
     def max_packet_bytes(self) -> int:
-        """The largest packet that the broker takes; 0: it did not say."""
+        """The largest packet that the broker accepts; 0: it announced no limit."""
         return self._client.max_packet_bytes
 
     def start(self) -> None:
-        """Begin to connect, in the background and for ever."""
+        """Start connecting, in the background, without end."""
         self._failure = Disconnected(f"{self._options.broker.url} has not answered yet")
         self._thread.start()
 
@@ -146,7 +146,7 @@ class Link:
         """Return once connected. For commands; the daemon reacts to ``Connected``.
 
         Raises:
-            BrokerError: refused or not to be trusted (at once), or no answer within ``timeout_s``.
+            BrokerError: the broker refused us or is not trusted (at once), or did not answer within ``timeout_s``.
         """
         deadline = time.monotonic() + timeout_s
         while not self._up.wait(min(0.05, max(0.0, deadline - time.monotonic()))):
@@ -154,14 +154,14 @@ class Link:
                 raise BrokerError(self._failure.code, self._failure.reason)
 
     def stop(self) -> None:
-        """Say good-bye (the broker then publishes no will) and end. Never hangs; may be called twice."""
+        """Disconnect (the broker then publishes no will) and end. Never hangs; may be called twice."""
         self._stopping.set()
         self._waker.wake()
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S + 1)
 
     def reconnect(self) -> None:
-        """Break the connection, and make it again at once; a ``Connected`` tells when that is done."""
+        """Break the connection and reconnect at once; a ``Connected`` event follows."""
         if self._up.is_set():
             self._at_once.set()
             self._client.drop()
@@ -169,27 +169,27 @@ class Link:
     def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, then: Then | None = None
     ) -> Sent:
-        """Send a message now, or not at all when there is no connection; ``Sent.wait`` tells.
+        """Send a message now, or not at all without a connection; ``Sent.wait`` reports which.
 
-        ``then`` is called once, from any thread, if the message was taken: with "" when the broker has it, else with
-        why it has not. A connection that ends in between decides nothing: the message goes out with the next one.
+        If the message was sent, ``then`` is called once, from any thread: with "" when the broker has it, else with the
+        reason of the failure. If the connection ends in between, the next connection sends the message again.
         """
         if not self._up.is_set():
             return Sent(None, self._client.refusals, self.trouble)
         return self._client.publish(topic, payload, retain=retain, qos=qos, then=then)
 
     def subscribe(self, *filters: str, qos: int = 1) -> None:
-        """Ask for ``filters``; retained messages under them follow. Without a connection nothing happens."""
+        """Subscribe to ``filters``; their retained messages follow. Without a connection nothing happens."""
         if filters and self._up.is_set():
             self._client.subscribe(filters, qos)
 
     def unsubscribe(self, *filters: str) -> None:
-        """Give ``filters`` up. Without a connection nothing happens."""
+        """Unsubscribe from ``filters``. Without a connection nothing happens."""
         if filters and self._up.is_set():
             self._client.unsubscribe(filters)
 
     def ack(self, incoming: Incoming | Oversized) -> None:
-        """Make room for more, and tell the broker that ``incoming`` was dealt with if it is of this connection."""
+        """Make room for more messages, and acknowledge ``incoming`` if it belongs to this connection."""
         self._client.ack(incoming)
         if self._inflow.dealt_with(incoming):
             self._waker.wake()
@@ -212,11 +212,11 @@ class Link:
             at_once = self._choice.learn(outcome.reached) or self._at_once.is_set()
             self._at_once.clear()
             if self._choice.version != self._client.version:
-                self._replace_client("is spoken to by another version of MQTT from now on")
+                self._replace_client("is now addressed with another version of MQTT")
             elif not self._options.clean and self._stuck.learn(outcome):
-                self._replace_client("ends each connection rather than take it")
+                self._replace_client("ends each connection instead of accepting it")
                 self._failure = failure = replace(failure, gave_up=True)
-                self._tell_given_up(outcome.waits)
+                self._log_given_up(outcome.waits)
             if at_once:
                 continue
             first = self._backoff.failures == 0
@@ -230,18 +230,19 @@ class Link:
             self._stopping.wait(min(most_s, self._backoff.failed()))
 
     def _overrun(self) -> bool:
-        """Whether the connection should be made again at once, as the broker may hold what it could not deliver."""
+        """Return whether to reconnect at once, since the broker may hold messages that it could not deliver."""
         if self._inflow.renewal_due(time.monotonic()):
             self._at_once.set()
-            log.warning("messages were dropped; connecting again, so that the broker sends what it could not deliver")
+            log.warning("messages were dropped; reconnecting, so that the broker sends those that it could not deliver")
             return True
         return False
 
     def _judged(self, outcome: Outcome) -> Disconnected:
-        """Why a connection ended; a session that was no success leaves the delays as long as they have become.
+        """Return why a connection ended; only a long enough session resets the delays.
 
-        A twin is ended by our connecting, and we by its: as both wait longer and longer, each has a longer time. MQTT 5
-        has a word for it, which mosquitto does not say to a client whose session it keeps, and 3.1.1 has none.
+        Our connecting ends the connection of a twin, and its connecting ends ours. As both wait longer and longer, each
+        one stays connected longer. MQTT 5 has a reason code for it, but mosquitto does not send it to a client whose
+        session it keeps, and 3.1.1 has none.
         """
         failure = outcome.failure
         if outcome.reached is not Reached.A_SESSION:
@@ -254,24 +255,22 @@ class Link:
             self._backoff.succeeded()
         if failure.twin or not self._suspicious:
             return failure
-        text = (
-            f"{failure.reason} again and again, within {_SHORT_S:.0f} s of letting us in; see whether another client "
-        )
-        return Disconnected(f"{text}connects as {self._options.client_id!r}: each needs an id of its own", twin=True)
+        text = f"{failure.reason} repeatedly, within {_SHORT_S:.0f} s of accepting us; check whether another client "
+        return Disconnected(f"{text}connects as {self._options.client_id!r}: each needs its own id", twin=True)
 
     @property
     def _suspicious(self) -> bool:
         return self._short_sessions >= _SUSPICIOUS
 
     def _replace_client(self, why: str) -> None:
-        """Go on with a client for which nothing waits."""
+        """Continue with a new client that has no messages in flight."""
         self._client, given_up = self._new_client(), self._client
         given_up.give_up(why)
 
-    def _tell_given_up(self, topic: str) -> None:
+    def _log_given_up(self, topic: str) -> None:
         line = self._options.acl_line(topic)
         remedy = f'; the broker\'s ACL may lack the line "{line}"' if line else "; see the broker's log and its ACL"
-        text = "%s ended %d connections in a row rather than take a message to %s; what waited is dropped%s"
+        text = "%s ended %d connections in a row instead of accepting a message to %s; dropped all waiting messages%s"
         log.warning(text, self._options.broker.url, MOST, topic, remedy)
 
     def _new_client(self) -> Client:

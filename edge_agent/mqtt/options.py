@@ -1,4 +1,4 @@
-"""Who connects to which broker, with what its settings' files hold. Reads files, and connects to nothing."""
+"""The options of an MQTT client, with the contents of the files that they name. Reads files, connects to nothing."""
 
 import ssl
 from collections.abc import Callable
@@ -14,17 +14,18 @@ from edge_agent.strict import why
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """Who connects to which broker, in whatever version of MQTT.
+    """The options of a client, for any version of MQTT.
 
     Attributes:
-        broker: where it is.
-        client_id: who we are.
-        will: topic and payload that the broker publishes, retained, when we vanish.
+        broker: the broker's address.
+        client_id: our client id.
+        will: topic and payload that the broker publishes, retained, if the connection breaks.
         clean: whether we begin without a session, and messages are acknowledged on arrival.
-        session_s: how long the broker keeps our session while we are away, with MQTT 5; 3.1.1: for ever, unless clean.
-        tls: how to check the broker, with our certificate if there is one; None: no TLS.
+        session_s: how long the broker keeps our session while we are disconnected, with MQTT 5; with 3.1.1: for ever,
+            unless clean.
+        tls: context that verifies the broker, with our certificate if there is one; None: no TLS.
         password: None: there is none.
-        acl_line: topic → the line of a broker's ACL that lets us write there; empty: not known.
+        acl_line: topic → the line of a broker's ACL that lets us write there; empty: unknown.
     """
 
     broker: BrokerSettings
@@ -47,7 +48,7 @@ class ClientOptions:
         session_s: int,
         acl_line: Callable[[str], str] = lambda _topic: "",
     ) -> Self:
-        """The options, with the files read; raises ``ConfigError`` for a URL or a file that cannot be used."""
+        """Read the files and return the options; raise ``ConfigError`` for an unusable URL or file."""
         tls = _tls_context(broker) if broker.address.tls else None
         return cls(broker, client_id, will, clean, session_s, tls, _password(broker.password_file), acl_line)
 
@@ -58,8 +59,8 @@ def _tls_context(broker: BrokerSettings) -> ssl.SSLContext:
             _read(key, path)
     try:
         context = ssl.create_default_context(cafile=broker.ca_file or None)
-        # Python 3.13 is strict: it refuses a CA without keyUsage, which `openssl req -x509` makes. A device whose
-        # system is upgraded must still reach its broker, and chain, name and dates are checked as before.
+        # Python 3.13 is strict by default: it refuses a CA without keyUsage, as `openssl req -x509` makes it. A device
+        # must still reach its broker after a system upgrade. Chain, name and dates are still verified.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if broker.cert_file:
             context.load_cert_chain(broker.cert_file, broker.key_file or None)
@@ -79,7 +80,7 @@ def _password(path: str) -> str | None:
 
 
 def _read(key: str, path: str) -> bytes:
-    """The bytes of the file that ``key`` names; raises ``ConfigError`` that names both."""
+    """Return the bytes of the file that ``key`` names; raise ``ConfigError`` with both names."""
     try:
         return Path(path).read_bytes()
     except PermissionError:

@@ -1,4 +1,4 @@
-"""How one connection to the broker ended, as a value. Pure."""
+"""The outcome of one connection to the broker, as a value. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -10,32 +10,32 @@ UNSUPPORTED_VERSION = 0x84
 NOT_AUTHORIZED = 0x87
 TAKEN_OVER = 0x8E
 _MAY_PASS = (UNSUPPORTED_VERSION, 0x88, 0x89, 0x97, 0x9F)
-"""Reasons that may be gone at the next attempt."""
+"""Reasons that may have passed by the next attempt."""
 _REFUSALS = {
     0x80: "gives no reason",
     UNSUPPORTED_VERSION: "does not speak this version of MQTT",
     0x85: "does not accept the client id",
     0x86: "does not know this user name and password; correct username and password_file",
-    NOT_AUTHORIZED: "does not let this client in; correct its credentials or the broker's ACL",
-    0x88: "is not available now",
+    NOT_AUTHORIZED: "does not admit this client; correct its credentials or the broker's ACL",
+    0x88: "is not available at the moment",
     0x8A: "has banned this client",
-    0x8C: "wants another authentication method",
+    0x8C: "requires another authentication method",
 }
 _OF_ANOTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _OUT_OF_ITS_TIME = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
 class Reached(Enum):
-    """How far a connection came."""
+    """How far a connection got."""
 
     NOTHING = auto()
-    """No broker listens there, or TLS found no common ground."""
+    """No broker listens there, or the TLS handshake failed."""
     A_LISTENER = auto()
-    """Something took the connection, and gave no answer to this version of MQTT."""
+    """Something accepted the connection, but did not answer in this version of MQTT."""
     THE_BROKER = auto()
     """The broker answered, and refused us."""
     A_SESSION = auto()
-    """The broker let us in; the connection ended later."""
+    """The broker accepted us; the connection ended later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Outcome:
     """How one connection ended.
 
     Attributes:
-        reached: how far it came.
-        failure: why it ended, as an owner is told.
-        lasted_s: how long we were let in.
-        acknowledged: the broker took a message of QoS 1.
-        waits: where the message goes that the next connection begins with; empty: none waits.
+        reached: how far it got.
+        failure: why it ended, as the event for the owner.
+        lasted_s: duration of the session.
+        acknowledged: the broker acknowledged a message of QoS 1.
+        waits: topic of the message that the next connection will send first; empty: none waits.
     """
 
     reached: Reached
@@ -58,12 +58,12 @@ class Outcome:
 
 
 def refusal(url: str, reason: int, words: str) -> Disconnected:
-    """Why the broker refused us.
+    """Return the reason why the broker refused us.
 
     Args:
-        url: of the broker.
+        url: the broker's URL.
         reason: the reason code of its answer.
-        words: what that code is called.
+        words: the name of that code.
     """
     what = _REFUSALS.get(reason, f"says: {words}")
     code = "broker_unreachable" if reason in _MAY_PASS else "broker_refused"
@@ -71,12 +71,12 @@ def refusal(url: str, reason: int, words: str) -> Disconnected:
 
 
 def untrusted(broker: BrokerSettings, verify_code: int, words: str) -> Disconnected:
-    """Why the broker's certificate does not prove that it is the broker, and what to do.
+    """Return why the broker's certificate is not trusted, and what to do.
 
     Args:
-        broker: as it was to be reached.
-        verify_code: OpenSSL's number for what is wrong.
-        words: what OpenSSL calls that.
+        broker: the settings of the connection.
+        verify_code: OpenSSL's number of the fault.
+        words: OpenSSL's description of the fault.
     """
     remedy = f"give {broker.ca_key}: the certificate of the CA that signed it"
     if verify_code in _OF_ANOTHER_NAME:

@@ -1,4 +1,4 @@
-"""A message on its way to the broker, and what the broker refused."""
+"""A message in flight to the broker, and the broker's refusals."""
 
 from typing import Protocol
 
@@ -6,19 +6,19 @@ from edge_agent.errors import BrokerError
 
 
 class Delivery(Protocol):
-    """What the library knows of a message that it has taken."""
+    """The library's handle of a message that it has accepted."""
 
     mid: int
 
     def is_published(self) -> bool:
-        """Whether the broker has it (QoS 0: whether it was written)."""
+        """Return whether the broker has it (QoS 0: whether it was written)."""
 
     def wait_for_publish(self, timeout: float | None = None) -> None:
-        """Wait for that."""
+        """Wait until it is published."""
 
 
 class Refusals:
-    """Why the broker refused messages, by their ids; of those that nobody asks about only the newest ``most``."""
+    """message id → the broker's reason for refusing it; stores only the newest ``most`` that nobody has taken."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -28,22 +28,22 @@ class Refusals:
         return len(self._reasons)
 
     def note(self, mid: int, reason: str) -> None:
-        """The broker refused message ``mid``."""
+        """Record that the broker refused message ``mid``."""
         if len(self._reasons) >= self._most:
             self._reasons.pop(next(iter(self._reasons)))
         self._reasons[mid] = reason
 
     def take(self, mid: int) -> str:
-        """Why it refused message ``mid``; empty if it did not. Told once."""
+        """Return and forget why the broker refused message ``mid``; empty if it did not."""
         return self._reasons.pop(mid, "")
 
     def clear(self) -> None:
-        """Forget all: with a new connection ids begin anew."""
+        """Forget all refusals: a new connection reuses the ids."""
         self._reasons.clear()
 
 
 class Sent:
-    """A message on its way to the broker; without a ``delivery`` it was not sent, because of ``trouble``."""
+    """A message in flight to the broker; without a ``delivery`` it was not sent, because of ``trouble``."""
 
     __slots__ = ("_delivery", "_refusals", "_trouble")
 
@@ -54,7 +54,7 @@ class Sent:
 
     @property
     def taken(self) -> bool:
-        """Whether it is on its way, or has arrived."""
+        """Whether it is in flight, or has arrived."""
         return self._delivery is not None
 
     @property
@@ -63,14 +63,14 @@ class Sent:
         return self._delivery is not None and self._delivery.is_published()
 
     def refusal(self) -> str:
-        """Why the broker refused it, told once; empty: it did not, or has not answered yet (see :attr:`done`)."""
+        """Return, once, why the broker refused it; empty: it did not, or has not answered yet (see :attr:`done`)."""
         return self._refusals.take(self._delivery.mid) if self._delivery is not None else ""
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until the broker has acknowledged; False when time is up (it may still arrive).
+        """Wait until the broker has acknowledged it; False after the time-out (it may still arrive).
 
         Raises:
-            BrokerError: the message was not taken: no connection, too many unacknowledged, or refused by the broker.
+            BrokerError: the message was not sent (no connection, too many unacknowledged), or the broker refused it.
         """
         if self._delivery is None:
             raise BrokerError("broker_unreachable", f"not sent: {self._trouble}")

@@ -1,4 +1,4 @@
-"""Serves one open connection from one thread, over the calls that the library has for an outside loop."""
+"""Serves one open connection from one thread, with the library's calls for an external loop."""
 
 import contextlib
 import select
@@ -12,23 +12,23 @@ from typing import Any, Protocol
 from edge_agent.mqtt.waker import Waker
 
 ANSWER_TIMEOUT_S = 10.0
-"""How long a broker may take to answer at all."""
+"""How long a broker may take to answer."""
 STOP_TIMEOUT_S = 3.0
-"""How long it may take to close the connection after our good-bye."""
+"""How long it may take to close the connection after our DISCONNECT."""
 _LOOK_MS = 1000
 
 
 class Library(Protocol):
-    """What is used of paho."""
+    """The part of paho that this module uses."""
 
     def socket(self) -> Any:
-        """The connection, None once it has ended."""
+        """Return the connection; None once it has ended."""
 
     def want_write(self) -> bool:
-        """Whether something waits to be written."""
+        """Return whether data wait to be written."""
 
     def loop_read(self) -> Any:
-        """Read, and call back."""
+        """Read, and run callbacks."""
 
     def loop_write(self) -> Any:
         """Write."""
@@ -37,7 +37,7 @@ class Library(Protocol):
         """Keep the connection alive."""
 
     def disconnect(self) -> Any:
-        """Say good-bye; the broker then publishes no will."""
+        """Send DISCONNECT; the broker then publishes no will."""
 
 
 def serve(
@@ -48,15 +48,15 @@ def serve(
     full: Callable[[], bool] = lambda: False,
     enough: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Read and write until the connection ends, of itself or by our good-bye; False: no answer in time.
+    """Read and write until the connection breaks or we disconnect; False: the broker did not answer in time.
 
     Args:
-        library: has just connected.
+        library: freshly connected.
         waker: ends a wait when there is something to write, or ``stopping`` was set.
-        answered: whether the broker has.
-        stopping: whether the owner wants an end.
-        enough: whether this connection should end although the owner goes on.
-        full: whether nothing should be read now; the waker tells when that is over.
+        answered: whether the broker has answered.
+        stopping: set when the owner wants to stop.
+        enough: whether this connection should end although the owner continues.
+        full: whether reading should pause; the waker is woken when it may resume.
     """
     give_up, leaving = time.monotonic() + ANSWER_TIMEOUT_S, False
     poll = select.poll()
@@ -85,7 +85,7 @@ def serve(
 
 
 def _watch(poll: select.poll, connection: Any, events: int) -> None:
-    """Let ``poll`` look for ``events``; without any not at all, as it would tell of a broken connection for ever."""
+    """Make ``poll`` wait for ``events``; without any, unregister, as it would always report a broken connection."""
     if events:
         poll.register(connection, events)
         return
@@ -94,7 +94,7 @@ def _watch(poll: select.poll, connection: Any, events: int) -> None:
 
 
 def close(library: Library) -> None:
-    """Close the connection if the library has not, in a way that it notices."""
+    """Close the connection if the library has not, so that the library notices."""
     connection = library.socket()
     if isinstance(connection, socket.socket):
         with contextlib.suppress(OSError):

@@ -1,25 +1,25 @@
-"""Whether a broker ends each connection rather than take the message that waits first. Pure.
+"""Detects a broker that ends each connection instead of accepting the first queued message. Pure.
 
-Some brokers answer a message that their ACL does not allow by closing the connection. The library sends what was not
-acknowledged before everything else of the next one, so one such message would keep a device off for good.
+Some brokers close the connection on a message that their ACL does not allow. The library sends unacknowledged messages
+first on the next connection, so one such message would keep a device offline for good.
 """
 
 from edge_agent.mqtt.outcome import Outcome
 
 MOST = 3
-"""So many of those in a row are no accident."""
+"""This many such connections in a row are no accident."""
 _SOON_S = 30.0
-"""A connection that lasts longer was not ended because of its first message."""
+"""A connection that lasts longer did not end because of its first message."""
 
 
 class Stuck:
-    """Counts connections that ended soon while messages waited, none of which the broker took."""
+    """A counter of connections that ended soon without accepting any queued message."""
 
     def __init__(self) -> None:
         self._in_a_row = 0
 
     def learn(self, outcome: Outcome) -> bool:
-        """Note how a connection ended; True: what waits should be given up."""
+        """Record the outcome of a connection; True: the queued messages should be given up."""
         if outcome.acknowledged or outcome.lasted_s >= _SOON_S:
             self._in_a_row = 0
         elif outcome.waits and not outcome.failure.twin:

@@ -1,4 +1,4 @@
-"""Which version of MQTT to speak: 5, or 3.1.1 where the broker takes no 5. Pure."""
+"""The choice of the MQTT version: 5, or 3.1.1 if the broker does not speak 5. Pure."""
 
 from typing import Literal
 
@@ -6,17 +6,17 @@ from edge_agent.mqtt.outcome import Reached
 
 Version = Literal["5", "3.1.1"]
 _FORGET_AFTER = 3
-"""Unanswered connections after which a broker that has let us in by one version is asked by the other."""
+"""After this many unanswered connections the other version is tried, even if the broker accepted this one before."""
 
 
 class VersionChoice:
-    """The version for the next connection, learnt from how the ones before it ended.
+    """The version for the next connection, learnt from the outcomes of the previous ones.
 
-    Whoever speaks no MQTT 5 may close the connection without a word. So does a broker that is just starting, which
-    must therefore do it several times if it has let us in before.
+    A broker that does not speak MQTT 5 may close the connection without an answer. So may a broker that is just
+    starting. Therefore a broker that accepted us before must do it several times before the version changes.
 
     Attributes:
-        version: of the next connection.
+        version: the version for the next connection.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class VersionChoice:
         self._unanswered = 0
 
     def learn(self, reached: Reached) -> bool:
-        """Note how a connection ended; True: the other version is worth an attempt at once."""
+        """Record how far a connection got; True: try the other version at once."""
         if reached is Reached.A_SESSION:
             self._proved, self._unanswered = True, 0
         if reached is not Reached.A_LISTENER:
@@ -35,4 +35,4 @@ class VersionChoice:
             return False
         self._proved = False
         self.version = "3.1.1" if self.version == "5" else "5"
-        return self._unanswered % 2 == 1  # once neither has been answered, a delay comes first
+        return self._unanswered % 2 == 1  # after both were tried without an answer, a delay comes first

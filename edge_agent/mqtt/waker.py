@@ -7,14 +7,14 @@ from typing import Protocol, Self
 
 
 class Wakes(Protocol):
-    """Whoever is told that there is something to write."""
+    """An object that can wake the serving thread."""
 
     def wake(self) -> None:
-        """There is something to write."""
+        """Signal that there is something to write."""
 
 
 class Waker:
-    """A pair of sockets: the waiting thread polls :meth:`fileno` and calls :meth:`heard`. Open within ``with``."""
+    """A pair of sockets: the waiting thread polls :meth:`fileno` and calls :meth:`heard`. Use it in a ``with``."""
 
     def __init__(self) -> None:
         self._read: socket.socket | None = None
@@ -34,18 +34,18 @@ class Waker:
                 end.close()
 
     def wake(self) -> None:
-        """Wake the thread; nothing happens while none waits."""
+        """Wake the waiting thread, if there is one."""
         if self._write is not None:
-            with contextlib.suppress(OSError):  # full: it will wake; closed: it has ended
+            with contextlib.suppress(OSError):  # full: the thread will wake; closed: it has ended
                 self._write.send(b"\0")
 
     def fileno(self) -> int:
-        """What is readable once :meth:`wake` was called."""
+        """Return the descriptor that becomes readable once :meth:`wake` is called."""
         if self._read is None:
-            raise RuntimeError("a waker is open within a with statement only")
+            raise RuntimeError("a waker is open only within a with statement")
         return self._read.fileno()
 
     def heard(self) -> None:
-        """Be ready for the next call of :meth:`wake`."""
+        """Consume the wake-up, to be ready for the next one."""
         if self._read is not None:
             self._read.recv(4096)

@@ -1,15 +1,15 @@
-"""The input contract's steps, done: a raw window ``[size, channels]`` of float32 becomes the model's tensor. Pure.
+"""Applies the input contract's steps: a raw window ``[size, channels]`` of float32 becomes the model's tensor. Pure.
 
-Capture, validation and serving all go through here, so a model sees in use what it was judged on. A step works on the
-tensor as the step before left it; the batch axis is not the steps' business. What steps there are, and their options:
-:mod:`edge_agent.wire.steps`.
+Capture, validation and serving all use this package, so a model in use gets the same input as during its validation.
+Each step works on the result of the previous one, without a batch axis. :mod:`edge_agent.wire.steps` lists the steps
+and their options.
 
     basic       standardize, scale, clip, transpose, reshape, cast
     images      resize, letterbox, center_crop, color
     audio       log_mel, mfcc
-    resample    a stream of the source's rate becomes one of the contract's, before it is cut into windows
+    resample    converts a stream from the source's rate to the contract's, before it is cut into windows
 
-Only numpy, and of the files only those that a contract needs are imported.
+It imports only numpy, and of its own files only those that a contract needs.
 """
 
 from collections.abc import Callable
@@ -31,13 +31,13 @@ class Preprocess:
     """The steps of one input, ready to use."""
 
     def __init__(self, contract: InputContract) -> None:
-        """Check the steps; raises ``RecipeError`` (recipe_unsupported) for an unknown step, option or value."""
+        """Check the steps; raise ``RecipeError`` (recipe_unsupported) for an unknown step, option or value."""
         self._steps = read_steps(contract)
         self._operations = [_operation(name, step) for name, step in self._steps]
         self._fitting: Shape | None = None
 
     def __call__(self, window: Array) -> Array:
-        """The tensor of a window ``[size, channels]``, without batch axis, contiguous.
+        """Return the tensor of a window ``[size, channels]``, without batch axis, contiguous.
 
         Raises:
             ContractError: ``shape_mismatch`` if a step does not fit the window.
@@ -52,7 +52,7 @@ class Preprocess:
 
 
 def _operation(name: str, step: Step) -> Operation:
-    """What ``step`` does, with all that does not depend on the window worked out."""
+    """Return the function for ``step``, with everything precomputed that does not depend on the window."""
     kind = type(step).__module__.rpartition(".")[2]
     make: Callable[[Step], Operation] = getattr(import_module(f"{__name__}.{kind}"), name)
     return make(step)

@@ -1,7 +1,7 @@
 """Steps for sound: mel spectrogram, its logarithm, and the cepstrum of that. Pure.
 
-Everything is worked out in float64 and given as float32, so the numbers do not depend on which numpy transforms in
-which precision. The definitions are librosa's; where other trainers differ there is an option (see
+All computation is in float64, with results in float32, so that they do not depend on the precision of a numpy version's
+FFT. The definitions are librosa's. Options cover the differences of other training libraries (see
 :mod:`edge_agent.wire.steps.audio`).
 """
 
@@ -65,7 +65,7 @@ def _logarithm(step: options.LogMel, mel: Floats) -> Floats:
 
 
 def _window(step: options.LogMel) -> Floats:
-    """The periodic window, in the middle of a frame of n_fft samples unless frames are as long as it."""
+    """Return the periodic window, centred in a frame of n_fft samples, or as long as the frame."""
     base, swing = _WINDOWS[step.window]
     size = step.window_samples
     window: Floats = base - swing * np.cos(2 * np.pi * np.arange(size) / size)
@@ -74,7 +74,7 @@ def _window(step: options.LogMel) -> Floats:
 
 
 def _filters(step: options.LogMel) -> Floats:
-    """What each frequency counts for in each band, ``[1 + n_fft / 2, n_mels]``: triangles evenly spaced in mel."""
+    """Return the weight of each frequency in each band, ``[1 + n_fft / 2, n_mels]``: triangles evenly spaced in mel."""
     sr = step.sr or 1.0
     to_mel, to_hz = (_htk_mel, _htk_hz) if step.mel_scale == "htk" else (_slaney_mel, _slaney_hz)
     bins = np.fft.rfftfreq(step.n_fft, 1 / sr).astype(np.float64)
@@ -101,7 +101,7 @@ def _htk_hz(mel: Floats) -> Floats:
 
 
 def _slaney_mel(hz: Floats) -> Floats:
-    """Slaney's Auditory Toolbox: straight up to 1 kHz, logarithmic above."""
+    """Convert to mel as Slaney's Auditory Toolbox does: linear up to 1 kHz, logarithmic above."""
     above = _SLANEY_CORNER_MEL + np.log(np.maximum(hz, _SLANEY_CORNER_HZ) / _SLANEY_CORNER_HZ) / _SLANEY_LOG_STEP
     return np.where(hz < _SLANEY_CORNER_HZ, hz / _SLANEY_HZ, above)
 
@@ -112,7 +112,7 @@ def _slaney_hz(mel: Floats) -> Floats:
 
 
 def _dct(step: options.Mfcc) -> Floats:
-    """The DCT-II's matrix ``[n_mels, n_mfcc]``, liftered."""
+    """Return the matrix of the DCT-II, ``[n_mels, n_mfcc]``, liftered."""
     order = np.arange(step.n_mfcc)
     basis: Floats = np.cos(np.pi / step.n_mels * (np.arange(step.n_mels)[:, None] + 0.5) * order)
     basis *= np.sqrt(2.0 / step.n_mels)

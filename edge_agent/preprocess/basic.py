@@ -1,6 +1,6 @@
-"""Steps that every kind of data needs: arithmetic, order and type. Pure.
+"""Steps for every kind of data: arithmetic, order and type. Pure.
 
-Arithmetic is in the floats that are given; integers become float32 first.
+Arithmetic uses the float type of the input; integers become float32 first.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Operation = Callable[[Array], Array]
 
 
 def standardize(step: options.Standardize) -> Operation:
-    """``(x - mean) / std`` along the last axis; one number stands for every channel."""
+    """``(x - mean) / std`` along the last axis; a single number applies to every channel."""
 
     def run(x: Array) -> Array:
         x = floating(x)
@@ -48,7 +48,7 @@ def clip(step: options.Clip) -> Operation:
 
 
 def transpose(step: options.Transpose) -> Operation:
-    """Axis ``i`` of the result is axis ``axes[i]`` of what is given."""
+    """Axis ``i`` of the result is axis ``axes[i]`` of the input."""
     return lambda x: x.transpose(step.axes)
 
 
@@ -58,16 +58,16 @@ def reshape(step: options.Reshape) -> Operation:
 
 
 def cast(step: options.Cast) -> Operation:
-    """Floats as they are; for integers the nearest one, kept within the type's range."""
+    """Floats unchanged; integers rounded to the nearest and clipped to the type's range."""
     target = np.dtype(step.dtype)
     if target.kind == "f":
         return lambda x: x.astype(target)
     limits = np.iinfo(target)
-    # The largest int64 is not a float64; the float below it is the last that fits.
+    # The largest int64 is not a float64; the next lower float64 is the last that fits.
     high = min(float(limits.max), np.nextafter(float(2**63), 0))
     return lambda x: np.rint(x.astype(np.float64)).clip(limits.min, high).astype(target)
 
 
 def floating(x: Array) -> Array:
-    """``x`` in floats: its own, else float32."""
+    """Return ``x`` in its own float type, else as float32."""
     return x if x.dtype.kind == "f" else x.astype(np.float32)

@@ -1,8 +1,8 @@
 """Steps for pictures ``[..., height, width, channels]`` or ``[height, width]``: size, place, colours. Pure.
 
-Resampling is separable, its taps are worked out once for each size. With ``antialias`` its numbers are those of Pillow
-and torchvision, without it those of ONNX's Resize (half_pixel), of OpenCV's INTER_LINEAR and of ``tf.image.resize``;
-but nothing is rounded to bytes in between.
+Resampling is separable, and its taps are computed once for each size. With ``antialias`` the results are those of
+Pillow and torchvision; without it, those of ONNX's Resize (half_pixel), OpenCV's INTER_LINEAR and ``tf.image.resize``.
+Unlike there, nothing is rounded to bytes in between.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,11 @@ _SUPPORT: dict[Method, int] = {"bilinear": 1, "bicubic": 2}
 _CUBIC_SMOOTH, _CUBIC_SHARP = -0.5, -0.75
 """Keys' parameter: Pillow's with antialias, OpenCV's and torch's without."""
 _GRAY = np.array([0.299, 0.587, 0.114])
-"""ITU-R BT.601, as everybody's."""
+"""ITU-R BT.601, as in all common libraries."""
 
 
 def resize(step: options.Resize) -> Operation:
-    """The picture in its new size."""
+    """The picture resampled to the new size."""
 
     def run(x: Array) -> Array:
         first = options.plane_axis(x.ndim)
@@ -39,7 +39,7 @@ def resize(step: options.Resize) -> Operation:
 
 
 def letterbox(step: options.Letterbox) -> Operation:
-    """The picture in its ratio, and the constant around it."""
+    """The picture with its ratio kept and a constant around it."""
 
     def run(x: Array) -> Array:
         first = options.plane_axis(x.ndim)
@@ -55,7 +55,7 @@ def letterbox(step: options.Letterbox) -> Operation:
 
 
 def center_crop(step: options.CenterCrop) -> Operation:
-    """The middle; where it cannot be exact, it is rounded to even, as torchvision does."""
+    """The middle of the picture; half pixels are rounded to even, as in torchvision."""
 
     def run(x: Array) -> Array:
         first = options.plane_axis(x.ndim)
@@ -68,7 +68,7 @@ def center_crop(step: options.CenterCrop) -> Operation:
 
 
 def color(step: options.Color) -> Operation:
-    """The colours in another order, or their brightness; gray becomes a colour by repetition."""
+    """The channels in another order, or their luminance; gray is repeated to three channels."""
     if step.given == step.wanted:
         return lambda x: x
     if step.given == "gray":
@@ -80,7 +80,7 @@ def color(step: options.Color) -> Operation:
 
 
 def _resampled(x: Array, size: tuple[int, int], method: Method, *, antialias: bool) -> Array:
-    """``x`` in another height and width; along that side first that becomes smaller most."""
+    """Resample ``x`` to another height and width, first along the side that shrinks most."""
     first = options.plane_axis(x.ndim)
     wanted = dict(zip((first, first + 1), size, strict=True))
     for axis in sorted(wanted, key=lambda axis: wanted[axis] / x.shape[axis]):
@@ -90,14 +90,14 @@ def _resampled(x: Array, size: tuple[int, int], method: Method, *, antialias: bo
 
 
 class Taps(NamedTuple):
-    """Which given places make a new place, and what each counts for: ``[wanted, taps]``; weights sum to 1."""
+    """Input positions of each output position, with their weights: ``[wanted, taps]``; weights sum to 1."""
 
     places: NDArray[np.intp]
     weights: Floats
 
 
 def _along(x: Array, axis: int, taps: Taps) -> Array:
-    """``x`` resampled along one axis, tap by tap: a picture shrinks by a few taps, not by a whole matrix."""
+    """Resample ``x`` along one axis, tap by tap: resampling needs a few taps, not a whole matrix."""
     weights = taps.weights.astype(x.dtype).reshape(-1, taps.weights.shape[1], *[1] * (x.ndim - axis - 1))
     resampled: Array = x.take(taps.places[:, 0], axis) * weights[:, 0]
     for tap in range(1, taps.weights.shape[1]):
@@ -114,14 +114,14 @@ def _taps(given: int, wanted: int, method: Method, antialias: bool) -> Taps:  # 
     places = np.floor(centre - reach)[:, None].astype(np.intp) + np.arange(1, int(np.ceil(2 * reach)) + 1)
     weights = _kernel((places - centre[:, None]) / spread, method, _CUBIC_SMOOTH if antialias else _CUBIC_SHARP)
     inside = places.clip(0, given - 1)
-    if antialias:  # what lies beyond the edge does not count; else it is the edge's pixel once more
+    if antialias:  # positions beyond the edge do not count; without antialias they repeat the edge's pixel
         weights = np.where(places == inside, weights, 0.0)
         weights /= weights.sum(axis=1, keepdims=True)
     return Taps(inside, weights)
 
 
 def _kernel(x: Floats, method: Method, a: float) -> Floats:
-    """The triangle, or Keys' cubic convolution (1981) with the parameter ``a``."""
+    """Return the triangle, or Keys' cubic convolution (1981) with the parameter ``a``."""
     x = np.abs(x)
     if method == "bilinear":
         return np.clip(1 - x, 0, None)

@@ -1,7 +1,7 @@
-"""Where the pixels of a frame are in the picture that the model is fed, so that boxes can be put back. Pure.
+"""Maps pixels of a frame to the picture that the model gets, so that boxes can be mapped back. Pure.
 
-A place is counted in pixels from the upper left edge; both directions are a factor and a shift along each axis, as no
-step turns a picture.
+Positions are in pixels from the upper left corner. The mapping is a factor and a shift along each axis, since no step
+rotates a picture.
 """
 
 from typing import NamedTuple, Self
@@ -23,21 +23,21 @@ class Placement(NamedTuple):
     frame: tuple[int, int]
     """Width and height."""
     picture: tuple[int, int]
-    """Of what the model is fed, in pixels."""
+    """Width and height of the model's picture, in pixels."""
     factor: tuple[float, float]
     shift: tuple[float, float]
 
     def to_frame(self, corners: Floats, *, fractions: bool) -> Floats:
-        """Corners ``[N, 4]`` of the picture, x1 y1 x2 y2, in pixels of the frame and within it.
+        """Map corners ``[N, 4]`` of the picture, x1 y1 x2 y2, to pixels of the frame, clipped to it.
 
-        ``fractions``: they are given as shares of the picture's sides.
+        ``fractions``: the corners are fractions of the picture's sides.
         """
         x_and_y = corners.reshape(-1, 2, 2) * (self.picture if fractions else 1.0)
         back = (x_and_y - self.shift) / self.factor
         return np.asarray(back.clip(0.0, self.frame).reshape(-1, 4))
 
     def after(self, step: Step) -> Self:
-        """The same after one more step."""
+        """Return the placement after one more step."""
         width, height = self.picture
         if isinstance(step, images.Letterbox):
             placed = step.place(height, width)
@@ -60,7 +60,7 @@ class Placement(NamedTuple):
 
 
 def placement(contract: InputContract) -> Placement | None:
-    """Where a frame goes by the contract's steps; None if its windows are no frames, or are reshaped."""
+    """Return the placement of a frame by the contract's steps; None for windows that are no frames, or are reshaped."""
     if contract.frame is None:
         return None
     height, width = contract.frame

@@ -1,13 +1,13 @@
-"""A stream at the source's rate becomes one at the contract's rate. Pure.
+"""Resamples a stream from the source's rate to the contract's rate. Pure.
 
-A windowed-sinc low-pass filter in polyphase form: zero phase, cut off at half of the lower rate, ten of the slower
-stream's samples to each side (the filter of ``scipy.signal.resample_poly``, with each phase's taps summing to exactly
-1, so that what is constant stays constant).
+The filter is a windowed-sinc low-pass in polyphase form: zero phase, cut off at half of the lower rate, with ten
+samples of the slower stream on each side. It is the filter of ``scipy.signal.resample_poly``, but the taps of each
+phase sum to exactly 1, so that a constant stays constant.
 
-Only samples that the filter sees whole come out: there is no padding at the ends and none at a window's border, so a
-sample never depends on where a stream was cut. The price is a delay of ten samples.
+Only outputs with complete input are returned. There is no padding, neither at the ends of a stream nor at a window's
+border, so an output never depends on where a stream was cut. The price is a delay of ten samples.
 
-Why not a library: soxr's streams give nothing for 18 s at 100 → 50 Hz, as its filters work in blocks made for sound;
+No library fits: a soxr stream returns nothing for 18 s at 100 → 50 Hz, since its filters work in blocks for sound.
 ``scipy.signal`` has no streams, and importing it takes 60 MiB.
 """
 
@@ -29,48 +29,48 @@ _AT_ONCE = 8192
 
 
 def rate_ratio(source_hz: float, wanted_hz: float) -> Fraction:
-    """``wanted_hz / source_hz``, exact or the nearest ratio of numbers up to 100,000.
+    """Return ``wanted_hz / source_hz``, exact or as the nearest ratio of numbers up to 100,000.
 
     Raises:
-        RecipeError: ``recipe_unsupported`` if the rates are more than 1,000 times apart.
+        RecipeError: ``recipe_unsupported`` if the rates differ by a factor of more than 1,000.
     """
     exact = Fraction(str(wanted_hz)) / Fraction(str(source_hz))
     larger = max(exact, 1 / exact)
     if larger > _MAX_FACTOR:
         raise RecipeError(
             "recipe_unsupported",
-            f"rate_hz = {wanted_hz:g} cannot be made of a source of {source_hz:g} Hz, "
-            f"as at most 1:{_MAX_FACTOR} is possible; set another rate_hz in [input]",
+            f"a source of {source_hz:g} Hz cannot be resampled to rate_hz = {wanted_hz:g}: "
+            f"the limit is 1:{_MAX_FACTOR}; set another rate_hz in [input]",
         )
     near = larger.limit_denominator(int(_MAX_TERM / larger))
     return near if exact >= 1 else 1 / near
 
 
 class Resampler:
-    """Turns samples of one rate into samples of ``ratio`` times that rate."""
+    """Converts samples of one rate to ``ratio`` times that rate."""
 
     def __init__(self, ratio: Fraction) -> None:
         self.ratio = ratio
         self._up, self._down = ratio.numerator, ratio.denominator
         half = _SIDE * max(self._up, self._down)
         self.margin = 0 if ratio == 1 else -(-half // self._up)
-        """Samples before and after that one output depends on."""
+        """Number of samples before and after an output that it depends on."""
         self._taps = _filter_bank(self._up, half, self.margin)
 
     def needed(self, wanted: int) -> int:
-        """How many samples ``wanted`` >= 1 outputs take."""
-        taken: int = self._last(wanted, 0) + self._taps.shape[1]
-        return taken
+        """Return the number of samples for ``wanted`` >= 1 outputs."""
+        samples: int = self._last(wanted, 0) + self._taps.shape[1]
+        return samples
 
     def outputs(self, samples: int) -> int:
-        """How many outputs so many samples of the source hold whole, from phase 0 on."""
+        """Return the number of complete outputs of ``samples`` source samples, from phase 0 on."""
         return self._count(samples, 0)
 
     def __call__(self, samples: Array, phase: int = 0) -> Array:
-        """All outputs ``[m, channels]`` float32 that ``samples`` ``[n, channels]`` hold whole; at 1:1 these themselves.
+        """Return all complete outputs ``[m, channels]`` float32 of ``samples`` ``[n, channels]``; 1:1 is the identity.
 
         Args:
-            samples: of the source; output 0 is at its sample ``margin``, ``phase`` steps later.
+            samples: samples of the source; output 0 is at sample ``margin``, ``phase`` steps later.
             phase: in steps of ``1 / numerator`` samples, less than the numerator.
         """
         if self._up == self._down:
@@ -85,7 +85,7 @@ class Resampler:
         return resampled
 
     def advance(self, samples: int, phase: int) -> tuple[int, int]:
-        """After all outputs of ``samples`` from ``phase``: how many samples can be forgotten, and the next phase."""
+        """Return the number of samples that are done after their outputs from ``phase``, and the next phase."""
         return divmod(phase + self._count(samples, phase) * self._down, self._up)
 
     def _count(self, samples: int, phase: int) -> int:
@@ -97,7 +97,7 @@ class Resampler:
 
 
 class ResampledStream:
-    """A resampler for samples that come in pieces; the same numbers come out however they are cut."""
+    """A resampler for samples that arrive in pieces; the results do not depend on how the stream is cut."""
 
     def __init__(self, ratio: Fraction, channels: int) -> None:
         self._resample = Resampler(ratio)
@@ -105,12 +105,12 @@ class ResampledStream:
         self.restart()
 
     def restart(self) -> None:
-        """The stream was interrupted: what comes does not follow on what was."""
+        """Restart after an interruption of the stream."""
         self._rest: Array = np.empty((0, self._channels), np.float32)
         self._phase = 0
 
     def add(self, samples: Array) -> Array:
-        """The outputs ``[m, channels]`` float32, m may be 0, that are complete with ``samples`` ``[n, channels]``."""
+        """Add ``samples`` ``[n, channels]`` and return the new outputs ``[m, channels]`` float32; m may be 0."""
         self._rest = np.concatenate([self._rest, samples])
         resampled = self._resample(self._rest, self._phase)
         passed, self._phase = self._resample.advance(len(self._rest), self._phase)
@@ -119,7 +119,7 @@ class ResampledStream:
 
 
 def _filter_bank(up: int, half: int, margin: int) -> NDArray[np.float64]:
-    """For each phase the taps on samples ``-margin .. margin + 1`` around an output, ``[up, 2 margin + 2]``."""
+    """Return, for each phase, the taps on samples ``-margin .. margin + 1`` of an output: ``[up, 2 margin + 2]``."""
     if not margin:
         return np.ones((1, 1))
     place = np.arange(-margin, margin + 2) * up - np.arange(up)[:, None]

@@ -1,1 +1,1 @@
-"""Child processes: started, limited, confined, watched."""
+"""Starts, limits, confines and watches child processes."""

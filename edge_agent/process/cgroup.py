@@ -1,6 +1,6 @@
-"""Control groups: limits for one child where the kernel lets us set them, its end, and what the OOM killer did.
+"""Control groups: limits for one child where the kernel lets us set them, killing its group, and counts of OOM kills.
 
-Reads ``/proc/self/cgroup`` and the files of cgroup v2 (``memory.events``) and v1 (``memory.oom_control``); writes only
+Reads ``/proc/self/cgroup`` and the files of cgroup v2 (``memory.events``) and v1 (``memory.oom_control``). Writes only
 below a directory that systemd has delegated to us (``Delegate=yes``), never anywhere else in the tree, even as root.
 Source of the file names: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of the Linux kernel.
 """
@@ -12,13 +12,13 @@ from pathlib import Path
 _MOUNT = "sys/fs/cgroup"
 _OWN = "daemon"
 _WANTED = ("memory", "pids")
-"""Controllers that we use where they are there. Raspberry Pi OS boots without the first."""
+"""Controllers that we use where available. Raspberry Pi OS boots without the first."""
 _MOST_TASKS = 512
-"""Processes and threads of one child: a runtime on a server has a hundred."""
+"""Limit on processes and threads of one child; a runtime on a server has a hundred."""
 
 
 def oom_kills(root: Path = Path("/")) -> int:
-    """How many processes the OOM killer has ended in the control group that this process is in; 0 if unknown."""
+    """Return the number of OOM kills in this process's control group; 0 if unknown."""
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -37,11 +37,11 @@ def oom_kills(root: Path = Path("/")) -> int:
 
 
 def delegated(root: Path = Path("/")) -> Path | None:
-    """The cgroup v2 directory in which this process may make groups for children, or None.
+    """Return the cgroup v2 directory in which this process may create groups for children, or None.
 
-    systemd gives a delegated directory to the service's user; root's it marks with the extended attribute
-    ``user.delegate`` (newer versions), since root may write everywhere. No process may sit in a directory whose
-    children have controllers, so this process moves into a child of its own first.
+    systemd gives a delegated directory to the service's user. It marks root's with the extended attribute
+    ``user.delegate`` (newer versions), since root may write everywhere. A directory whose children have controllers may
+    not contain processes, so this process first moves into a child group.
     """
     path = next((line[3:] for line in _read(root / "proc/self/cgroup").splitlines() if line.startswith("0::")), None)
     if path is None:
@@ -64,7 +64,7 @@ def delegated(root: Path = Path("/")) -> Path | None:
 
 
 def limits_memory(directory: Path) -> bool:
-    """Whether groups below a delegated directory can have memory limits."""
+    """Return whether groups below a delegated directory can have memory limits."""
     return "memory" in _read(directory / "cgroup.controllers").split()
 
 
@@ -72,19 +72,19 @@ class ChildGroup:
     """One child's own cgroup below a delegated directory.
 
     Attributes:
-        limits_memory: whether the group has the limit of memory that it was asked for.
+        limits_memory: whether the group enforces the requested memory limit.
     """
 
     def __init__(self, parent: Path, pid: int, memory_bytes: int) -> None:
-        """Make the group, set its limits, and move process ``pid`` into it.
+        """Create the group, set its limits, and move process ``pid`` into it.
 
         Args:
             parent: the delegated directory.
             pid: the child.
-            memory_bytes: swap is not allowed on top; 0: no limit. How many processes and threads it may have is fixed.
+            memory_bytes: memory limit, without swap; 0: no limit. The limit on processes and threads is fixed.
 
         Raises:
-            OSError: the directory is not ours after all; nothing is left behind.
+            OSError: the directory is not ours after all; the group is removed again.
         """
         self.directory = parent / f"child-{pid}"
         self.limits_memory = memory_bytes > 0 and limits_memory(parent)
@@ -94,7 +94,7 @@ class ChildGroup:
                 (self.directory / "memory.max").write_text(str(memory_bytes))
                 with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting has no such file
                     _write_existing(self.directory / "memory.swap.max", "0")
-            with contextlib.suppress(FileNotFoundError):  # nor one without that controller this
+            with contextlib.suppress(FileNotFoundError):  # a kernel without that controller has no such file
                 _write_existing(self.directory / "pids.max", str(_MOST_TASKS))
             (self.directory / "cgroup.procs").write_text(str(pid))
         except OSError:
@@ -102,16 +102,16 @@ class ChildGroup:
             raise
 
     def oom_kills(self) -> int:
-        """How many processes of the group the OOM killer has ended."""
+        """Return the number of OOM kills in the group."""
         return _counter(_read(self.directory / "memory.events"), "oom_kill") or 0
 
     def kill(self) -> None:
-        """End every process of the group, also those that left the child's session (Linux 5.14)."""
+        """Kill every process of the group, also those that left the child's session (Linux 5.14)."""
         with contextlib.suppress(OSError):
             _write_existing(self.directory / "cgroup.kill", "1")
 
     def close(self) -> None:
-        """Remove the group; one that still holds a dying process stays, which costs nothing."""
+        """Remove the group; one with a dying process stays, which costs nothing."""
         with contextlib.suppress(OSError):
             self.directory.rmdir()
 

@@ -1,14 +1,14 @@
-"""Runs one child process: its lines, its time limit, its memory limit, and how it ended.
+"""Runs one child process: reads its output, enforces its time and memory limits, and reports how it ended.
 
-Knows nothing of stages. A child gets its own session, so that ending it ends everything it started; its standard
-output comes as lines, of its standard error the tail is kept. All of it happens in the thread that calls ``wait``:
-``stop`` may be called from any other.
+It knows nothing of stages. A child gets its own session, so that killing the session ends everything it started. Its
+standard output is read as lines; the tail of its standard error is stored. All of this happens in the thread that calls
+``wait``; any other thread may call ``stop``.
 
 Invariants:
-    * When ``wait`` returns or raises, no process of the child's group is alive and every descriptor is closed. Nor is a
-      process that left a confined child's group, where this one adopts (:mod:`edge_agent.process.strays`).
+    * When ``wait`` returns or raises, no process of the child's group is alive and every descriptor is closed. If this
+      process adopts (:mod:`edge_agent.process.strays`), processes that left a confined child's group have ended, too.
     * No output, however long or malformed, makes this process grow.
-    * A child that ran out of memory is told from one that crashed.
+    * A child that ran out of memory is distinguished from one that crashed.
 """
 
 import contextlib
@@ -36,10 +36,10 @@ _DRAIN_BYTES = 4 * 1024**2
 
 
 class Child:
-    """A running child process. Whoever makes one must call :meth:`wait`, which is also what enforces the limits.
+    """A running child process. Its creator must call :meth:`wait`, which also enforces the limits.
 
-    Make it in the thread that waits: the kernel tells a child of its parent's death when the *thread* that started it
-    ends (``PR_SET_PDEATHSIG``, see :mod:`edge_agent.process.sandbox`).
+    Create it in the thread that waits: the kernel signals a parent's death to the child when the *thread* that started
+    it ends (``PR_SET_PDEATHSIG``, see :mod:`edge_agent.process.sandbox`).
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class Child:
             argv: program and arguments; never a shell.
             limits: see :class:`ChildLimits`.
             on_line: called with each complete line of standard output, without its end, from the waiting thread.
-            stdin: what the child reads on standard input.
-            cwd: working directory; the root directory if None, so that no file there can matter.
+            stdin: the child's standard input.
+            cwd: working directory; the root directory if None, so that no file there can have an effect.
             env: the environment; :func:`edge_agent.process.program.worker_env` if None.
             group_parent: a delegated cgroup directory (:func:`edge_agent.process.cgroup.delegated`).
-            pass_fds: descriptors that the child has, too, under the same numbers.
-            own_group: False: it stays in this process's group, and ends with it. A confined process can neither make
-                groups nor send signals, so what it starts has to keep its own time limit.
+            pass_fds: descriptors that the child inherits under the same numbers.
+            own_group: False: the child stays in this process's group, and ends with it. A confined process can neither
+                create groups nor send signals, so its children must enforce their own time limits.
 
         Raises:
             OSError: the program cannot be started, or its memory limit cannot be set.
@@ -106,9 +106,9 @@ class Child:
             raise
 
     def wait(self) -> ChildExit:
-        """Read the child's output until it has ended or had to be ended; see the module's invariants.
+        """Read the child's output until it ends or is killed; see the module's invariants.
 
-        Whatever ``on_line`` raises ends the child and is raised here.
+        An exception of ``on_line`` kills the child and is raised here.
         """
         try:
             asked = self._watch()
@@ -131,7 +131,7 @@ class Child:
         return ChildExit(returncode, reason, number, tail, seconds)
 
     def stop(self, grace_s: float = _GRACE_S) -> None:
-        """Ask the child to end: SIGTERM to its group, SIGKILL ``grace_s`` seconds later. Returns at once."""
+        """Stop the child: SIGTERM to its group, SIGKILL ``grace_s`` seconds later. Returns at once."""
         with self._lock:
             self._stop_grace_s = grace_s
             if self._wake_fd >= 0:
@@ -140,7 +140,7 @@ class Child:
     # -- the waiting thread
 
     def _watch(self) -> Reason | None:
-        """Read until the child itself has ended; returns why it was asked to, or None if it was not."""
+        """Read until the child has ended; return why it was stopped, or None if it was not."""
         asked: Reason | None = None
         deadline = math.inf if self._limits.timeout_s is None else self._started + self._limits.timeout_s
         pid_fd = os.pidfd_open(self.pid)
@@ -176,7 +176,7 @@ class Child:
             os.close(pid_fd)
 
     def _due(self, deadline: float, asked: Reason | None) -> float:
-        """When the child's time is up: at ``deadline``, or when it was quiet for too long and was not asked yet."""
+        """Return when to stop the child: at ``deadline``, or earlier if it has been quiet for too long."""
         quiet_s = self._limits.quiet_s
         return deadline if asked or quiet_s is None else min(deadline, self._heard + quiet_s)
 
@@ -185,7 +185,7 @@ class Child:
         return time.monotonic() + grace_s
 
     def _signal(self, number: signal.Signals) -> None:
-        # The child is not reaped before _end, so its pid and group id cannot belong to anybody else.
+        # The child is not reaped before _end, so no other process can have its pid or group id.
         with contextlib.suppress(ProcessLookupError):
             if self._own_group:
                 os.killpg(self.pid, number)
@@ -194,7 +194,7 @@ class Child:
                     os.kill(self.pid, number)
 
     def _end(self) -> None:
-        """Kill what is left of the group, take what is left in the pipes, reap, close."""
+        """Kill the rest of the group, read the rest of the pipes, reap, close."""
         self._signal(signal.SIGKILL)
         self._memory.kill_group()
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
@@ -217,7 +217,7 @@ class Child:
         return [stream.fileno() for stream in (self._process.stdout, self._process.stderr) if stream is not None]
 
     def _read(self, pipe: int, *, drain: bool = False) -> int:
-        """Take one piece of output; 0 at its end (with ``drain``: also when there is nothing more now)."""
+        """Read one piece of output; 0 at its end (with ``drain``: also when nothing more is available)."""
         try:
             data = os.read(pipe, _READ_BYTES)
         except BlockingIOError:
@@ -238,17 +238,17 @@ class Child:
 
 
 def _timeout(deadline: float) -> float | None:
-    """How long a selector may sleep."""
+    """Return how long a selector may sleep."""
     return None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
 
 
 def _drop(line: str) -> None:
-    """Where lines go that nobody asked for."""
+    """Ignore a line."""
 
 
 @contextlib.contextmanager
 def _memory_file(content: bytes) -> Iterator[int]:
-    """A descriptor to read ``content`` from: unlike a pipe it never blocks the writer."""
+    """Yield a descriptor to read ``content`` from: unlike a pipe it never blocks the writer."""
     fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
     try:
         os.write(fd, content)

@@ -1,4 +1,4 @@
-"""How a child process ended, and what its last words are. Pure."""
+"""The end of a child process: the reason, and its last line of output. Pure."""
 
 import signal
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Reason = Literal["exited", "signaled", "timeout", "out_of_memory", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class ChildExit:
-    """How a child ended. ``signal`` is 0 unless one ended it; ``stderr_tail`` its last 8 KiB of standard error."""
+    """The end of a child. ``signal`` is 0 unless one ended it; ``stderr_tail`` is the last 8 KiB of standard error."""
 
     returncode: int
     reason: Reason
@@ -22,7 +22,7 @@ class ChildExit:
     seconds: float
 
     def describe(self) -> str:
-        """How it died, with its last words; to follow a subject."""
+        """Return a predicate for a sentence: how the child died, with its last words."""
         if self.signal:
             try:
                 name = signal.Signals(self.signal).name
@@ -30,22 +30,22 @@ class ChildExit:
                 name = f"signal {self.signal}"
             how = f"was killed by {name}"
         else:
-            how = f"exited with {self.returncode} without saying how it ended"
+            how = f"exited with {self.returncode} without reporting a result"
         words = last_words(self.stderr_tail)
         return f"{how}: {words}" if words else how
 
 
 def last_words(stderr_tail: str) -> str:
-    """The line of standard error that says most: the last one, but for a fatal error the one before its dump."""
+    """Return the most useful line of standard error: the last one, or for a fatal error the one before its dump."""
     lines = [line.strip() for line in stderr_tail.splitlines() if line.strip()]
     fatal = [number for number, line in enumerate(lines) if line.startswith("Fatal Python error")]
-    if fatal:  # what follows is the interpreter's dump of all threads
+    if fatal:  # then the interpreter's dump of all threads follows
         lines = lines[: max(fatal[-1], 1)]
     return lines[-1][:300] if lines else ""
 
 
 def reports_out_of_memory(returncode: int, stderr_tail: str, *, limited: bool) -> bool:
-    """Whether a failed child tells that memory was refused to it; its words count only where a limit was set."""
+    """Return whether a failed child ran out of memory; its words count only if a limit was set."""
     if returncode == EXIT_OUT_OF_MEMORY:
         return True
     words = stderr_tail.rstrip().rpartition("\n")[2]

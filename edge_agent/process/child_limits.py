@@ -1,8 +1,8 @@
-"""What a child process may use, and how a running one is held to it.
+"""The resource limits of a child process, and their enforcement.
 
-Memory is limited by a cgroup of the child's own where one with that controller is delegated, else by ``RLIMIT_AS``.
-That counts address space, which exceeds resident memory by some 100 MB for a process with numpy and onnxruntime, hence
-the slack. ``RLIMIT_DATA``, what is private and can be written, is limited alike in any case.
+The child's own cgroup limits its memory if one with the memory controller is delegated, else ``RLIMIT_AS`` does. The
+latter counts address space, which exceeds resident memory by some 100 MB for a process with numpy and onnxruntime,
+hence the slack. ``RLIMIT_DATA``, the private writable memory, always gets the same limit.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _ADDRESS_SLACK = 256 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What a child may use.
+    """The limits of a child.
 
     Attributes:
         timeout_s: how long it may run; None: for ever.
@@ -35,7 +35,7 @@ class ChildLimits:
 
 
 class MemoryGuard:
-    """The memory limit of one child. Make it before the child starts: only then are its OOM kills told from others'."""
+    """The memory limit of one child. Create it before the child, to distinguish its OOM kills from earlier ones."""
 
     def __init__(self, limits: ChildLimits, group_parent: Path | None) -> None:
         self._limits = limits
@@ -44,7 +44,7 @@ class MemoryGuard:
         self._kills_before = cgroup.oom_kills()
 
     def apply(self, pid: int) -> None:
-        """Limit the child; raises ``OSError`` if that cannot be done."""
+        """Limit the child; raise ``OSError`` if that is impossible."""
         limit = self._limits.memory_bytes
         if self._group_parent is not None:
             with contextlib.suppress(OSError):
@@ -56,7 +56,7 @@ class MemoryGuard:
             _lower(pid, resource.RLIMIT_AS, limit + _ADDRESS_SLACK)
 
     def killed(self, pid: int) -> bool:
-        """Whether the OOM killer ended the child, which has ended and is not reaped yet."""
+        """Return whether the OOM killer ended the child, which must have ended and not be reaped yet."""
         if self._group is not None:
             return self._group.oom_kills() > 0
         status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -64,7 +64,7 @@ class MemoryGuard:
         return killed and cgroup.oom_kills() > self._kills_before
 
     def kill_group(self) -> None:
-        """End whatever is left in the child's cgroup, if it has one."""
+        """Kill the remaining processes of the child's cgroup, if it has one."""
         if self._group is not None:
             self._group.kill()
 
@@ -81,7 +81,7 @@ def _lower(pid: int, limit: int, wanted: int) -> None:
 
 
 def renice(pid: int, limits: ChildLimits) -> None:
-    """Make the child's group nicer, as far as that is allowed."""
+    """Raise the niceness of the child's group, as far as permitted."""
     if limits.nice:
         # An operator's seccomp filter may forbid it; the child then competes like any other.
         with contextlib.suppress(OSError):

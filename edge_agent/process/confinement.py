@@ -1,8 +1,8 @@
-"""What each kind of process gives up before it opens anything foreign.
+"""The confinement of each kind of process, applied before it opens foreign data.
 
-An *opener* opens a model, an ``.npz`` or an order. It talks to nobody, reads its task's files and the runtimes', and
-writes its own folder. A *sensor process* opens a sensor and no model. It has devices, and the network if the sensor may
-hang on it, and writes its own folder.
+An *opener* opens a model, an ``.npz`` or an order. It has no connections, reads the files of its task and the runtimes,
+and writes only to its own folder. A *sensor process* opens a sensor and no model. It may use devices, and the network
+if the sensor may be connected by it, and writes only to its own folder.
 """
 
 import os
@@ -17,21 +17,21 @@ from edge_agent.process import landlock, sandbox, seccomp
 
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/bin")
 _SYSTEM = (
-    *("/proc", "/sys"),  # a runtime that is not shown the processor leaves out what makes it fast, or crashes
+    *("/proc", "/sys"),  # a runtime that cannot read the processor's features is slow, or crashes
     *("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/nsswitch.conf", "/etc/ssl/openssl.cnf"),
 )
 
 
 def confine_opener(*, write: Sequence[Path] = (), read: Iterable[Path] = ()) -> list[str]:
-    """Confine a process that opens what others have sent; returns the layers that hold.
+    """Confine a process that opens foreign data; return the active layers.
 
     Args:
-        write: its own folders, the first of which is where temporary files go.
-        read: files and folders that it needs besides.
+        write: its own folders; the first one gets the temporary files.
+        read: other files and folders that it needs.
 
     Raises:
         StageError: the kernel has a layer and refuses it.
-        OSError: a folder of its own is not there.
+        OSError: one of its own folders does not exist.
     """
     held = sandbox.confine()
     if write:
@@ -48,22 +48,22 @@ def confine_sensor(
     devices: Iterable[Path] = (),
     death: signal.Signals = signal.SIGKILL,
 ) -> list[str]:
-    """Confine a process that opens a sensor; returns the layers that hold, and raises as :func:`confine_opener`.
+    """Confine a process that opens a sensor; return the active layers, and raise as :func:`confine_opener` does.
 
     Args:
         write: its own folders.
-        families: of sockets (``AF_…``) that the sensor may hang on, besides this computer's own.
+        families: socket families (``AF_…``) that the sensor may need, besides local sockets.
         devices: folders of devices and settings besides ``/dev`` and ``/sys``.
-        death: what it gets when its parent has died.
+        death: the signal that it receives when its parent dies.
     """
     held = sandbox.confine(death)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(write[0])  # where a driver, and what it starts, finds it may write
+    os.environ["TMPDIR"] = tempfile.tempdir = str(write[0])  # a folder in which a driver and its children may write
     held += landlock.restrict(write=write, tcp=socket.AF_INET in families, devices=devices)
     return held + seccomp.forbid(model=False, families=(socket.AF_UNIX, *families))
 
 
 def _runtimes() -> list[Path]:
-    """Where this interpreter, its packages and their libraries lie."""
+    """Return the folders of this interpreter, its packages and their libraries."""
     ours = Path(__file__).resolve().parents[2]
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     named = (sys.prefix, sys.base_prefix, *filter(None, (*sys.path, *libraries)), *_LIBRARIES)

@@ -1,8 +1,8 @@
-"""Keeps a process from growing by memory that is free.
+"""Returns freed memory to the system, so that a process does not grow.
 
-Activations come and go in every size, so the C library's heap gathers free pieces between those that live on: without
-this, a pass over 1,000 windows takes 4 MiB more than one over 100. What one large model has taken stays, too: measured
-on a net with 27 MiB in a tensor, 200 MiB that nobody used. glibc gives such pieces back when it is asked to.
+Activations of all sizes fragment the C library's heap: without trimming, a pass over 1,000 windows takes 4 MiB more
+than one over 100. The freed memory of a large model stays in the heap, too: 200 MiB, measured on a net with a tensor of
+27 MiB. glibc returns such memory on request.
 """
 
 import ctypes
@@ -12,25 +12,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SLACK_BYTES = 2 << 20
-"""Trimming takes as long as counting a few hundred thousand values; so much may gather first."""
+"""Growth to allow before trimming, since a trim takes as long as counting a few hundred thousand values."""
 
 
 def give_back() -> None:
-    """Return free memory to the system, before another process or a large piece of work wants it."""
+    """Return free memory to the system, before another process or a large task needs it."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:  # glibc
         malloc_trim(0)
 
 
 def resident_bytes() -> int:
-    """The resident memory of this process."""
+    """Return the resident memory of this process."""
     return _resident(Path("/proc/self/statm").read_bytes())
 
 
 def counted_resident_bytes() -> int:
-    """The same, counted from the page tables: ``statm`` of some kernels is off by 31 pages a processor.
+    """Return the resident memory counted from the page tables: some kernels' ``statm`` is off by 31 pages a processor.
 
-    Takes milliseconds. Where the kernel does not tell it, what ``statm`` says.
+    Takes milliseconds. Falls back to ``statm`` if the kernel does not report it.
     """
     try:
         for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
@@ -47,9 +47,9 @@ def _resident(statm: bytes) -> int:
 
 @contextmanager
 def trimmed_heap(in_use_bytes: int) -> Iterator[Callable[[], None]]:
-    """Give a function that returns free memory to the system, if the process has grown since it last did.
+    """Yield a function that returns free memory to the system if the process has grown since the last trim.
 
-    ``in_use_bytes``: what comes and goes between two calls, so it may as well be kept.
+    ``in_use_bytes``: memory that is allocated and freed between two calls; the process may keep it.
     """
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is None:  # not glibc

@@ -1,6 +1,6 @@
-"""What confines each kind of process on this device.
+"""The layers of confinement for each kind of process on this device.
 
-What holds can only be seen by a process that has confined itself, for good; so each kind is tried in a fork.
+Only a process that has confined itself can see its layers, and confinement is permanent. So a fork tries each kind.
 """
 
 import json
@@ -13,7 +13,7 @@ from edge_agent.process.program import PARENT_VARIABLE
 
 
 def layers_by_kind(folder: Path) -> dict[str, list[str]]:
-    """The layers of each kind of child, that would work in ``folder``; of one that cannot be tried none."""
+    """Return the layers of each kind of child that works in ``folder``; none for a kind that cannot be tried."""
     sensor = _tried(lambda: confine_sensor(write=[folder]))
     return {
         "worker": _tried(lambda: confine_opener(write=[folder])),
@@ -34,7 +34,7 @@ def _tried(confine: Callable[[], list[str]]) -> list[str]:
             os._exit(0)
     os.close(write)
     with os.fdopen(read, "rb") as answer:
-        said = answer.read()
+        found = answer.read()
     os.waitpid(child, 0)
-    held: list[str] = json.loads(said or b"[]")
+    held: list[str] = json.loads(found or b"[]")
     return held

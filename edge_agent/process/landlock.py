@@ -1,8 +1,7 @@
-"""Landlock: what this process, and all that it starts, may read, write, connect to and signal, for good.
+"""Landlock: permanently restricts what this process and its children may read, write, connect to and signal.
 
-Kernels before 5.13 know nothing of it, and those of Raspberry Pi OS neither; before 6.2 not how to keep a file from
-being emptied, before 6.7 nothing of TCP, before 6.10 of calls to devices, before 6.12 of signals. Whoever asks is told
-what is in force.
+Kernels before 5.13 do not have it, nor do those of Raspberry Pi OS. It covers truncation since 6.2, TCP since 6.7,
+device ioctls since 6.10 and signals since 6.12. :func:`restrict` returns the restrictions that are in force.
 """
 
 import ctypes
@@ -20,16 +19,16 @@ _REFER_ABI, _TRUNCATE_ABI, _NET_ABI, _IOCTL_ABI, _SCOPE_ABI = 2, 3, 4, 5, 6
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
 _READS = _READ_FILE | _READ_DIR
 _WRITES = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))
-"""Writing to files; removing and making whatever can be: linux/landlock.h."""
+"""Writing to files; removing and creating all kinds of files: linux/landlock.h."""
 _REFER, _TRUNCATE, _IOCTL = 1 << 13, 1 << 14, 1 << 15
-"""To move between folders, which is refused everywhere unless it is asked for; to empty files, and to give devices
-orders, which is granted so."""
+"""Moving between folders, which the kernel refuses unless a rule allows it; truncating files and ioctls on devices,
+which it allows unless the ruleset handles them."""
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
-"""What a rule about a file, and not a folder, may say."""
+"""The rights that a rule about a file, not a folder, may grant."""
 _DEVICES = (Path("/dev"), Path("/sys"))
 _HARMLESS = tuple(Path("/dev") / name for name in ("null", "zero", "urandom"))
 _TCP = 0b11
-"""To bind, to connect."""
+"""Bind and connect."""
 _ABSTRACT_SOCKETS, _SIGNALS = 1, 2
 
 
@@ -43,7 +42,7 @@ class _Beneath(ctypes.Structure):
 
 
 def abi() -> int:
-    """Which version of Landlock this kernel has; 0: none."""
+    """Return the version of Landlock in this kernel; 0: none."""
     libc = ctypes.CDLL(None, use_errno=True)
     return max(0, int(libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))))
 
@@ -56,24 +55,24 @@ def restrict(
     read: Iterable[Path] | None = None,
     run: Iterable[Path] = (),
 ) -> list[str]:
-    """Give up what is not named: writing, TCP, signals to others, and with ``read`` reading and devices.
+    """Give up all rights that are not named: writing, TCP, signals to others, and with ``read`` reading and devices.
 
-    Needs no privilege, but ``no_new_privs``. What is not there, or not to be seen, is skipped in ``read`` and ``run``.
+    Needs no privilege, but ``no_new_privs``. Missing or inaccessible paths in ``read`` and ``run`` are skipped.
 
     Args:
-        write: folders in which files may be made, written, removed and read.
-        tcp: whether it may connect.
-        devices: folders of devices and settings besides ``/dev`` and ``/sys``: what is there may be written to.
-        read: files and folders that may be read; of devices only those that are none, ``/dev/null`` and the like. None:
+        write: folders in which files may be created, written, removed and read.
+        tcp: whether the process may connect.
+        devices: folders of devices and settings besides ``/dev`` and ``/sys``; their files may be written to.
+        read: files and folders that may be read. Devices are then limited to harmless ones such as ``/dev/null``. None:
             everything may be read, and devices may be used.
-        run: the same, of programs and what they load, which may also be executed.
+        run: programs and their libraries, which may be read and executed.
 
     Returns:
-        What is in force: ``landlock_writes``, ``landlock_reads``, ``landlock_truncation``, ``landlock_no_tcp``,
-        ``landlock_no_devices``, ``landlock_no_signals``; empty where the kernel has no Landlock.
+        The restrictions in force: ``landlock_writes``, ``landlock_reads``, ``landlock_truncation``,
+        ``landlock_no_tcp``, ``landlock_no_devices``, ``landlock_no_signals``; empty if the kernel has no Landlock.
 
     Raises:
-        StageError: the kernel has it and refuses.
+        StageError: the kernel has Landlock and refuses it.
     """
     known = abi()
     if known < 1:
@@ -105,7 +104,7 @@ def restrict(
 
 
 def _apply(wanted: _Ruleset, rules: Iterable[tuple[Path, int, bool]], known: int) -> None:
-    """Restrict this process; each rule is a path, its rights, and whether it has to be there."""
+    """Restrict this process; each rule is a path, its rights, and whether the path must exist."""
     libc = ctypes.CDLL(None, use_errno=True)
     fields = 1 + (known >= _NET_ABI) + (known >= _SCOPE_ABI)
     size = ctypes.c_size_t(fields * ctypes.sizeof(ctypes.c_uint64))

@@ -1,4 +1,4 @@
-"""Cuts a child's output into lines. Pure: bytes in, text out, and never more kept than one line may have."""
+"""Cuts a child's output into lines. Pure: bytes in, text out. Stores at most one line of the maximal length."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ MAX_BYTES = 1024**2
 
 
 class Lines:
-    """Hands each line of a stream to ``take``; drops one longer than ``MAX_BYTES``, and an unfinished last one."""
+    """Passes each line of a stream to ``take``; drops lines longer than ``MAX_BYTES``, and an unfinished last line."""
 
     def __init__(self, take: Callable[[str], None]) -> None:
         self._take = take
@@ -14,7 +14,7 @@ class Lines:
         self._dropping = False
 
     def add(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Add the next bytes of the stream."""
         first, *others = data.split(b"\n")
         self._extend(first)
         for piece in others:

@@ -1,7 +1,7 @@
-"""What our own children are started with: argv, environment, and the two signs that parent and child agree on.
+"""The argv and environment of our own children, and two conventions between parent and child.
 
-A child of ours learns its parent's pid from the environment and ends when that process does
-(:mod:`edge_agent.process.sandbox`). It ends with an exit code of its own when its memory ran out.
+A child reads its parent's pid from the environment and ends when that process does
+(:mod:`edge_agent.process.sandbox`). A child that ran out of memory ends with a reserved exit code.
 """
 
 import os
@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 EXIT_OUT_OF_MEMORY = 71
-"""Exit code by which a Python child of ours reports that it ended on ``MemoryError``."""
+"""Exit code of a Python child that ended on ``MemoryError``."""
 PARENT_VARIABLE = "EDGE_AGENT_PARENT"
-"""Environment variable that tells a child of ours its parent's pid."""
+"""Environment variable with the pid of a child's parent."""
 
 _PASSED_ON = (
     *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH"),
@@ -20,12 +20,12 @@ _PASSED_ON = (
 
 
 def python_child(module: str, *arguments: str) -> list[str]:
-    """The argv that runs ``module`` in this interpreter, with nothing importable from the working directory."""
+    """Return the argv that runs ``module`` in this interpreter, with no imports from the working directory."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def worker_env() -> dict[str, str]:
-    """The environment of a process that opens a model: a list of harmless variables and nothing else of ours."""
+    """Return the environment of a process that opens a model: only harmless variables of our own environment."""
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     package_dir = Path(__file__).resolve().parents[2]
     if package_dir.name not in ("site-packages", "dist-packages"):

@@ -1,10 +1,10 @@
-"""What every confined process applies to itself first: it gives up what it does not need, whatever it is for.
+"""The common confinement that every confined process applies to itself first, whatever its task.
 
-No new privileges through set-user-id programs, no core dump (it would hold captured data), memory that no other process
-of the same user may look into, few descriptors, a bound to processes and to the size of a file, files readable by
-nobody else, and death with the process that started it. Inherited by everything the process starts, but for the
-memory, which a new program has to close again. :mod:`edge_agent.process.confinement` adds what depends on its task.
-``python -m edge_agent.process.sandbox`` prints the list as JSON: what is active on this device.
+It forbids new privileges through set-user-id programs and core dumps (they would hold captured data). It closes the
+process's memory to other processes of the same user, limits descriptors, processes and file sizes, makes files readable
+by their owner only, and ends the process with its parent. Children inherit all of it except the closed memory, which a
+new program has to close again. :mod:`edge_agent.process.confinement` adds the layers that depend on the task.
+``python -m edge_agent.process.sandbox`` prints the layers active on this device as a JSON list.
 """
 
 import contextlib
@@ -25,23 +25,26 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
 OPEN_FILES = 256
-"""At once, of a confined process."""
+"""Limit on the open files of a confined process."""
 _MORE_THREADS = 512
-"""Beyond those that the user has: the threads of a runtime on a server, and what other programs start meanwhile."""
+"""Allowance beyond the user's current threads: a runtime's on a server, and those of other programs meanwhile."""
 _UNSEEN_THREADS = 1 << 15
-"""Instead, in a container: the kernel counts those of this user outside as well, a desktop's thousands among them."""
-_ALL_PROCESSES = "pid:[4026531836]"  # linux/proc_ns.h: PROC_PID_INIT_INO, where every process can be seen
+"""Allowance in a container: the kernel also counts this user's threads outside, such as a desktop's thousands."""
+_ALL_PROCESSES = "pid:[4026531836]"  # linux/proc_ns.h: PROC_PID_INIT_INO, the namespace that shows every process
 _MORE_BYTES = 1 << 30
 _NOT_OURS = 0o077
 _ORPHAN = 1
-"""The exit code of a process whose parent died before it could be told."""
+"""Exit code of a process whose parent died before the kernel could signal it."""
 
 
 def confine(death: signal.Signals = signal.SIGKILL) -> list[str]:
-    """Confine this process for good and return what is active; ``death`` is what it gets when its parent has died.
+    """Confine this process permanently and return the active layers.
+
+    Args:
+        death: the signal that it receives when its parent dies.
 
     Raises:
-        StageError: the kernel refused something that every supported kernel grants.
+        StageError: the kernel refused a call that every supported kernel grants.
     """
     os.umask(_NOT_OURS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -53,16 +56,16 @@ def confine(death: signal.Signals = signal.SIGKILL) -> list[str]:
 
 
 def close_memory() -> None:
-    """Keep other processes of this user out of this one's memory, descriptors and environment."""
+    """Close this process's memory, descriptors and environment to other processes of its user."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def bound(folder: Path) -> list[str]:
-    """Bound what a process that works in ``folder`` may start and write; returns what holds.
+    """Limit the processes and file sizes of a process that works in ``folder``; return the active limits.
 
-    No file can become much larger than what the disk has free now: a full disk says so first, and a file of holes as
-    large as a disk cannot be. ``RLIMIT_NPROC`` counts the threads of the user, this
-    process's or not, so it stands above those that there are; the kernel asks nothing of root.
+    No file can become much larger than the free disk space: a full disk is reported first, and a huge sparse file is
+    impossible. ``RLIMIT_NPROC`` counts all threads of the user, so the limit is above their current number; the kernel
+    does not apply it to root.
     """
     _lower(resource.RLIMIT_FSIZE, 2 * shutil.disk_usage(folder).free + _MORE_BYTES)
     sees_all = str(Path("/proc/self/ns/pid").readlink()) == _ALL_PROCESSES
@@ -75,7 +78,7 @@ def bound(folder: Path) -> list[str]:
 
 
 def active() -> list[str]:
-    """What confines this process, as the kernel says."""
+    """Return the active layers of this process, as the kernel reports them."""
     found = []
     if _libc().prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1:
         found.append("no_new_privs")
@@ -97,28 +100,28 @@ def active() -> list[str]:
 
 
 def _lower(limit: int, wanted: int) -> None:
-    """Set both limits to ``wanted``, or leave a lower one as it is."""
+    """Set both limits to ``wanted``, or keep a lower one."""
     _, hard = resource.getrlimit(limit)
     lowered = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(limit, (lowered, lowered))
 
 
 def _threads(uid: int) -> Iterator[int]:
-    """How many threads each process of a user has, of those that can be seen."""
+    """Yield the number of threads of each visible process of a user."""
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError, KeyError, ValueError):  # it has ended
-            said = dict(line.split(":", 1) for line in status.read_text(errors="replace").splitlines())
-            if int(said["Uid"].split()[0]) == uid:
-                yield int(said["Threads"])
+            fields = dict(line.split(":", 1) for line in status.read_text(errors="replace").splitlines())
+            if int(fields["Uid"].split()[0]) == uid:
+                yield int(fields["Threads"])
 
 
 def _die_with_parent(death: signal.Signals) -> None:
-    """End with the process that started us, if it said who it is; run by hand, nobody did."""
+    """End with our parent if it passed its pid in the environment; a shell does not."""
     parent = os.environ.get(PARENT_VARIABLE, "")
     if not parent.isdigit():
         return
     _prctl(_PR_SET_PDEATHSIG, death)
-    if os.getppid() != int(parent):  # it died before the kernel knew that we care
+    if os.getppid() != int(parent):  # it died before the prctl call
         os._exit(_ORPHAN)
 
 

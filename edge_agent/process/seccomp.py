@@ -1,7 +1,7 @@
-"""seccomp: the system calls that this process, and all that it starts, can make, from now on and for good.
+"""seccomp: permanently restricts the system calls of this process and its children.
 
-Every kernel that this project runs on has it, those of Raspberry Pi OS included, which have no Landlock. The program
-that the kernel runs before each call (classic BPF; ``Documentation/userspace-api/seccomp_filter.rst``) is made here of
+Every kernel that this project supports has it, also that of Raspberry Pi OS, which has no Landlock. This module builds
+the program that the kernel runs before each call (classic BPF; ``Documentation/userspace-api/seccomp_filter.rst``) from
 the list in :mod:`edge_agent.process.system_calls`. :func:`program` is pure.
 """
 
@@ -19,16 +19,16 @@ ARCHITECTURES = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
 KILL, ERRNO, ALLOW = 0x8000_0000, 0x0005_0000, 0x7FFF_0000  # linux/seccomp.h
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # linux/bpf_common.h, of 32-bit words
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-"""Offsets in what the program sees of a call: ``struct seccomp_data``."""
+"""Offsets in the program's view of a call: ``struct seccomp_data``."""
 _X32 = 0x4000_0000
 _POINTER_BYTES = 8
 _CALLS = {"x86_64": 317, "aarch64": 277}
 _SET_MODE_FILTER, _ALL_THREADS, _SAME_SPEED = 1, 1, 4
-"""The last one: kernels before 5.16 slow a filtered process down (store bypass), and no application runs so."""
+"""_SAME_SPEED: kernels before 5.16 slow a filtered process down (store bypass), unlike the applications it serves."""
 _PR_SET_SECCOMP, _PR_GET_SECCOMP, _MODE_FILTER = 22, 21, 2
 
 Instruction = tuple[int, int, int, int]
-"""Code, instructions to skip if true, if false, and its constant."""
+"""Code, instructions to skip if true, instructions to skip if false, and the constant."""
 
 
 class _Program(ctypes.Structure):
@@ -36,21 +36,21 @@ class _Program(ctypes.Structure):
 
 
 def available() -> bool:
-    """Whether this kernel has filters, and the list has this processor's numbers."""
+    """Return whether this kernel has filters, and the list has numbers for this processor."""
     libc = ctypes.CDLL(None, use_errno=True)
     return _machine() != "" and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def forbid(*, model: bool, families: Sequence[int] = ()) -> list[str]:
-    """Give up system calls: arguments as of :func:`edge_agent.process.system_calls.denied`.
+    """Give up system calls; the arguments are those of :func:`edge_agent.process.system_calls.denied`.
 
     Needs no privilege, but ``no_new_privs``.
 
     Returns:
-        What is in force: ``seccomp``; empty where the kernel has no filters.
+        The layer in force: ``seccomp``; empty if the kernel has no filters.
 
     Raises:
-        StageError: the kernel has them and refuses.
+        StageError: the kernel has filters and refuses this one.
     """
     if not available():
         return []
@@ -58,7 +58,7 @@ def forbid(*, model: bool, families: Sequence[int] = ()) -> list[str]:
 
 
 def install(instructions: Sequence[Instruction]) -> list[str]:
-    """Have the kernel run a program before each call; returns and raises as :func:`forbid`."""
+    """Install a program that the kernel runs before each call; return and raise as :func:`forbid` does."""
     words = b"".join(struct.pack("=HBBI", *one) for one in instructions)
     content = ctypes.create_string_buffer(words, len(words))
     wanted = _Program(len(instructions), ctypes.cast(content, ctypes.c_void_p))
@@ -66,24 +66,24 @@ def install(instructions: Sequence[Instruction]) -> list[str]:
     flags = ctypes.c_ulong(_ALL_THREADS | _SAME_SPEED)
     if libc.syscall(_CALLS[_machine()], _SET_MODE_FILTER, flags, ctypes.byref(wanted)) == 0:
         return ["seccomp"]
-    # What started us may forbid that call and not this one, which holds this thread alone; there is no other yet.
+    # A parent's filter may forbid the call above but not this one. It covers only this thread, but there is no other.
     if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(wanted), 0, 0) == 0:
         return ["seccomp"]
     number = ctypes.get_errno()
-    if number == errno.EINVAL:  # emulators know the question and not the filter
+    if number == errno.EINVAL:  # emulators answer available() but have no filters
         return []
     raise StageError("stage_crashed", f"this kernel refused a seccomp filter: {os.strerror(number)}; run doctor")
 
 
 def program(calls: Sequence[Denied], machine: str, pid: int) -> list[Instruction]:
-    """The program that refuses ``calls`` to process ``pid`` on a ``machine`` of :data:`ARCHITECTURES`. Pure."""
+    """Return the program that refuses ``calls`` to process ``pid`` on a ``machine`` of :data:`ARCHITECTURES`. Pure."""
     made: list[Instruction] = [
         (LOAD, 0, 0, _ARCHITECTURE),
         (EQUAL, 1, 0, ARCHITECTURES[machine]),
         (RETURN, 0, 0, KILL),
         (LOAD, 0, 0, _NUMBER),
     ]
-    if machine == "x86_64":  # the same architecture in the kernel's eyes, with other numbers
+    if machine == "x86_64":  # the kernel reports x32 as the same architecture, with other numbers
         made += [(AT_LEAST, 0, 1, _X32), (RETURN, 0, 0, KILL)]
     for call in calls:
         number = call.x86_64 if machine == "x86_64" else call.arm64

@@ -1,10 +1,10 @@
-"""Processes that a child has left behind: they become this process's children, and are ended when the child has.
+"""Stray processes: descendants that a child left behind. This process adopts them, and kills them after the child.
 
-A child's group of processes ends with it, and so does its control group. Where there is none, as for the processes of
-sensors and on kernels without cgroup v2, what has made a session of its own would go on: a driver's helper holds the
-camera. Which child left it cannot be seen; that a confined one did, can: it carries the filter and the limit of open
-files that its parent put on, and no process loses those. What the operator's hook starts is left alone: it carries
-neither, and an application with a sandbox of its own has not that limit.
+A child's process group and control group end with it. Without a control group, as for sensor processes and on kernels
+without cgroup v2, a descendant with its own session would live on: a driver's helper would hold the camera. The kernel
+does not show which child left a process behind. But a descendant of a confined child has its seccomp filter and its
+limit on open files, and no process can lose those. Processes of the operator's hook are left alone: they have neither,
+and an application with its own sandbox does not have that limit.
 """
 
 import contextlib
@@ -27,31 +27,31 @@ _adopting = threading.Event()
 
 
 def adopt() -> None:
-    """Become the parent of whatever this process's descendants leave behind."""
+    """Become the parent of orphaned descendants."""
     if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
         _adopting.set()
 
 
 @contextlib.contextmanager
 def starting() -> Iterator[set[int]]:
-    """Start a child inside, and add its pid to the set: it is never taken for one that was left behind."""
+    """Yield the set for the pid of a child that is started inside: a child in the set is never treated as a stray."""
     with _lock:
         yield _own
 
 
 def end(child: int) -> None:
-    """``child`` has ended and is reaped: end what confined children have left, and reap what has ended by itself."""
+    """Kill the strays of confined children, and reap those that have ended; call it once ``child`` is reaped."""
     with _lock:
         _own.discard(child)
         if not _adopting.is_set():
             return
         deadline = time.monotonic() + _WITHIN_S
-        while _round() and time.monotonic() < deadline:  # what those have started is ours next
+        while _round() and time.monotonic() < deadline:  # the children of killed strays become ours next
             pass
 
 
 def _round() -> bool:
-    """Whether something was ended."""
+    """Kill and reap strays once; return whether there were any."""
     found = False
     filters = _filters("self")
     for pid in _children():
@@ -66,14 +66,14 @@ def _round() -> bool:
 
 
 def _children() -> Iterator[int]:
-    """The pids of this process's children, whichever of its threads has them."""
+    """Yield the pids of the children of all threads of this process."""
     for place in Path("/proc/self/task").glob("*/children"):  # CONFIG_PROC_CHILDREN
         with contextlib.suppress(OSError):
             yield from map(int, place.read_text(encoding="ascii").split())
 
 
 def _filters(process: str) -> int:
-    """How many seccomp filters a process carries; 0 where it is gone, or the kernel (before 5.9) does not say."""
+    """Return the number of a process's seccomp filters; 0 if it has ended or the kernel (before 5.9) has no count."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{process}/status").read_text(errors="replace").splitlines():
             if line.startswith("Seccomp_filters:"):
@@ -82,7 +82,7 @@ def _filters(process: str) -> int:
 
 
 def _few_files(pid: int) -> bool:
-    """Whether a process may open as few files as a confined one, and never more."""
+    """Return whether a process has the limit on open files of a confined one."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         return 0 <= resource.prlimit(pid, resource.RLIMIT_NOFILE)[1] <= OPEN_FILES
     return False

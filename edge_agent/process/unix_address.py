@@ -1,4 +1,4 @@
-"""A short name for a Unix socket: its address holds 107 bytes, and a state directory may lie deeper."""
+"""A short path for a Unix socket: its address holds 107 bytes, and the path of a state directory may be longer."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def short_address(path: Path) -> Iterator[str]:
-    """Another name for ``path``, good inside the block; raises ``OSError`` if its folder is not there."""
+    """Yield another name for ``path``, valid inside the block; raise ``OSError`` if its folder does not exist."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

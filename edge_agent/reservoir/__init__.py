@@ -1,1 +1,1 @@
-"""A bounded sample of all that a sensor has sent, kept on disk."""
+"""A bounded sample of all data of a sensor, stored on disk."""

@@ -1,6 +1,6 @@
-"""Cuts a stream into stretches: none spans an interruption or two blocks of time, and a gap lies before each block.
+"""Cuts a stream into segments. No segment spans an interruption or two blocks of time, and each block follows a gap.
 
-Pure; memory is one stretch.
+Pure; memory is one segment.
 """
 
 import math
@@ -17,12 +17,12 @@ _GAP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """So many samples in a row.
+    """A segment: consecutive samples of one block of time.
 
     Attributes:
-        time_s: when the first one was, in seconds of the wall clock.
-        block: the block of time that all of them lie in.
-        samples: ``[samples, *frame_shape, channels]``; overwritten when the next stretch is asked for.
+        time_s: time of the first sample, in seconds of the wall clock.
+        block: the block of time of all samples.
+        samples: ``[samples, *frame_shape, channels]``; overwritten by the next segment.
     """
 
     time_s: float
@@ -31,10 +31,10 @@ class Stretch:
 
 
 class Cutter:
-    """Takes batches of any length, gives stretches.
+    """Converts batches of any length to segments.
 
-    After a change of the block at least one stretch's worth of samples (no window is longer), and at least a second's,
-    is thrown away; so too at the start, as nobody knows how long ago the last sample before it was.
+    After a change of the block it discards at least one segment of samples (no window is longer), and at least one
+    second. It does the same at the start, since the time of the previous sample is unknown.
     """
 
     def __init__(self, shape: SegmentFormat) -> None:
@@ -48,12 +48,12 @@ class Cutter:
         self._skip = 0
 
     def add(self, samples: Samples, time_s: float, *, gap: bool) -> Iterator[Stretch]:
-        """The stretches that are complete with these samples.
+        """Yield the segments that these samples complete.
 
         Args:
             samples: ``[n, *frame_shape, channels]``.
-            time_s: when the first one was, in seconds of the wall clock.
-            gap: it does not follow on the last one.
+            time_s: time of the first sample, in seconds of the wall clock.
+            gap: whether samples are missing before them.
         """
         if gap:
             self._filled = 0
@@ -70,7 +70,7 @@ class Cutter:
                 yield Stretch(self._started_s, block, self._buffer)
 
     def _take(self, samples: Samples, now: float) -> int:
-        """Skip or buffer what lies in one block; returns how many samples were used."""
+        """Skip or buffer samples of one block; return the number of samples used."""
         skipped = min(self._skip, len(samples))
         self._skip -= skipped
         taken = samples[skipped : skipped + len(self._buffer) - self._filled]

@@ -1,9 +1,9 @@
-"""A stretch in a few numbers, and how unlike two stretches are. Pure.
+"""Describes a segment with a few numbers, and measures the distance of two segments. Pure.
 
-Per channel: mean, standard deviation and largest magnitude. The mean is compared by difference, against the channel's
-scale (what it usually reaches at most) or the movement itself if that is larger; the other two by ratio, as movement
-differs by orders of magnitude. Below a hundredth of the scale all is equally quiet: an int8 step is about that large,
-and a resting converter that sometimes flickers is one regime, not ten.
+The numbers per channel are mean, standard deviation and largest magnitude. Means are compared by their difference,
+relative to the channel's scale (its usual maximum), or to the standard deviation if that is larger. The other two are
+compared by ratio, since movement differs by orders of magnitude. Everything below a hundredth of the scale counts as
+equally quiet: an int8 step is about that large, and a resting converter with occasional noise is one regime, not ten.
 """
 
 import math
@@ -17,16 +17,19 @@ Numbers = NDArray[np.float64]
 
 _QUIET = 0.01
 _MEAN_WEIGHT = 2.0
-"""From one end of the scale to the other a mean moves by 4: about as much as movement that is 50 times stronger."""
+"""A mean at opposite ends of the scale gives a distance of 4, about as much as movement that is 50 times stronger."""
 _MOST_VALUES = 4096
-"""Of a picture no more values a channel are looked at, evenly spaced: 30 pictures a second shall cost little."""
+"""Values per channel of a picture that are used, evenly spaced, so that 30 pictures per second cost little."""
 
 
 def describe(samples: Samples) -> Numbers | None:
-    """Mean, standard deviation, largest magnitude: ``[3, channels]`` of ``[n, ..., channels]``; None: not finite."""
+    """Return mean, standard deviation and largest magnitude ``[3, channels]`` of ``[n, ..., channels]``.
+
+    None: a value is not finite.
+    """
     values = samples.reshape(-1, samples.shape[-1])
     if samples.dtype == np.uint8:
-        values = values[:: math.ceil(len(values) / _MOST_VALUES) | 1]  # odd: an even step may see but a few columns
+        values = values[:: math.ceil(len(values) / _MOST_VALUES) | 1]  # odd: an even step may hit only a few columns
     wide = values.astype(np.float64)
     peak = np.abs(wide).max(axis=0)
     if not np.isfinite(peak).all():
@@ -37,7 +40,7 @@ def describe(samples: Samples) -> Numbers | None:
 
 
 def distance(one: Numbers, other: Numbers, scale: Numbers) -> Numbers:
-    """How unlike described stretches ``[..., 3, channels]`` are: the root mean square over channels."""
+    """Return the distance of described segments ``[..., 3, channels]``: the root mean square over channels."""
     quiet = _QUIET * scale
     shift = _MEAN_WEIGHT * (one[..., 0, :] - other[..., 0, :])
     moving = np.square(scale) + np.square(one[..., 1, :]) + np.square(other[..., 1, :])
@@ -48,9 +51,9 @@ def distance(one: Numbers, other: Numbers, scale: Numbers) -> Numbers:
 
 
 def scale_of(described: Numbers) -> Numbers:
-    """What each channel usually reaches, of stretches ``[n, 3, channels]``, n >= 1: nine in ten stay below.
+    """Return the scale of each channel: the magnitude that nine in ten of ``[n, 3, channels]``, n >= 1, stay below.
 
-    Not the largest of all: one mad sample must not make everything else look alike.
+    It is not the maximum: one extreme sample must not make all other segments look alike.
     """
     reached: Numbers = np.quantile(described[:, 2, :], 0.9, axis=0, method="higher")
     return np.where(reached > 0, reached, 1.0)

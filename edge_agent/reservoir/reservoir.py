@@ -1,10 +1,10 @@
-"""The reservoir: takes what a sensor sends, keeps a representative part of it on disk. One process writes.
+"""The reservoir: stores a representative part of a sensor's samples on disk. One process writes.
 
     samples -> cutting -> time_blocks -> calibration: stratified -> budget -> slots
                                       -> judging: thinning -> uniform -> budget -> slots
 
-It never ends its caller: where the disk refuses, it says so in ``trouble``, keeps what it has, and tries again once a
-minute. What comes meanwhile is counted, not judged: as if the sensor had been off.
+It never raises for a disk error: it reports the error in ``trouble``, keeps its segments, and retries once a minute.
+Segments that arrive meanwhile are only counted, as if the sensor had been off.
 """
 
 import errno
@@ -27,28 +27,29 @@ from edge_agent.reservoir.state import Counts, load_state, save_state
 from edge_agent.reservoir.time_blocks import PARTS, Part
 
 WRITE_BUDGET_MB_PER_DAY = 256.0
-"""A card of 32 GB would be written through once in four months, and cards stand hundreds of times."""
+"""At this rate a 32 GB card is overwritten once in four months; cards endure hundreds of times."""
 HORIZON_DAYS = 7.0
-"""Of sensor time: a week has all kinds of days, and of a sensor that was moved a month ago 1 % is left."""
+"""In sensor time: a week has all kinds of days, and of data from a month ago, before the sensor was moved, 1 % is
+left."""
 _CALIBRATION_SHARE = 0.4
-"""Of all places: what 300 calibration windows are of 750 in a default recipe."""
+"""Share of all places: that of 300 calibration windows among the 750 windows of a default recipe."""
 _FEWEST_SPARE, _MOST_SPARE, _SPARE_BYTES = 4, 64, 1 << 20
-"""Slots beyond the places; as many stretches may wait in memory to be written together."""
+"""Slots beyond the places; the same number of segments may be pending in memory, to be written together."""
 _FLUSH_S, _SAVE_S, _RETRY_S = 60.0, 3600.0, 60.0
 _UNSAVED_SHARE = 1 / 32
-"""Of a day's budget: when so much was written the state is saved, whatever the time, so a kill refunds no more."""
+"""Share of a day's budget after which the state is saved at any time, since a kill refunds the unsaved writes."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Open(NamedTuple):
-    """What there is while the disk lets us."""
+    """The objects that exist while the file is open."""
 
     slots: SlotFile
     sampler: Sampler
 
 
 class Reservoir:
-    """What a sensor has seen, in ``folder``."""
+    """A sample of a sensor's data, in ``folder``."""
 
     def __init__(
         self,
@@ -62,18 +63,18 @@ class Reservoir:
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Go on with what is in ``folder``, if it has the same shape and number of stretches; else begin anew.
+        """Resume with the file in ``folder`` if its format and number of segments match, else replace it.
 
         Args:
-            folder: of this reservoir alone; made if it is not there.
-            shape: of a stretch.
-            stretches: to keep, at least 2; both parts together.
-            write_budget_mb_per_day: no 24 hours see more than so many million bytes, but for one saved state, and at
-                each kill for what the process forgets: a thirty-second of it, and a batch.
-            horizon_days: of sensor time; the mean age that kept stretches settle at.
-            seed: of the parts and of chance, for a folder that is begun; None: another one every time.
-            clock: seconds of the wall clock; says when the reservoir was begun, and nothing else.
-            timer: seconds of a clock that nobody sets, for all that takes or has its time.
+            folder: the folder of this reservoir alone; created if missing.
+            shape: the format of a segment.
+            stretches: number of segments to store, at least 2; both parts together.
+            write_budget_mb_per_day: limit of the million bytes written in any 24 hours. One saved state may exceed it,
+                and each kill refunds unsaved writes: a thirty-second of the budget, and a batch.
+            horizon_days: in sensor time; the mean age that stored segments settle at.
+            seed: seed of the parts and of the random draws in a new file; None: a random one.
+            clock: seconds of the wall clock; only for the start time of the reservoir.
+            timer: seconds of a monotonic clock, for all intervals.
         """
         self._refused: EdgeAgentError | None = None
         self._starved: EdgeAgentError | None = None
@@ -90,45 +91,45 @@ class Reservoir:
         self._missed = 0
         self._try_at = self._save_at = self._flush_at = timer()
         self._unsaved = math.inf
-        """Bytes written since the state was saved; infinite: this run has not saved it yet."""
+        """Bytes written since the state was saved; infinite: not saved yet in this run."""
         self._file = self._open()
 
     @property
     def trouble(self) -> EdgeAgentError | None:
-        """Why nothing is written at present, or never a part of it; None: all is well."""
+        """Why nothing is written now, or one part can never be written; None: no error."""
         return self._refused or self._starved
 
     @property
     def counts(self) -> Counts:
-        """What became of the stretches."""
+        """Numbers of segments by what was done with them."""
         known = self._file.sampler.counts if self._file else Counts()
         seen, unwritten = known.seen + self._missed, known.unwritten + self._missed
         return msgspec.structs.replace(known, seen=seen, unwritten=unwritten)
 
     @property
     def kept(self) -> dict[Part, int]:
-        """Stretches in each part."""
+        """Number of stored segments in each part."""
         if self._file is None:
             return dict.fromkeys(PARTS, 0)
         return {"calibration": self._file.sampler.stratified.kept, "judging": self._file.sampler.uniform.kept}
 
     @property
     def strata(self) -> int:
-        """Regimes that are told apart."""
+        """Number of distinguished regimes."""
         return len(self._file.sampler.stratified.strata.known) if self._file else 0
 
     @property
     def since_s(self) -> float:
-        """When the reservoir was begun, in seconds of the wall clock."""
+        """Start time of the reservoir, in seconds of the wall clock."""
         return (self._file.slots.head if self._file else self._wanted).since_s
 
     def add(self, samples: Samples, time_s: float, *, gap: bool) -> None:
-        """Take samples as they come.
+        """Add samples of the stream.
 
         Args:
             samples: ``[n, *frame_shape, channels]``.
-            time_s: when the first one was, in seconds of the wall clock.
-            gap: it does not follow on the last one.
+            time_s: time of the first sample, in seconds of the wall clock.
+            gap: whether samples are missing before them.
         """
         for stretch in self._cutter.add(samples, time_s, gap=gap):
             if (file := self._with_room()) is None:
@@ -145,11 +146,11 @@ class Reservoir:
             self._save(self._file, forced=False)
 
     def flush(self) -> bool:
-        """Write what is pending now; whether the disk took it."""
+        """Write pending segments now; return whether that succeeded."""
         return self._file is not None and self._flush(self._file)
 
     def close(self) -> None:
-        """Write what is pending and the state, and let go of the file; may be called twice."""
+        """Write pending segments and the state, and close the file; may be called twice."""
         if self._file is not None:
             self._flush(self._file)
             self._save(self._file, forced=True)
@@ -157,7 +158,7 @@ class Reservoir:
             self._file = None
 
     def _open(self) -> _Open | None:
-        """Open the file, and know again what was known; None and ``_refused``: the disk refuses."""
+        """Open the file and restore the state; on a disk error return None and set ``_refused``."""
         self._try_at = self._timer() + _RETRY_S
         try:
             slots = SlotFile(self._folder, self._wanted)
@@ -180,7 +181,7 @@ class Reservoir:
         return _Open(slots, sampler)
 
     def _with_room(self) -> _Open | None:
-        """The file, if one more stretch may be put there."""
+        """Return the file if it has room for one more segment, else None."""
         retry = self._timer() >= self._try_at
         if self._file is None and retry:
             self._file = self._open()
@@ -203,13 +204,13 @@ class Reservoir:
         return True
 
     def _save(self, file: _Open, *, forced: bool) -> None:
-        """Write the state, if the budget has room or it must be."""
+        """Write the state, if the budget permits it or ``forced``."""
         self._save_at = self._timer() + _SAVE_S
         size = len(msgspec.json.encode(file.sampler.state())) + BLOCK_BYTES
         if not file.sampler.charge_state(size, self._timer(), forced=forced):
             return
         try:
-            save_state(self._folder, file.sampler.state())  # with its own cost
+            save_state(self._folder, file.sampler.state())  # with its own cost charged
         except OSError as error:
             self._refused = self._explain(error)
             return
@@ -217,16 +218,16 @@ class Reservoir:
         file.sampler.counts.written_bytes += size
 
     def _explain(self, error: OSError) -> EdgeAgentError:
-        what = f"what the sensor sends is not kept in {self._folder / FILE}: {error.strerror}"
+        text = f"the sensor's samples are not stored in {self._folder / FILE}: {error.strerror}"
         if error.errno in _FULL:
-            return LimitError("no_space", f"{what}; free space, or lower keep_windows")
-        return StoreError("state_unreadable", f"{what}; check the disk and who owns the folder")
+            return LimitError("no_space", f"{text}; free space, or lower keep_windows")
+        return StoreError("state_unreadable", f"{text}; check the disk and the owner of the folder")
 
 
 def _starved(head: Head, sampler: Sampler, bytes_a_day: float) -> EdgeAgentError | None:
-    """What is to be said of a budget that some stretch can never be paid from."""
+    """Return the error for a budget that is too small for one segment of some part; None if it is large enough."""
     if bytes_a_day >= sampler.least_bytes_a_day:
         return None
     least = math.ceil(sampler.least_bytes_a_day / 1e5) / 10
-    text = f"keep_mb_per_day = {bytes_a_day / 1e6:g} is too little for stretches of {head.slot_bytes / 1e6:.2g} MB"
-    return ConfigError("usage", f"{text}: not every part can be kept; {least:g} or more, or lower keep_seconds")
+    text = f"keep_mb_per_day = {bytes_a_day / 1e6:g} is too small for segments of {head.slot_bytes / 1e6:.2g} MB"
+    return ConfigError("usage", f"{text}: one part can never be stored; set {least:g} or more, or lower keep_seconds")

@@ -1,4 +1,4 @@
-"""Decides which stretches are kept and in which place: both parts, the budget, and what is known beside them. Pure."""
+"""Decides which segments to store, and in which place: for both parts, within the budget. Pure."""
 
 import math
 from collections.abc import Iterable
@@ -20,22 +20,22 @@ _DAY_S = 86_400.0
 
 
 class Sampler:
-    """The method, over one file.
+    """The sampling method for one file.
 
     Attributes:
-        counts: what became of the stretches.
-        uniform: who is in the judging part.
-        stratified: who is in the calibration part.
+        counts: numbers of segments by what was done with them.
+        uniform: the sample of the judging part.
+        stratified: the sample of the calibration part.
     """
 
     def __init__(self, head: Head, *, bytes_a_day: float, horizon_days: float, now_s: float) -> None:
-        """Start with nothing kept and a full budget.
+        """Start empty and with a full budget.
 
         Args:
-            head: of the file.
-            bytes_a_day: that may be written.
-            horizon_days: of sensor time; the mean age that kept stretches settle at.
-            now_s: seconds of the clock that the budget goes by; every start draws anew by it.
+            head: the head of the file.
+            bytes_a_day: the write budget.
+            horizon_days: in sensor time; the mean age that stored segments settle at.
+            now_s: seconds of the budget's clock; it also seeds the random draws of this start.
         """
         self._head = head
         self._started_s = now_s
@@ -43,11 +43,11 @@ class Sampler:
         allowed = {part: bytes_a_day * places / total for part, places in head.places.items()}
         self._buckets = {part: Bucket(allowed[part], now_s) for part in PARTS}
         self.least_bytes_a_day = max(2 * head.slot_bytes * total / places for places in head.places.values())
-        """With less, one part's bucket never holds as much as a slot takes, and that part stays as it is."""
+        """With less, one part's bucket never has enough for a slot, and that part never changes."""
         stretches_a_day = _DAY_S / head.shape.segment_s / len(PARTS)
         writes_a_day = allowed["judging"] / head.slot_bytes
         self.offered = thinning(head.places["judging"], stretches_a_day, writes_a_day)
-        """The share of the judging part's stretches that is offered to its sample."""
+        """The share of the judging part's segments that is offered to its sample."""
         horizon = horizon_days * stretches_a_day
         self.uniform = Uniform(head.places["judging"], horizon * self.offered)
         self.stratified = Stratified(head.places["calibration"], len(head.shape.channels), horizon)
@@ -55,7 +55,7 @@ class Sampler:
         self._start(0)
 
     def resume(self, state: State, found: Iterable[Found]) -> None:
-        """Go on with what is on disk, and with what was saved of the rest."""
+        """Resume with the stored segments and the saved state."""
         self.counts = state.counts
         for part, level in state.levels.items():
             self._buckets[part].level = min(self._buckets[part].level, level)
@@ -63,11 +63,12 @@ class Sampler:
 
     def _start(self, seq: int) -> None:
         self._seq = seq
-        # With the start's time: ``seq`` stays while nothing is taken, so short runs would draw the same for ever.
+        # The start time is part of the seed: ``seq`` is constant while nothing is stored, so short runs would always
+        # make the same draws.
         self._random = Random(f"{self._head.seed}:{seq}:{self._started_s}")  # noqa: S311  # a fair draw, no secret
 
     def state(self) -> State:
-        """What is to be saved."""
+        """Return the state to save."""
         strata = self.stratified.strata
         return State(
             digest=self._head.digest.hex(),
@@ -80,15 +81,15 @@ class Sampler:
         )
 
     def charge_state(self, size: int, now_s: float, *, forced: bool) -> bool:
-        """Whether a state of ``size`` bytes may be written, or must; they are then counted, on credit if need be.
+        """Charge a state of ``size`` bytes to the budget, on credit if necessary; return whether it may be written.
 
-        On credit, as a part that wants more than its budget never has as much as a state takes; and a state that is
-        never saved would give all of the budget back to a process that is killed.
+        The credit is needed because a part that always exhausts its budget never has enough for a state. If the state
+        were never saved, a killed process would get its whole budget back.
         """
         return self._buckets["calibration"].take(size, now_s, needs=-math.inf if forced else 0.0)
 
     def decide(self, stretch: Stretch, now_s: float) -> Label | None:
-        """The place that a stretch takes, and what is to be said of it; None: it is not kept."""
+        """Return the label with the place of a segment; None: it is not stored."""
         if part_of(stretch.block, self._head.seed) == "judging":
             return self._judge(stretch, now_s)
         return self._calibrate(stretch, now_s)

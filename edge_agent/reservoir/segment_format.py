@@ -1,4 +1,4 @@
-"""What one kept segment of samples looks like. Pure."""
+"""The format of one stored segment of samples. Pure."""
 
 import math
 from typing import Any
@@ -8,24 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[Any]
-"""``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
+"""``[n, *frame_shape, channels]``: float32, or uint8 for pictures."""
 
 
 class SegmentFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """A source as far as a reservoir must know it, and how long a segment is.
+    """The properties of a source that a reservoir needs, and the length of a segment.
 
-    A segment is what is kept or not kept as a whole. It must be at least as long as a window, and is better not much
-    longer: at equal space more segments know more moments.
+    A segment is the unit of storage. It must be at least as long as a window, and should not be much longer: in the
+    same space more segments cover more moments.
     """
 
     channels: tuple[str, ...]
     rate_hz: float
     samples: int
-    """In one segment."""
+    """Number of samples in one segment."""
     frame_shape: tuple[int, ...] = ()
-    """What a sample is in each channel: ``()`` a number, ``(height, width)`` a picture."""
+    """Shape of a sample in each channel: ``()`` a number, ``(height, width)`` a picture."""
     dtype: str = "float32"
-    """``float32``, or ``uint8`` of pictures."""
+    """``float32``, or ``uint8`` for pictures."""
 
     @property
     def array_shape(self) -> tuple[int, ...]:
@@ -34,10 +34,10 @@ class SegmentFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def segment_bytes(self) -> int:
-        """What the samples of a segment take."""
+        """Size of a segment's samples in bytes."""
         return math.prod(self.array_shape) * np.dtype(self.dtype).itemsize
 
     @property
     def segment_s(self) -> float:
-        """How much time a segment takes, in seconds."""
+        """Duration of a segment in seconds."""
         return self.samples / self.rate_hz

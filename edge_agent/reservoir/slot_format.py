@@ -1,11 +1,11 @@
-"""The bytes of a reservoir's file: a head that says what is in it, and equal slots. Pure.
+"""The binary format of a reservoir's file: a head that describes it, and slots of equal size. Pure.
 
-    head    magic, version, length, CRC-32 of what follows · JSON of :class:`Head` · zeros to 4096 bytes
-    slot    magic, version, part, place, stratum, digest of the head, seq, time, block, weight, CRC-32 of all that is
-            before and after it · samples · zeros to 4096 bytes
+    head    magic, version, length, CRC-32 of the JSON · JSON of :class:`Head` · zeros to 4096 bytes
+    slot    magic, version, part, place, stratum, digest of the head, seq, time, block, weight, CRC-32 of everything
+            before it and of the samples · samples · zeros to 4096 bytes
 
 Numbers are little-endian. Slots are whole blocks of 4096 bytes, so that writing one neither reads nor rewrites a part
-of another.
+of another one.
 """
 
 import hashlib
@@ -32,48 +32,48 @@ _SAMPLES_AT = 64
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What a file is for. What follows from it is worked out once, as it is asked for at every slot."""
+    """The description of a file. Derived values are cached, since every slot needs them."""
 
     shape: SegmentFormat
     places: dict[Part, int]
-    """Stretches that each part holds."""
+    """Number of segments in each part."""
     slots: int
-    """More than places: see :mod:`.slots`."""
+    """Number of slots, which is larger than that of places: see :mod:`.slots`."""
     seed: int
-    """Of the parts, and of chance."""
+    """Seed of the parts, and of the random draws."""
     since_s: float
-    """When it was begun, in seconds of the wall clock."""
+    """Start time, in seconds of the wall clock."""
 
     @cached_property
     def start(self) -> int:
-        """Where the first slot begins: after the head's own bytes."""
+        """Offset of the first slot: the size of the packed head."""
         return len(pack_head(self))
 
     @cached_property
     def slot_bytes(self) -> int:
-        """What a slot takes, padding included."""
+        """Size of a slot, padding included."""
         return _whole(_SAMPLES_AT + self.shape.segment_bytes)
 
     @cached_property
     def digest(self) -> bytes:
-        """Eight bytes that tell this file's slots from those of a former one on the same disk blocks."""
+        """Eight bytes that distinguish this file's slots from those of an earlier one on the same disk blocks."""
         return hashlib.sha256(msgspec.json.encode(self)).digest()[:8]
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said of a stretch in its slot."""
+    """The metadata of a segment in its slot."""
 
     part: Part
     place: int
-    """Of all places, calibration's first."""
+    """Index among all places, calibration's first."""
     stratum: int
     """-1 in the judging part."""
     seq: int
-    """Ascends with every stretch that is kept."""
+    """Increases with every stored segment."""
     time_s: float
     block: int
     weight: float
-    """How many stretches of its part or stratum had been seen by then, older ones counting less."""
+    """Number of segments of its part or stratum seen until then, older ones counting less."""
 
 
 def _whole(size: int) -> int:
@@ -81,14 +81,14 @@ def _whole(size: int) -> int:
 
 
 def pack_head(head: Head) -> bytes:
-    """The head's bytes, whole blocks."""
+    """Return the head's bytes, padded to whole blocks."""
     text = msgspec.json.encode(head)
     packed = _HEAD.pack(_HEAD_MAGIC, _VERSION, 0, len(text), zlib.crc32(text)) + text
     return packed.ljust(_whole(len(packed)), b"\0")
 
 
 def unpack_head(data: bytes) -> Head | None:
-    """The head of a file that begins with ``data``; None: not ours, of another version, or broken."""
+    """Return the head of a file that begins with ``data``; None: not ours, of another version, or damaged."""
     if len(data) < _HEAD.size:
         return None
     magic, version, _, length, crc = _HEAD.unpack_from(data)
@@ -102,15 +102,15 @@ def unpack_head(data: bytes) -> Head | None:
 
 
 def pack_slot(label: Label, samples: bytes, digest: bytes, slot_bytes: int) -> bytes:
-    """A slot's bytes."""
-    said = (label.place, label.stratum, digest, label.seq, label.time_s, label.block, label.weight)
-    header = _SLOT.pack(_SLOT_MAGIC, _VERSION, PARTS.index(label.part), *said)
+    """Return a slot's bytes."""
+    fields = (label.place, label.stratum, digest, label.seq, label.time_s, label.block, label.weight)
+    header = _SLOT.pack(_SLOT_MAGIC, _VERSION, PARTS.index(label.part), *fields)
     crc = _CRC.pack(zlib.crc32(samples, zlib.crc32(header)))
     return ((header + crc).ljust(_SAMPLES_AT, b"\0") + samples).ljust(slot_bytes, b"\0")
 
 
 def unpack_slot(data: bytes, head: Head, digest: bytes) -> tuple[Label, memoryview] | None:
-    """Label and samples of a slot; None: empty, torn, or of another file."""
+    """Return label and samples of a slot; None: empty, torn, or of another file."""
     end = _SAMPLES_AT + head.shape.segment_bytes
     if len(data) < end or data[:4] != _SLOT_MAGIC:
         return None

@@ -1,25 +1,25 @@
-"""The file that holds the stretches: of fixed size, and whole again after a power cut at any moment.
+"""The file of the segments: it has a fixed size, and survives a power cut at any moment.
 
-There are more slots than places. Each stretch says in its slot which place it has; of several that say the same, the
-one with the highest ``seq`` is there, and the others are as good as empty. So a stretch is replaced by writing another
-one *elsewhere*:
+There are more slots than places. Each segment's slot names its place. If several slots name the same place, the one
+with the highest ``seq`` is current, and the others count as empty. So a segment is replaced by writing another one
+*elsewhere*:
 
-1. Write it into a free slot. Power cut: the slot is torn or whole. Torn, its CRC is wrong, and the place's former
-   stretch, which nobody touched, is still the highest. Whole, it is the new one. Disks may write a slot's blocks in any
-   order and leave out any of them; that makes no difference, as the CRC is over all of them.
-2. ``fdatasync``. Only when it has returned, the former slot becomes free. It is written over in step 1 of another
-   stretch at the earliest, so what is overwritten is never the only durable copy of a place. A process that is killed
-   between the steps leaves whole stretches in the page cache that no disk has; its successor cannot tell them from
-   durable ones, so it calls ``fdatasync`` before it looks which slots are free.
-3. Free slots are used in turn, the one that became free first being the first: whoever reads meanwhile finds what it
-   has seen for as long as possible.
+1. Write it into a free slot. After a power cut the slot is torn or whole. If it is torn, its CRC is wrong, and the
+   place's former segment, which was not touched, is still the highest. If it is whole, it is the new one. Disks may
+   write a slot's blocks in any order and omit any of them; that makes no difference, since the CRC covers all of them.
+2. ``fdatasync``. Only after it has returned does the former slot become free. Step 1 of another segment overwrites it
+   at the earliest, so the only durable copy of a place is never overwritten. A process that is killed between the steps
+   leaves whole segments in the page cache that may not be on disk. Its successor cannot distinguish them from durable
+   ones, so it calls ``fdatasync`` before it determines the free slots.
+3. Free slots are used in turn, in the order in which they became free. So a concurrent reader can load the segments
+   that it has noted for as long as possible.
 
-No step needs an index or a journal. The file never grows: space for all of it is taken when it is made. If writing or
-``fdatasync`` fails, the batch stays pending and is written again, into the same slots, so a disk that lost pages and
-reports it once loses nothing.
+No step needs an index or a journal. The file never grows: its whole space is allocated on creation. If writing or
+``fdatasync`` fails, the batch stays pending and is written again, into the same slots. So a disk that lost pages and
+reports it only once loses nothing.
 
-Stretches are collected and written together, with one ``fdatasync``. What is pending is lost in a power cut: it was as
-likely as any other to be replaced.
+Segments are collected and written together, with one ``fdatasync``. A power cut loses the pending segments. That does
+no harm: they were as likely as any others to be replaced.
 """
 
 import errno
@@ -45,11 +45,11 @@ from edge_agent.state.durable import fsync_dir
 
 FILE = "stretches.bin"
 _LEFT_BYTES = 64 << 20
-"""For everything else that the disk is for."""
+"""Disk space left for other uses."""
 
 
 class Found(NamedTuple):
-    """A sound stretch in a file."""
+    """A valid segment in a file."""
 
     label: Label
     slot: int
@@ -57,22 +57,22 @@ class Found(NamedTuple):
 
 
 def read_head(descriptor: int) -> Head | None:
-    """The head of an open file; None: it has none that is sound."""
+    """Return the head of an open file; None: it has no valid one."""
     return unpack_head(os.pread(descriptor, MOST_HEAD_BYTES, 0))
 
 
 def read_slot(descriptor: int, head: Head, slot: int) -> Found | None:
-    """What is in a slot; None: nothing, or it is torn."""
+    """Return the segment in a slot; None: it is empty or torn."""
     at = head.start + slot * head.slot_bytes
     content = unpack_slot(os.pread(descriptor, head.slot_bytes, at), head, head.digest)
     return Found(content[0], slot, content[1]) if content else None
 
 
 def scan(descriptor: int, head: Head) -> Iterator[Found]:
-    """All sound stretches, superseded ones too, one at a time.
+    """Yield all valid segments, also superseded ones.
 
-    Without readahead: with it the kernel would keep the file in large folios, and count a whole one as written whenever
-    a slot in it is.
+    Readahead is off: with it the kernel would cache the file in large folios, and count a whole folio as written
+    whenever one of its slots is.
     """
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
     for slot in range(head.slots):
@@ -84,46 +84,46 @@ class SlotFile:
     """The writer's side of a file: exactly one process has it.
 
     Attributes:
-        written_bytes: that were handed to the disk since it was opened.
+        written_bytes: bytes written to the disk since it was opened.
     """
 
     def __init__(self, folder: Path, head: Head) -> None:
-        """Open the file in ``folder``, or make it.
+        """Open the file in ``folder``, or create it.
 
-        A file of another shape, or with other places, is replaced by an empty one; ``head`` says the rest only of one
-        that is made.
+        A file of another format, or with other places, is replaced by an empty one. The other fields of ``head`` apply
+        only to a new file.
 
         Raises:
-            StoreError: ``locked``, another process writes.
-            OSError: the disk refuses.
+            StoreError: ``locked``: another process writes to it.
+            OSError: disk error.
         """
         self.written_bytes = 0
         self._pending: dict[int, tuple[Label, bytes, int]] = {}
         self._descriptor, self.head = _open(folder, head)
         self._spare = self.head.slots - sum(self.head.places.values())
         self._current: dict[int, int] = {}
-        """Place → the slot that holds it on disk."""
+        """Place → its slot on disk."""
         self._free: deque[int] = deque()
 
     @property
     def pending(self) -> int:
-        """Stretches that are not on disk yet."""
+        """Number of segments that are not on disk yet."""
         return len(self._pending)
 
     @property
     def full(self) -> bool:
-        """Whether no more can be pending: as many as there are slots beyond the places, and so much memory it takes."""
+        """Whether no more segments can be pending; the limit is the number of slots beyond the places."""
         return not self._free or len(self._pending) >= self._spare
 
     def resume(self) -> Iterator[Found]:
-        """What is in the places, in the order of the slots; to be exhausted before anything is put.
+        """Yield the segments in the places, in the order of the slots; exhaust it before the first ``put``.
 
-        Reads the file twice, so that memory is one stretch: first who is highest, then what it holds.
+        It reads the file twice, so that memory is one segment: first to find the current slots, then to load them.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: disk error.
         """
-        os.fdatasync(self._descriptor)  # what is read now may be in the page cache alone
+        os.fdatasync(self._descriptor)  # the next reads may come from the page cache only
         highest: dict[int, tuple[int, int]] = {}
         age = dict.fromkeys(range(self.head.slots), -1)
         for label, slot, _ in scan(self._descriptor, self.head):
@@ -137,16 +137,16 @@ class SlotFile:
                 yield found
 
     def put(self, label: Label, samples: bytes) -> None:
-        """Have a stretch written with the next batch; not to be called when ``full``."""
+        """Add a segment to the next batch; must not be called when ``full``."""
         earlier = self._pending.pop(label.place, None)
         slot = earlier[2] if earlier else self._free.popleft()
         self._pending[label.place] = (label, samples, slot)
 
     def flush(self) -> int:
-        """Write what is pending; when this returns, it is on disk. Returns the bytes written.
+        """Write the pending segments durably, and return the number of bytes written.
 
         Raises:
-            OSError: all of it is still pending.
+            OSError: all of them are still pending.
         """
         written = 0
         for label, samples, slot in self._pending.values():
@@ -163,7 +163,7 @@ class SlotFile:
         return written
 
     def close(self) -> None:
-        """Let go of the file; what is pending is lost. May be called twice."""
+        """Close the file; pending segments are lost. May be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -180,8 +180,8 @@ def _open(folder: Path, wanted: Head) -> tuple[int, Head]:
         there = read_head(descriptor)
         if there and (there.shape, there.places, there.slots) == (wanted.shape, wanted.places, wanted.slots):
             return descriptor, there
-        path.unlink()  # first, as there may be no room for two; what it holds fits nothing any more
-        os.ftruncate(descriptor, 0)  # as long as somebody has it open it would go on taking room
+        path.unlink()  # first, as there may be no room for two; its segments are of no more use
+        os.ftruncate(descriptor, 0)  # a reader that has it open would otherwise keep its space occupied
         made = _make(folder, wanted)
     except BaseException:
         os.close(descriptor)
@@ -208,11 +208,11 @@ def _make(folder: Path, head: Head) -> tuple[int, Head]:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
         raise
-    return descriptor, unpack_head(packed) or head  # as others read it: 50 and 50.0 have another digest
+    return descriptor, unpack_head(packed) or head  # as readers decode it: 50 and 50.0 give different digests
 
 
 def _check_room(descriptor: int, size: int) -> None:
-    """Raise ``OSError`` before a byte is taken of a disk that has too few: taking them would starve others first."""
+    """Raise ``OSError`` if the disk has too little space, before allocating any, which would starve other programs."""
     there = os.fstatvfs(descriptor)
     if there.f_bavail * there.f_frsize < size + _LEFT_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -222,11 +222,11 @@ def _lock(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StoreError("locked", f"another process writes {path}; stop it") from None
+        raise StoreError("locked", f"another process writes to {path}; stop it") from None
 
 
 def _write_all(descriptor: int, data: bytes, at: int) -> int:
-    """Write every byte: a disk that fills up, or a file limit, may take a part and then refuse."""
+    """Write every byte: a full disk or a file size limit may accept a part first and then fail."""
     done = 0
     while done < len(data):
         done += os.pwrite(descriptor, memoryview(data)[done:], at + done)

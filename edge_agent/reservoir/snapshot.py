@@ -1,9 +1,9 @@
-"""What a reservoir holds, for any process, while its writer goes on.
+"""A snapshot of a reservoir, for any process, while its writer continues.
 
-``read`` looks at every slot once and notes which segments are there; samples are read one segment at a time, when they
-are asked for. A slot is written over at the earliest when its segment was replaced and all other free slots were used
-before it, so what is noted is usually still there minutes later. Where it is not, ``load`` says so by None (seq and CRC
-are checked again): which segment is replaced is drawn at random, so leaving it out biases nothing.
+``read`` reads every slot once and notes the segments; ``load`` reads the samples of one segment. A slot is overwritten
+only after its segment was replaced and all other free slots were used, so noted segments are usually still there
+minutes later. If one is not, ``load`` returns None (it checks seq and CRC again). The replaced segment was drawn at
+random, so its absence causes no bias.
 """
 
 import os
@@ -27,13 +27,13 @@ class Segment:
     """One segment.
 
     Attributes:
-        seq: ascends in the order in which segments were kept, over both parts.
-        time_s: of its first sample, in seconds of the wall clock.
+        seq: increases in the order in which segments were stored, over both parts.
+        time_s: time of its first sample, in seconds of the wall clock.
         block: its block of time; segments of two blocks neither overlap nor touch, and a block has one part.
-        part: ``calibration`` (rare regimes have more than their share) or ``judging`` (uniform over time).
+        part: ``calibration`` (rare regimes are over-represented) or ``judging`` (uniform over time).
         stratum: number of its regime; -1 in the judging part.
-        weight: about how many segments of the stream it stands for, older ones counting less.
-        slot: where it is.
+        weight: approximate number of segments of the stream that it represents, older ones counting less.
+        slot: its slot in the file.
     """
 
     seq: int
@@ -46,7 +46,7 @@ class Segment:
 
 
 class ReservoirSnapshot:
-    """A consistent set of segments, in the order of time; to be closed."""
+    """A consistent set of segments, ordered by time; must be closed."""
 
     def __init__(self, descriptor: int, head: Head, segments: tuple[Segment, ...]) -> None:
         self._descriptor = descriptor
@@ -61,20 +61,20 @@ class ReservoirSnapshot:
 
     @property
     def format(self) -> SegmentFormat:
-        """What each segment looks like."""
+        """The format of each segment."""
         return self._head.shape
 
     @property
     def since_s(self) -> float:
-        """When the reservoir was begun, in seconds of the wall clock."""
+        """Start time of the reservoir, in seconds of the wall clock."""
         return self._head.since_s
 
     def of(self, part: Part) -> list[Segment]:
-        """The segments of one part, in the order of time."""
+        """Return the segments of one part, ordered by time."""
         return [segment for segment in self.segments if segment.part == part]
 
     def load(self, segment: Segment) -> Samples | None:
-        """Its samples ``[samples, *frame_shape, channels]``; None: it was replaced meanwhile."""
+        """Return a segment's samples ``[samples, *frame_shape, channels]``; None: it was replaced meanwhile."""
         found = read_slot(self._descriptor, self._head, segment.slot)
         if found is None or found.label.seq != segment.seq:
             return None
@@ -82,32 +82,32 @@ class ReservoirSnapshot:
         return samples
 
     def close(self) -> None:
-        """Let go of the file; may be called twice."""
+        """Close the file; may be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def read(folder: Path) -> ReservoirSnapshot:
-    """What the reservoir in ``folder`` holds now; raises ``StoreError``: state_unreadable, permission_denied."""
+    """Take a snapshot of the reservoir in ``folder``; raise ``StoreError``: state_unreadable, permission_denied."""
     path = folder / FILE
     try:
         descriptor = open_file(folder, FILE)
     except PermissionError:
         raise StoreError("permission_denied", not_permitted(path)) from None
     except OSError as error:
-        raise StoreError("state_unreadable", f"no samples are kept in {path}: {error.strerror}") from None
+        raise StoreError("state_unreadable", f"no samples are stored in {path}: {error.strerror}") from None
     try:
         head = read_head(descriptor)
         if head is not None and head.start + head.slots * head.slot_bytes > os.fstat(descriptor).st_size:
-            head = None  # to look at more slots than there are would take as long as the head says
+            head = None  # a false number of slots would make the scan arbitrarily long
         segments = _snapshot(descriptor, head) if head else ()
     except OSError as error:
         os.close(descriptor)
         raise StoreError("state_unreadable", f"{path}: {error.strerror}") from None
     if head is None:
         os.close(descriptor)
-        raise StoreError("state_unreadable", f"{path} is broken; it is begun anew when its source is next read")
+        raise StoreError("state_unreadable", f"{path} is damaged; it is replaced when its source is next read")
     return ReservoirSnapshot(descriptor, head, segments)
 
 

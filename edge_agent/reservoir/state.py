@@ -1,8 +1,8 @@
-"""What the method knows beside the stretches: written rarely, whole or not at all, and made again where it is lost.
+"""The sampler's state beside the segments: written rarely and atomically, and reconstructed if it is lost.
 
-Each stretch says what weight its part or stratum had when it was kept, so the weights are never less than that, however
-old the state is; and what is kept shows the regimes, so strata can be found anew. What cannot be made again is how much
-was seen since the newest stretch of a stratum: about one part in as many as the stratum has places.
+Each segment stores the weight of its part or stratum at its time, which is a lower bound of the weights, however old
+the state is. The stored segments also show the regimes, so strata can be found again. Only the count since the newest
+segment of a stratum is lost: about one part in as many as the stratum has places.
 """
 
 from collections import defaultdict
@@ -25,28 +25,28 @@ from edge_agent.strict import UNDECODABLE
 
 FILE = "state.json"
 _MOST_BYTES = 16 << 20
-"""Of the file: what is known of some hundred regimes of some hundred channels."""
+"""Size limit of the file, enough for a few hundred regimes of a few hundred channels."""
 
 
 class Counts(msgspec.Struct):
-    """What became of the stretches, over all restarts as far as it was saved."""
+    """Numbers of segments by what was done with them, over all restarts as far as they were saved."""
 
     seen: int = 0
-    """Complete ones."""
+    """Complete segments."""
     accepted: int = 0
-    """Given a place, which most lost again since."""
+    """Segments that were given a place; most were replaced later."""
     thinned: int = 0
-    """Not offered to the judging part, for the budget's sake: at random, so nothing is biased."""
+    """Segments not offered to the judging part, to save budget: chosen at random, so without bias."""
     over_budget: int = 0
-    """Chosen for the judging part, and not written for the budget's sake: time that its sample lacks."""
+    """Segments chosen for the judging part but not written for lack of budget: their time is missing in its sample."""
     deferred: int = 0
-    """The same of the calibration part, which only means that what is new comes in later."""
+    """The same in the calibration part, where it only delays new segments."""
     non_finite: int = 0
-    """Left out because they hold NaN or Inf."""
+    """Segments left out because they contain NaN or Inf."""
     unwritten: int = 0
-    """Not looked at because the disk refused."""
+    """Segments not considered because of a disk error."""
     written_bytes: int = 0
-    """Handed to the disk, state included; what a file system adds is not."""
+    """Bytes written, state included, without the overhead of the file system."""
 
 
 class SavedStratum(msgspec.Struct, frozen=True):
@@ -64,9 +64,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """``state.json``."""
 
     digest: str
-    """Of the file's head: a state of another file is no use."""
+    """Digest of the file's head: the state of another file is useless."""
     weight: float = 0.0
-    """Of the judging part."""
+    """Weight of the judging part."""
     known: list[SavedStratum] = []
     candidates: list[SavedStratum] = []
     next_number: int = 0
@@ -76,7 +76,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_state(folder: Path, head: Head) -> State:
-    """What was saved of this file; a fresh state if nothing was, or it is unreadable."""
+    """Return the saved state of this file; a new state if there is none, or it is unreadable."""
     digest = head.digest.hex()
     try:
         state = msgspec.json.decode(read_file(folder, FILE, most_bytes=_MOST_BYTES), type=State)
@@ -86,21 +86,21 @@ def load_state(folder: Path, head: Head) -> State:
 
 
 def save_state(folder: Path, state: State) -> int:
-    """Replace what was saved; returns the bytes. Raises ``OSError``."""
+    """Replace the saved state, and return its size in bytes; raise ``OSError``."""
     data = msgspec.json.encode(state)
     write_durably(folder / FILE, data)
     return len(data)
 
 
 def saved(strata: Iterable[Stratum]) -> list[SavedStratum]:
-    """Strata as they are written."""
+    """Return strata in their saved form."""
     return [
         SavedStratum(one.number, one.centre.tolist(), one.weight, one.met, one.blocks, one.last_block) for one in strata
     ]
 
 
 def restore(state: State, found: Iterable[Found], head: Head, uniform: Uniform, stratified: Stratified) -> int:
-    """Fill both samples with what is on disk; returns the first ``seq`` that is free."""
+    """Fill both samples with the stored segments; return the first free ``seq``."""
     strata = stratified.strata
     uniform.weight = state.weight
     strata.known, strata.candidates = _strata(state.known, head), _strata(state.candidates, head)
@@ -115,7 +115,7 @@ def restore(state: State, found: Iterable[Found], head: Head, uniform: Uniform, 
             uniform.weight = max(uniform.weight, label.weight)
             continue
         described = describe(np.frombuffer(samples, head.shape.dtype).reshape(head.shape.array_shape))
-        if described is None:  # only finite ones are kept, so this is another program's
+        if described is None:  # only finite segments are stored, so another program wrote this one
             continue
         stratified.restore(label.place, described, label.stratum)
         members.append((label.block, described, label.stratum))
@@ -141,7 +141,7 @@ def _strata(saved_strata: list[SavedStratum], head: Head) -> list[Stratum]:
 
 
 def _find_again(strata: Strata, members: list[tuple[int, Numbers, int]], weights: dict[int, float]) -> None:
-    """Keep the numbers that stretches have on disk: the mean of each number's members is its stratum's centre."""
+    """Reconstruct strata by the numbers in the stored segments: the mean of each number's members is its centre."""
     for number in sorted(weights):
         own = [(block, described) for block, described, named in members if named == number]
         blocks = [block for block, _ in own]

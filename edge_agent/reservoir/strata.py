@@ -1,14 +1,14 @@
-"""The regimes of a stream, found as it comes: at most 16 strata, each a centre and how much was seen of it. Pure.
+"""The regimes of a stream, found online: at most 16 strata, each with a centre and a weight. Pure.
 
-Leader clustering (Hartigan 1975) with merging when full, as in incremental k-centre (Charikar et al. 2004): a stretch
-joins the nearest centre if it is near enough, else it founds a **candidate**. A candidate becomes a stratum when it was
-met in two blocks of time and three stretches, or in eight stretches of one: one glitch, or a cable that was pulled
-once, is no regime. Until then its stretches count for the nearest stratum. Glitches that return for ever do become a
-stratum, and :mod:`.stratified` says how little it gets. Of candidates at most eight are remembered; the one met least
-goes first.
+The method is leader clustering (Hartigan 1975) with merging when full, as in incremental k-centre (Charikar et al.
+2004). A segment joins the nearest centre if that is near enough, else it founds a **candidate**. A candidate becomes a
+stratum after three segments in two blocks of time, or eight segments in one: a single glitch, or a cable that was
+pulled once, is no regime. Until then its segments count for the nearest stratum. Recurring glitches do become a
+stratum, but :mod:`.stratified` gives it few places. At most eight candidates are stored; the one with the fewest
+segments is dropped first.
 
-Weights forget (see :mod:`.uniform`), and a stratum that was not met for so long that nothing is left of its weight
-goes. Memory: 24 centres of 3 numbers a channel. Time: one distance to each of them a stretch.
+Weights decay (see :mod:`.uniform`), and a stratum whose weight has decayed to nothing is removed. Memory: 24 centres of
+3 numbers per channel. Time: one distance to each of them per segment.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from edge_agent.reservoir.features import Numbers, distance, scale_of
 MOST_STRATA = 16
 _MOST_CANDIDATES = 8
 _NEAR = 1.0
-"""Root mean square over channels: all of them e times as strong, or shifted by half their scale."""
+"""A root mean square over channels: that of all channels e times as strong, or shifted by half their scale."""
 _PROOF_BLOCKS, _PROOF_STRETCHES, _PROOF_IN_ONE_BLOCK = 2, 3, 8
 _SLOWEST = 0.01
-"""A centre is the mean of its members, and of the last hundred once it has more: regimes move slowly."""
+"""A centre is the mean of its members, or of about the last hundred if it has more, since regimes drift slowly."""
 _FORGOTTEN = 0.5
 
 
@@ -32,12 +32,12 @@ class Stratum:
     """A regime.
 
     Attributes:
-        number: its name; never given again.
+        number: its identity; never reused.
         centre: ``[3, channels]``, the mean of :func:`.features.describe` of its members.
-        weight: stretches that were met, older ones counting less.
-        met: stretches that were met.
-        blocks: blocks of time that it was met in.
-        last_block: the latest of them.
+        weight: number of segments, older ones counting less.
+        met: number of segments.
+        blocks: number of blocks of time with such segments.
+        last_block: the latest of these blocks.
     """
 
     number: int
@@ -49,12 +49,12 @@ class Stratum:
 
     @property
     def proven(self) -> bool:
-        """Whether it is a regime, not an accident."""
+        """Whether it is a regime, not a single event."""
         again = self.blocks >= _PROOF_BLOCKS and self.met >= _PROOF_STRETCHES
         return again or self.met >= _PROOF_IN_ONE_BLOCK
 
     def join(self, described: Numbers, block: int) -> None:
-        """Count one more stretch."""
+        """Count one more segment."""
         self.weight += 1.0
         self.met += 1
         self.blocks += block != self.last_block
@@ -62,7 +62,7 @@ class Stratum:
         self.centre += (described - self.centre) * max(1 / self.met, _SLOWEST)
 
     def absorb(self, other: "Stratum") -> None:
-        """Become the union of both."""
+        """Merge ``other`` into this one."""
         share = other.weight / (self.weight + other.weight)
         self.centre += (other.centre - self.centre) * share
         self.weight += other.weight
@@ -72,21 +72,21 @@ class Stratum:
 
 
 class Strata:
-    """All that is known of the regimes."""
+    """The known regimes and the candidates."""
 
     def __init__(self, decay: float) -> None:
-        """Start with nothing; ``decay``: what a weight keeps of itself from one stretch to the next."""
+        """Start empty; ``decay``: the factor of a weight from one segment to the next."""
         self._decay = decay
         self.known: list[Stratum] = []
         self.candidates: list[Stratum] = []
         self.next_number = 0
         self.scale: Numbers = np.ones(1)
-        """What each channel usually reaches; said by who knows more than one stretch, and by the first one before."""
+        """The scale of each channel; set by the owner from all stored segments, at first from the first segment."""
         self.changed = False
         """Whether strata came, went or merged since this was last set to False."""
 
     def assign(self, described: Numbers, block: int) -> Stratum:
-        """Count a stretch; the stratum that it counts for."""
+        """Count a segment, and return the stratum that it counts for."""
         for stratum in (*self.known, *self.candidates):
             stratum.weight *= self._decay
         self._forget()
@@ -107,7 +107,7 @@ class Strata:
         return self.known[int(distances[: len(self.known)].argmin())]
 
     def nearest(self, described: Numbers) -> list[int]:
-        """The index in ``known`` of the stratum nearest to each of ``[n, 3, channels]``."""
+        """Return, for each of ``[n, 3, channels]``, the index in ``known`` of the nearest stratum."""
         indices: list[int] = self._distances(described[:, None], self.known).argmin(axis=1).tolist()
         return indices
 
@@ -138,7 +138,7 @@ class Strata:
         self.candidates = [one for one in self.candidates if one.weight >= _FORGOTTEN]
 
     def _radius(self) -> float:
-        """How near is near enough: while there is room the constant, then no less than what the strata are apart."""
+        """Return the distance that is near enough: a constant, but once full at least the least distance of strata."""
         return _NEAR if len(self.known) < MOST_STRATA else max(_NEAR, self._closest()[2])
 
     def _closest(self) -> tuple[Stratum, Stratum, float]:

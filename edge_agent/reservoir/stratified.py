@@ -1,16 +1,17 @@
-"""A sample of a stream in a fixed number of places in which rare regimes have more than their share. Pure.
+"""A sample of a stream in a fixed number of places, in which rare regimes are over-represented. Pure.
 
-Places are shared by the square root of how much was seen of each stratum: between equal shares, where noise and
-glitches would weigh as much as work, and proportional ones, which keep nothing of what is rare. What is met in 1 of
-100 stretches gets 1 of 11 places, in 1 of 10,000 1 of 101. No stratum gets more places than it has had stretches.
+The places of a stratum are proportional to the square root of its weight. That is between equal shares, where noise and
+glitches would weigh as much as normal work, and proportional ones, which store nothing of rare regimes. A regime with 1
+of 100 segments gets 1 of 11 places, one with 1 of 10,000 gets 1 of 101. No stratum gets more places than it has had
+segments.
 
-Within a stratum it is reservoir sampling (:mod:`.uniform`) with a number of places that changes: a stretch is taken
-with probability share/weight and replaces one of its own, or, while its stratum has less than its share, one of the
-stratum that is furthest above its own. So within a stratum the sample is close to uniform, which ranges do not need
-exactly. All is about the calibration part: the verdict's statistics come from :mod:`.uniform`.
+Within a stratum this is reservoir sampling (:mod:`.uniform`) with a varying number of places. A segment is stored with
+probability share/weight. It replaces one of its own stratum or, if that has less than its share, one of the stratum
+that exceeds its share most. So within a stratum the sample is close to uniform; ranges need no more. All of this
+concerns the calibration part only: the verdict's statistics come from :mod:`.uniform`.
 
-Memory: 3 numbers a channel and place. Time: as :mod:`.strata`; more only when a stretch is taken, as all that is kept
-is then looked at: with 6 channels and 8,000 places 4 ms on x86, which is why ``keep_windows`` has a bound.
+Memory: 3 numbers per channel and place. Time: as :mod:`.strata`. Storing a segment takes longer, since it visits all
+stored segments: 4 ms on x86 with 6 channels and 8,000 places, which is why ``keep_windows`` is limited.
 """
 
 import math
@@ -24,54 +25,54 @@ from edge_agent.reservoir.features import Numbers, scale_of
 from edge_agent.reservoir.strata import Strata
 
 _AT_ONCE = 1024
-"""Members whose distance to every stratum is in memory at a time."""
+"""Number of members whose distances to every stratum are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A stretch that is to be kept: in which place, as a member of which stratum."""
+    """The place and the stratum for a segment to store."""
 
     place: int
     stratum: int
     weight: float
-    """How much was seen of the stratum."""
+    """The weight of the stratum."""
 
 
 class Stratified:
-    """Says which of ``places`` a new stretch takes, if any."""
+    """Chooses which of ``places`` a new segment takes, if any."""
 
     def __init__(self, places: int, channels: int, horizon: float) -> None:
-        """Forget so that the mean age in a stratum becomes ``horizon`` stretches of all."""
+        """Let weights decay so that the mean age in a stratum settles at ``horizon`` segments of the stream."""
         self.places = places
         self.strata = Strata(math.exp(-1 / horizon))
         self._described: Numbers = np.zeros((places, 3, channels))
         self._stratum: dict[int, int] = {}
-        """Place → number of its stratum, of places that are taken."""
+        """Occupied place → number of its stratum."""
         self._lowest = 0
-        """No place below is free, as none is ever given back."""
+        """No place below this one is free; places are never given up."""
 
     @property
     def kept(self) -> int:
-        """Places that are taken."""
+        """Number of occupied places."""
         return len(self._stratum)
 
     def restore(self, place: int, described: Numbers, stratum: int) -> None:
-        """Say what is in a place from before; ``rescale`` is due after the last one."""
+        """Restore the segment of a place; call ``rescale`` after the last one."""
         self._described[place] = described
         self._stratum[place] = stratum
 
     def rescale(self) -> None:
-        """Work out what each channel usually reaches, of all that is kept."""
+        """Compute the scale of each channel from all stored segments."""
         if self._stratum:
             self.strata.scale = scale_of(self._described[list(self._stratum)])
 
     def occupy(self, place: int, described: Numbers, stratum: int) -> None:
-        """Say what is in a place now."""
+        """Put a segment into a place."""
         self.restore(place, described, stratum)
         self.rescale()
 
     def choose(self, described: Numbers, block: int, random: Random) -> Choice | None:
-        """Count one more stretch; the place that it is to take, or None. The place is taken by ``occupy``."""
+        """Count one more segment, and return the place for it, or None; ``occupy`` then takes the place."""
         own = self.strata.assign(described, block)
         if self.strata.changed:
             self.relabel()
@@ -80,7 +81,7 @@ class Stratified:
                 self._lowest += 1
             return Choice(self._lowest, own.number, own.weight)
         draw = random.random() * max(own.weight, 1.0)
-        if draw >= self.places:  # most often: spares the rest
+        if draw >= self.places:  # the most frequent case: skips the rest
             return None
         shares = self.shares()
         if draw >= shares[own.number]:
@@ -93,7 +94,7 @@ class Stratified:
         return Choice(random.choice(mine), own.number, own.weight)
 
     def relabel(self) -> None:
-        """Put every member into the stratum that is nearest, as strata came, went or merged."""
+        """Assign every member to the nearest stratum, after strata were added, removed or merged."""
         self.strata.changed = False
         taken = list(self._stratum)
         for start in range(0, len(taken), _AT_ONCE):
@@ -102,16 +103,16 @@ class Stratified:
                 self._stratum[place] = self.strata.known[index].number
 
     def shares(self) -> dict[int, int]:
-        """Places by the number of the stratum; all of them, unless so much was not seen."""
+        """Return stratum number → places; all places are shared out if enough segments were seen."""
         weights = {one.number: one.weight for one in self.strata.known}
         return share_out(self.places, weights)
 
 
 def share_out(places: int, weights: dict[int, float]) -> dict[int, int]:
-    """Divide ``places`` by the square root of the weights; none gets more than its weight, rounded up."""
+    """Divide ``places`` in proportion to the square roots of the weights; none exceeds its weight, rounded up."""
     shares: dict[int, int] = {}
     left, roots = places, sum(map(math.sqrt, weights.values()))
-    for number, weight in sorted(weights.items(), key=lambda item: item[1]):  # the lightest may leave something
+    for number, weight in sorted(weights.items(), key=lambda item: item[1]):  # the lightest may not use their full part
         root = math.sqrt(weight)
         part = round(left * min(1.0, root / roots)) if roots > 0 else left
         shares[number] = min(max(part, 1), math.ceil(weight))

@@ -1,13 +1,12 @@
-"""Time is cut into blocks, and each belongs for good to one part: ``calibration`` or ``judging``. Pure.
+"""Divides time into blocks, each of which permanently belongs to one part: ``calibration`` or ``judging``. Pure.
 
-A part is a function of a block's number alone, and the number one of the wall clock: nothing has to be remembered, so
-neither a restart nor a clock that is set back can bring a moment into both parts. Blocks come in pairs with one of
-either part, in an order that a seeded hash says: each block is in either part with probability one half (so each part
-is a fair sample of all time, whatever repeats by the hour or the day), and what lasts longer than two blocks is in
-both.
+The part depends only on the block's number, and the number only on the wall clock. No state is needed, so neither a
+restart nor a clock that is set back can put a moment into both parts. Blocks form pairs with one block of each part, in
+an order determined by a seeded hash. So each block is in either part with probability one half, and each part is a fair
+sample of all time, also for hourly or daily patterns. Anything longer than two blocks is in both parts.
 
-What comes from the judging part is divided again, by whoever uses it, into search and held-out set: by block, as two
-blocks never touch either (:mod:`.cutting` leaves a gap before each).
+The user of the judging part divides it again into search and held-out set, also by block, since two blocks never touch
+(:mod:`.cutting` leaves a gap before each).
 """
 
 import hashlib
@@ -20,23 +19,25 @@ Part = Literal["calibration", "judging"]
 PARTS: tuple[Part, Part] = ("calibration", "judging")
 
 _SHORTEST_S = 60.0
-"""Neighbours resemble each other; minutes apart much less so, and rare events of minutes still fall into both parts."""
+"""Neighbouring samples are similar, samples minutes apart much less so; rare events of minutes are still in both
+parts."""
 _STRETCHES = 16
-"""The gap of one stretch before a block, and what is left over at its end, then cost less than a tenth of the time."""
+"""With this many segments per block the gap before it and the remainder at its end cost less than a tenth of the
+time."""
 
 
 def block_seconds(shape: SegmentFormat) -> float:
-    """How long a block is."""
+    """Return the length of a block."""
     return max(_SHORTEST_S, _STRETCHES * shape.segment_s)
 
 
 def block_number(time_s: float, length_s: float) -> int:
-    """The block that the moment ``time_s`` of the wall clock (seconds since 1970) lies in."""
+    """Return the block that contains the wall clock time ``time_s`` (seconds since 1970)."""
     return math.floor(time_s / length_s)
 
 
 def part_of(number: int, seed: int) -> Part:
-    """The part that block ``number`` belongs to."""
+    """Return the part of block ``number``."""
     pair, second = divmod(number, 2)
     order = hashlib.sha256(f"{seed}:{pair}".encode()).digest()[0] & 1
     return PARTS[order ^ second]

@@ -1,1 +1,1 @@
-"""When to try again what has failed."""
+"""Delays between attempts at an operation that fails."""

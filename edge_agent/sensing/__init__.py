@@ -1,4 +1,4 @@
-"""A sensor's own process: its only reader. It lets others read along, and keeps what the sensor has seen.
+"""The process of a shared sensor: its only reader. It passes the samples on to other readers and stores some of them.
 
-That is a representative sample of hours or days in a fixed space (:mod:`edge_agent.reservoir.reservoir`).
+The stored samples represent hours or days in a fixed space (:mod:`edge_agent.reservoir.reservoir`).
 """

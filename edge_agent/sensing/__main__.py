@@ -1,10 +1,10 @@
-"""``python -m edge_agent.sensing < config.json``: read one sensor for good, keep a sample of it, let others read along.
+"""``python -m edge_agent.sensing < config.json``: read one sensor, store a sample of its data, and serve other readers.
 
-It can write to its own folder and to devices, and use TCP only if the sensor's kind may need it. The configuration
-(:class:`edge_agent.settings.sharing.SensorProcessConfig`) comes on standard input; standard output carries a JSON line
-(:class:`edge_agent.settings.sharing.SourceState`) whenever something changes, and every ten seconds. Exit 0: it was
-asked to end; 2: the configuration is none; 75: the folder cannot be used, or the kernel refuses to confine it. A bug
-of ours ends it with a traceback on standard error (1).
+It can write to its own folder and to devices, and use TCP only if the sensor's kind may need it. It reads its
+configuration (:class:`edge_agent.settings.sharing.SensorProcessConfig`) from standard input. It writes a JSON line
+(:class:`edge_agent.settings.sharing.SourceState`) to standard output on every change, and every ten seconds. Exit 0:
+it was asked to end; 2: the configuration is invalid; 75: the folder is unusable, or the kernel refuses to confine it.
+A bug of ours ends it with a traceback on standard error (1).
 """
 
 import signal
@@ -23,11 +23,11 @@ from edge_agent.strict import UNDECODABLE
 EXIT_USAGE, EXIT_FOLDER = 2, 75
 _FOLDER_MODE = 0o750
 _OF_THE_KERNEL = ("landlock", "seccomp")
-"""Layers that this device may have or not; the others hold everywhere."""
+"""Prefixes of the layers that a kernel may lack; all other layers are always active."""
 
 
 def main() -> int:
-    """Run as the configuration on standard input says; returns the exit code."""
+    """Run with the configuration on standard input; return the exit code."""
     try:
         config = msgspec.json.decode(sys.stdin.buffer.read(), type=SensorProcessConfig)
     except UNDECODABLE as error:

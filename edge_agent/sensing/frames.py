@@ -1,12 +1,12 @@
-"""What goes over a shared source's socket: frames, each with its length before it. Pure.
+"""The protocol of a shared source's socket: length-prefixed frames. Pure.
 
-    u32 length of what follows, then one byte:
-    H  a hello: JSON, what the source is; the first frame, and again when the sensor is another one
-    S  a state: JSON, why nothing comes, and a sample that was malformed; whenever that changes
-    B  a batch: header (below), then samples [n, *frame_shape, channels], float32 or uint8, little-endian
+    u32 length of the rest, then one byte:
+    H  hello: JSON, the properties of the source; the first frame, and again when the sensor has changed
+    S  state: JSON, why no samples arrive, and a malformed sample; on every change
+    B  batch: header (below), then samples [n, *frame_shape, channels], float32 or uint8, little-endian
 
-Only the server speaks. A field of JSON that a reader does not know does no harm to it. Batches are numbered, and say
-whether they follow on the one before *for this reader*: one that is too slow loses the oldest and is told so.
+Only the server sends. Readers ignore unknown JSON fields. Batches are numbered. Each one states whether it continues
+the previous batch *of this reader*: a reader that is too slow loses the oldest samples, and the next batch reports it.
 """
 
 import math
@@ -32,7 +32,7 @@ _HELLO, _STATE, _BATCH_KIND = b"H", b"S", b"B"
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """What the source is, as in :class:`edge_agent.sources.Source`; of a stream that the world paces."""
+    """The properties of a live source, as in :class:`edge_agent.sources.Source`."""
 
     v: int = PROTOCOL
     channels: tuple[str, ...]
@@ -40,27 +40,26 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     silence_s: float
     frame_shape: tuple[int, ...] = ()
     rate_said_by: str = RATE_KEY
-    """As :func:`edge_agent.acquisition.source.rate_said_by`; former versions do not have it."""
+    """As :func:`edge_agent.acquisition.source.rate_said_by`; earlier versions do not send it."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples."""
+        """The type of the samples."""
         return np.dtype("u1") if self.frame_shape else np.dtype("<f4")
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Of one sample."""
+        """The shape of one sample."""
         return (*self.frame_shape, len(self.channels))
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """How the sensor does.
+    """The state of the sensor.
 
     Attributes:
         code: why the sensor cannot be opened; empty while it is open.
-        trouble: why nothing comes, in words.
-        malformed_example: one of the samples that could not be understood, and why; empty if there is none. Former
-            versions do not have it.
+        trouble: why no samples arrive, in words.
+        malformed_example: a malformed sample, and its fault; empty if there is none. Earlier versions do not send it.
     """
 
     code: str = ""
@@ -70,16 +69,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples that follow on each other.
+    """Consecutive samples.
 
     Attributes:
-        number: counts the batches of the source process, from 0.
-        heard_s: when the last sample arrived, monotonic clock of this computer.
-        time_s: when the first sample was taken, seconds since the epoch.
-        gap: it does not follow on the batch before.
-        malformed: samples that the source could not understand so far.
+        number: number of the batch in the source process, from 0.
+        heard_s: arrival of the last sample, by this computer's monotonic clock.
+        time_s: time of the first sample, seconds since the epoch.
+        gap: whether samples are missing before this batch.
+        malformed: total number of malformed samples.
         samples: ``[n, *frame_shape, channels]``, n >= 1.
-        lost: samples that this reader was too slow for, right before this batch.
+        lost: number of samples right before this batch that this reader was too slow for.
     """
 
     number: int
@@ -95,30 +94,30 @@ Frame = Hello | State | Batch
 
 
 def encode_json(message: Hello | State) -> bytes:
-    """A hello or a state as a frame."""
+    """Return a hello or a state as a frame."""
     body = (_HELLO if isinstance(message, Hello) else _STATE) + msgspec.json.encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
 def encode_batch(batch: Batch, payload_bytes: int, *, lost: int) -> bytes:
-    """A batch's frame up to its samples, which follow as they are; with ``lost`` samples it is a gap."""
+    """Return a batch's frame up to its samples, which follow unchanged; ``lost`` samples make it a gap."""
     gap = batch.gap or lost > 0
     header = _BATCH.pack(_BATCH_KIND, batch.number, batch.heard_s, batch.time_s, lost, batch.malformed, gap)
     return _LENGTH.pack(len(header) + payload_bytes) + header
 
 
 class Decoder:
-    """Frames from the bytes that arrive."""
+    """Decodes frames from arriving bytes."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._hello: Hello | None = None
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames that are complete with ``data``.
+        """Yield the frames that ``data`` completes.
 
         Raises:
-            SourceError: ``source_unavailable``: this is no frame, or of another version.
+            SourceError: ``source_unavailable``: the bytes are no frame, or of another version.
         """
         self._rest += data
         while len(self._rest) >= _LENGTH.size:

@@ -1,4 +1,4 @@
-"""Hands what a sensor sends to its reservoir, and says how that goes. Without one to fill it does nothing."""
+"""Passes a sensor's samples to its reservoir, if there is one, and reports the reservoir's state."""
 
 import time
 from collections import deque
@@ -16,7 +16,7 @@ _HOUR_S, _HOURS = 3600.0, 24
 
 
 class Keeper:
-    """The reservoir of one sensor, made when its shape is known."""
+    """The reservoir of one sensor, created once its format is known."""
 
     def __init__(self, folder: Path, keeping: Keeping) -> None:
         self._folder = folder / KEPT_FOLDER
@@ -24,11 +24,11 @@ class Keeper:
         self._reservoir: Reservoir | None = None
         self._format: SegmentFormat | None = None
         self._broken = True
-        """What comes does not follow on what the reservoir had last."""
+        """Whether samples are missing between the reservoir's last sample and the next one."""
         self._written = _LastDay()
 
     def begin(self, hello: Hello) -> None:
-        """The sensor is open, as the one before or as another."""
+        """Start with an opened sensor; it may differ from the previous one."""
         if not self._keeping.keep_windows:
             return
         segment_format = SegmentFormat(
@@ -51,18 +51,18 @@ class Keeper:
         self._written.begin(self._reservoir.counts.written_bytes)
 
     def add(self, batch: Batch, *, sound: bool) -> None:
-        """Let the reservoir have a batch, unless it is not ``sound``."""
+        """Add a batch to the reservoir, unless its rate is not ``sound``."""
         self._broken = self._broken or batch.gap or not sound
         if self._reservoir is not None and sound:
             self._reservoir.add(batch.samples, batch.time_s, gap=self._broken)
             self._broken = False
 
     def describe(self, state: SourceState) -> SourceState:
-        """``state`` with what is known of what is kept; the disk's trouble is told where the sensor has none."""
+        """Return ``state`` with the reservoir's counts; a disk error is reported only if the sensor has no error."""
         if self._reservoir is None:
             return state
         counts, trouble = self._reservoir.counts, self._reservoir.trouble
-        told = msgspec.structs.replace(
+        described = msgspec.structs.replace(
             state,
             kept=sum(self._reservoir.kept.values()),
             seen=counts.seen,
@@ -75,29 +75,29 @@ class Keeper:
             written_mb_last_day=self._written.note(counts.written_bytes) / _MB,
         )
         if trouble is not None and not state.code:
-            told = msgspec.structs.replace(told, code=trouble.code, message=trouble.message)
-        return told
+            described = msgspec.structs.replace(described, code=trouble.code, message=trouble.message)
+        return described
 
     def close(self) -> None:
-        """Put on disk what can be."""
+        """Write pending segments to disk, as far as possible, and close the reservoir."""
         if self._reservoir is not None:
             self._reservoir.close()
             self._reservoir = None
 
 
 class _LastDay:
-    """How much a counter grew in the last day, hour by hour."""
+    """The growth of a counter in the last day, with hourly resolution."""
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque(maxlen=_HOURS + 1)
 
     def begin(self, count: int) -> None:
-        """The counter is another one."""
+        """Start with a new counter."""
         self._marks.clear()
         self._marks.append((time.monotonic(), count))
 
     def note(self, count: int) -> int:
-        """Its growth in the last day."""
+        """Return the growth in the last day."""
         if time.monotonic() - self._marks[-1][0] >= _HOUR_S:
             self._marks.append((time.monotonic(), count))
         return count - self._marks[0][1]

@@ -1,4 +1,4 @@
-"""What waits for one reader of a shared source: bounded, the oldest is dropped, and the reader is told. Pure."""
+"""The bounded queue for one reader of a shared source: it drops the oldest batches and reports the loss. Pure."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from edge_agent.sensing.frames import Batch, Hello, State, encode_batch, encode_
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A batch with its samples' bytes, which all readers share."""
+    """A batch with its encoded samples, shared by all readers."""
 
     batch: Batch
     payload: bytes
 
     @property
     def samples(self) -> int:
-        """How many it holds."""
+        """Number of samples in it."""
         return len(self.batch.samples)
 
 
@@ -23,11 +23,11 @@ class Outbox:
     """Frames for one reader.
 
     Attributes:
-        dropped: samples that were dropped so far.
+        dropped: number of dropped samples.
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        """Start empty; batches of more than ``limit_bytes`` together do not wait, except the newest one."""
+        """Start empty; queued batches take at most ``limit_bytes`` together, or are a single one."""
         self._limit = limit_bytes
         self._hello: bytes | None = None
         self._state: bytes | None = None
@@ -38,30 +38,30 @@ class Outbox:
         self.dropped = 0
 
     def greet(self, hello: Hello) -> None:
-        """The source is (another one) now; batches of the one before that have not left are dropped."""
+        """Queue a hello of a new source; drop the unsent batches of the previous one."""
         while self._parcels:
             self._drop()
         self._hello = encode_json(hello)
 
     def tell(self, state: State) -> None:
-        """Only the newest state matters."""
+        """Queue a state in place of an earlier one."""
         self._state = encode_json(state)
 
     def put(self, parcel: Parcel) -> None:
-        """Add a batch, in place of the oldest ones if there are too many."""
+        """Queue a batch; drop the oldest ones beyond the limit."""
         self._parcels.append(parcel)
         self._waiting += len(parcel.payload)
         while self._waiting > self._limit and len(self._parcels) > 1:
             self._drop()
 
     def next(self) -> memoryview | None:
-        """The bytes to send next; None: there is nothing."""
+        """Return the bytes to send next; None: the queue is empty."""
         if not self._sending:
             self._fill()
         return self._sending[0] if self._sending else None
 
     def sent(self, count: int) -> None:
-        """So many of the bytes that :meth:`next` gave have left."""
+        """Record that ``count`` of the bytes from :meth:`next` were sent."""
         rest = self._sending.popleft()[count:]
         if rest:
             self._sending.appendleft(rest)

@@ -1,7 +1,7 @@
-"""The source process: a thread reads the sensor, this one keeps and hands out what came, and says how it goes.
+"""The sensor process: one thread reads the sensor, the main thread stores and distributes samples and reports states.
 
-Ends on SIGTERM or SIGINT, and when nobody reads its standard output any more; either way what is kept is put on disk
-first. A driver that does not come back is not waited for.
+It ends on SIGTERM or SIGINT, and when its standard output is closed; it first writes pending segments to disk. It does
+not wait for a driver that hangs.
 """
 
 import signal
@@ -26,8 +26,8 @@ TELL_EVERY_S = 10.0
 _END_WITHIN_S = 5
 _DRIVER_WITHIN_S = 2.0
 _HUNG_SLACK_S = 3.0
-"""The reader tells of silence itself; so much later it is plain that it cannot."""
-_HUNG = "its driver does not come back; check cable and power, or restart edge-agent"
+"""The reader thread reports silence itself; after this additional time it must be hanging."""
+_HUNG = "its driver hangs; check cable and power, or restart edge-agent"
 
 
 class Process:
@@ -40,9 +40,13 @@ class Process:
         opener: Opener = open_source,
         confined: Sequence[str] | None = None,
     ) -> None:
-        """Listen, and prepare to read; ``tell`` is given each state, ``opener`` opens. Raises ``OSError``.
+        """Listen, and prepare to read; raise ``OSError``.
 
-        ``confined``: what holds this process, to be told.
+        Args:
+            config: the sensor, and where and how to store its samples.
+            tell: called with each state to report.
+            opener: opens the sensor.
+            confined: the active layers of confinement, to be reported.
         """
         folder = Path(config.folder)
         self._tell = tell
@@ -61,7 +65,7 @@ class Process:
         self._ended = False
 
     def run(self) -> None:
-        """Go on until :meth:`end`."""
+        """Run until :meth:`end`."""
         self._reader.start()
         try:
             while not self._ended:
@@ -77,7 +81,7 @@ class Process:
             self._server.close()
 
     def end(self) -> None:
-        """End soon; from a signal's handler, too."""
+        """Request the end; may be called from a signal handler."""
         self._ended = True
         self._server.wake()
 
@@ -102,14 +106,14 @@ class Process:
                 self._note(state, silent=silent)
 
     def _rate_is_sound(self) -> bool:
-        """Whether samples come as often as the operator says; what comes more rarely fits no window."""
+        """Return whether samples arrive at the configured rate; at a lower rate they do not fit the windows."""
         seen_hz = self._reader.rate_hz
         if seen_hz is not None and self._hello is not None:
             self._seen_hz, self._rate = seen_hz, judge(seen_hz, self._hello.rate_hz, self._rate)
         return self._rate != "slow"
 
     def _look_for_hang(self, now: float) -> None:
-        """Silence is noticed by the thread that reads, unless that hangs in its driver."""
+        """Detect a hanging driver: the reader thread reports silence itself unless its driver hangs."""
         if self._hello is None or self._hung or self._state.state != "open":
             return
         limits = QuietLimits.of(self._hello.rate_hz, self._hello.silence_s)
@@ -118,7 +122,7 @@ class Process:
             self._server.tell(State(trouble=_HUNG))
 
     def _note(self, state: State, *, silent: bool) -> None:
-        """What is to be said of the sensor; at once if that is news."""
+        """Record the state of the sensor, and report a change at once."""
         kind = "waiting" if state.code else "silent" if silent else "open"
         news = not self._spoken or kind != self._state.state or state.code != self._state.code
         self._spoken = True
@@ -143,15 +147,15 @@ class Process:
         if self._hung:
             seen = msgspec.structs.replace(seen, state="silent", message=_HUNG, rate_hz=None)
         elif self._rate and self._hello is not None and not seen.code:
-            says = f"{self._hello.rate_said_by} says {self._hello.rate_hz:g}"
-            text = f"{self._seen_hz:.4g} samples a second come, {says}; correct rate_hz"
-            kept = "; until then nothing is kept" if seen.wanted and self._rate == "slow" else ""
+            expected = f"{self._hello.rate_said_by} says {self._hello.rate_hz:g}"
+            text = f"{self._seen_hz:.4g} samples per second arrive, {expected}; correct rate_hz"
+            kept = "; until then nothing is stored" if seen.wanted and self._rate == "slow" else ""
             seen = msgspec.structs.replace(seen, code="wrong_rate", message=text + kept)
         self._tell(self._keeper.describe(seen))
 
 
 def run(config: SensorProcessConfig, opener: Opener = open_source, *, confined: Sequence[str] | None = None) -> None:
-    """Run as a process of its own: signals end it, its standard output tells."""
+    """Run as a process of its own: signals end it, and it writes its states to standard output."""
 
     def tell(state: SourceState) -> None:
         try:
@@ -161,7 +165,7 @@ def run(config: SensorProcessConfig, opener: Opener = open_source, *, confined: 
             process.end()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        signal.alarm(_END_WITHIN_S)  # a disk that hangs must not make an orphan of this process
+        signal.alarm(_END_WITHIN_S)  # a hanging disk must not keep this process alive
         process.end()
 
     process = Process(config, tell, opener, confined)

@@ -1,7 +1,7 @@
-"""Reads a sensor in a thread of its own, so that neither a slow disk nor a slow reader loses its samples.
+"""Reads a sensor in its own thread, so that neither a slow disk nor a slow reader causes a loss of samples.
 
-The thread opens, reads, and opens again, with longer and longer pauses, whatever goes wrong; it only puts into a queue
-that is bounded, and wakes whoever takes from it.
+The thread opens the sensor, reads, and reopens it after any error, with increasing pauses. It only puts events into a
+bounded queue, and wakes the consumer.
 """
 
 import threading
@@ -28,14 +28,14 @@ _EXAMPLE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why nothing comes; ``state.code`` is set while the sensor is not open, both are empty when it comes again."""
+    """Why no samples arrive; ``state.code`` is set while the sensor is not open, and all is empty when they resume."""
 
     state: State
     silent: bool = False
 
 
 class _Example:
-    """A malformed sample of a source to tell; another one only now and then, as it goes to every reader."""
+    """A malformed sample of a source to report; it changes only at intervals, since every reader gets it."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -49,7 +49,7 @@ class _Example:
 
 Event = Hello | Trouble | Batch
 Opener = Callable[[str, Mapping[str, Any]], Source]
-"""What opens ``[sources.NAME]``."""
+"""A function that opens ``[sources.NAME]``."""
 
 
 class Reader:
@@ -62,7 +62,7 @@ class Reader:
         wake: Callable[[], None],
         opener: Opener = open_source,
     ) -> None:
-        """Prepare to read ``[sources.NAME]``; ``wake`` is called, from the thread, when there is something to take."""
+        """Prepare to read ``[sources.NAME]``; the thread calls ``wake`` when there are events to take."""
         self._name, self._table = name, table
         self._wake, self._open = wake, opener
         self._stop = threading.Event()
@@ -71,27 +71,27 @@ class Reader:
         self._waiting = 0
         self._number = 0
         self._gap = True
-        self._said: Trouble | None = None
+        self._reported: Trouble | None = None
         self._thread = threading.Thread(target=self._run, name=f"reader-{name}", daemon=True)
         self.late = 0
-        """Samples that were dropped because nobody took them in time."""
+        """Number of samples dropped because they were not taken in time."""
         self.gaps = 0
-        """How often the stream was interrupted."""
+        """Number of interruptions of the stream."""
         self.rate_hz: float | None = None
-        """Samples a second of late; None until the stream has been on for ten seconds."""
+        """Recent samples per second; None until the stream has run for ten seconds."""
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Let the sensor go; False if its driver did not come back within ``timeout_s``."""
+        """Release the sensor; False if its driver hangs for longer than ``timeout_s``."""
         self._stop.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def take(self) -> list[Event]:
-        """What has happened since."""
+        """Return the events since the last call."""
         with self._lock:
             events, self._waiting = list(self._events), 0
             self._events.clear()
@@ -106,11 +106,11 @@ class Reader:
             try:
                 self._read_on()
             except EdgeAgentError as error:
-                self._say(Trouble(State(code=error.code, trouble=error.message)))
-            except Exception as error:  # noqa: BLE001  # whatever a driver does, it is opened again
+                self._report(Trouble(State(code=error.code, trouble=error.message)))
+            except Exception as error:  # noqa: BLE001  # the sensor is reopened whatever its driver raises
                 traceback.print_exception(error)
                 text = f"reading {self._name!r} failed: {type(error).__name__}: {error}"
-                self._say(Trouble(State(code="source_lost", trouble=text)))
+                self._report(Trouble(State(code="source_lost", trouble=text)))
             self._stop.wait(backoff.ended(time.monotonic() - began))
 
     def _read_on(self) -> None:
@@ -128,7 +128,7 @@ class Reader:
                     rate_said_by=rate_said_by(source),
                 )
             )
-            self._say(Trouble(State()))
+            self._report(Trouble(State()))
             self._gap = True
             self._follow(source)
         finally:
@@ -137,7 +137,7 @@ class Reader:
     def _follow(self, source: Source) -> None:
         monitored, recent = MonitoredSource(source, self._name), RecentRate(source.rate_hz)
         limits, earlier = QuietLimits.of(source.rate_hz, source.silence_s), self.gaps
-        said, example = time.monotonic(), _Example()
+        reported, example = time.monotonic(), _Example()
         while not self._stop.is_set():
             reading = monitored.read(_POLL_S)
             now = time.monotonic()
@@ -146,12 +146,12 @@ class Reader:
                 self.gaps = earlier + monitored.interruptions
                 recent.interrupt()
             elif reading is None:
-                if min(monitored.quiet_s, now - said) > limits.dropout_s:
-                    said = now
+                if min(monitored.quiet_s, now - reported) > limits.dropout_s:
+                    reported = now
                     state = State(trouble=source.trouble, malformed_example=example.of(source, now))
-                    self._say(Trouble(state, silent=monitored.silent))
+                    self._report(Trouble(state, silent=monitored.silent))
             else:
-                self._say(Trouble(State(malformed_example=example.of(source, now))))
+                self._report(Trouble(State(malformed_example=example.of(source, now))))
                 recent.hear(len(reading), now)
                 self.rate_hz = recent.rate_hz
                 self._put(self._batch(source, reading, now))
@@ -163,9 +163,9 @@ class Reader:
         self._gap = False
         return batch
 
-    def _say(self, trouble: Trouble) -> None:
-        if trouble != self._said:
-            self._said = trouble
+    def _report(self, trouble: Trouble) -> None:
+        if trouble != self._reported:
+            self._reported = trouble
             self._put(trouble)
 
     def _put(self, event: Event) -> None:
@@ -176,7 +176,7 @@ class Reader:
         self._wake()
 
     def _squeeze_in(self, batch: Batch) -> Batch:
-        """Make room for a batch; what is lost for it is a gap before what comes next."""
+        """Make room for a batch; dropped batches make a gap before the next one."""
         self._waiting += batch.samples.nbytes
         waiting = self._events
         while self._waiting > _WAITING_BYTES and waiting:

@@ -1,7 +1,7 @@
-"""The socket that others read a sensor from. One thread, ``selectors``; nobody who reads can make it wait.
+"""The socket from which others read a sensor. One thread with ``selectors``; no reader can block it.
 
-A reader is given a hello and then what comes; whatever it writes is refused by the kernel. Who may connect is decided
-by the file's mode: the service's user and the members of its group.
+A reader receives a hello and then all batches; the kernel refuses anything that it sends. The file's mode decides who
+may connect: the service's user and the members of its group.
 """
 
 import contextlib
@@ -19,22 +19,22 @@ from edge_agent.sensing.outbox import Outbox, Parcel
 MAX_READERS = 32
 _MODE = 0o660
 _WAITING_BYTES, _WAITING_S = 4 << 20, 2.0
-"""What may wait for one reader: the larger of the two. Capture syncs what it has to a disk that may take its time."""
+"""Limit of the queue for one reader: the larger of the two. A capture may be blocked by a slow disk for some time."""
 _SEND_BUFFER_BYTES = 1 << 20
-_TOO_MANY = State(code="source_busy", trouble=f"too many readers: {MAX_READERS} read it already")
+_TOO_MANY = State(code="source_busy", trouble=f"too many readers: {MAX_READERS} are connected already")
 
 
 class Server:
-    """Hands batches to whoever reads. Used by one thread, except :meth:`wake`."""
+    """Distributes batches to the readers. Used by one thread, except :meth:`wake`."""
 
     def __init__(self, path: Path) -> None:
-        """Listen on ``path``; raises ``OSError``."""
+        """Listen on ``path``; raise ``OSError``."""
         self._hello: Hello | None = None
         self._state: State | None = None
         self._limit = _WAITING_BYTES
         self._readers: dict[socket.socket, Outbox] = {}
         self._gone = 0
-        """Samples that readers lost which are no longer here."""
+        """Number of samples lost by readers that have disconnected."""
         self._selector = selectors.DefaultSelector()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake_fd, selectors.EVENT_READ)
@@ -49,32 +49,32 @@ class Server:
 
     @property
     def readers(self) -> int:
-        """How many read now, as far as is known: one that has left shows at the next batch."""
+        """Number of connected readers; one that has disconnected is noticed at the next batch."""
         return len(self._readers)
 
     @property
     def dropped(self) -> int:
-        """Samples that readers have lost because they were too slow."""
+        """Number of samples lost by readers that were too slow."""
         return self._gone + sum(outbox.dropped for outbox in self._readers.values())
 
     def wake(self) -> None:
-        """End the wait in :meth:`step`; from any thread, or a signal's handler."""
-        if (wake_fd := self._wake_fd) >= 0:  # a driver that did not come back in time may after the end
+        """End the wait in :meth:`step`; from any thread, or a signal handler."""
+        if (wake_fd := self._wake_fd) >= 0:  # a driver that hung may return after the end
             with contextlib.suppress(OSError):
                 os.eventfd_write(wake_fd, 1)
 
     def step(self, timeout_s: float) -> None:
-        """Wait until something can be done, at most so long, and do it."""
+        """Wait at most ``timeout_s`` for events, and handle them."""
         for key, _ in self._selector.select(timeout_s):
             if key.fd == self._wake_fd:
                 os.eventfd_read(self._wake_fd)
             elif key.fileobj is self._listener:
                 self._accept()
-            elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._readers:  # else swept just now
+            elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._readers:  # else it was just swept
                 self._send(key.fileobj)
 
     def greet(self, hello: Hello) -> None:
-        """The source is open; say what it is."""
+        """Send the hello of an opened source to all readers."""
         self._hello = hello
         sample_bytes = hello.dtype.itemsize
         for size in hello.sample_shape:
@@ -85,7 +85,7 @@ class Server:
             self._send(connection)
 
     def tell(self, state: State) -> None:
-        """Say why nothing comes, or that it comes again."""
+        """Send a state to all readers, unless it is unchanged."""
         if state == self._state:
             return
         self._state = state
@@ -94,7 +94,7 @@ class Server:
             self._send(connection)
 
     def give(self, batch: Batch) -> None:
-        """Hand a batch to everybody."""
+        """Send a batch to all readers."""
         if not self._readers:
             return
         parcel = Parcel(batch, batch.samples.tobytes())
@@ -103,7 +103,7 @@ class Server:
             self._send(connection)
 
     def close(self) -> None:
-        """Let everybody go and listen no more. The file stays: it may be the next process's by now."""
+        """Disconnect all readers and stop listening. The socket file stays: the next process may own it already."""
         for connection in list(self._readers):
             self._drop(connection)
         self._listener.close()
@@ -114,7 +114,7 @@ class Server:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # it has left already
+        except OSError:  # it has already disconnected
             return
         connection.setblocking(False)
         if len(self._readers) >= MAX_READERS:
@@ -134,29 +134,29 @@ class Server:
         self._send(connection)
 
     def _sweep(self) -> None:
-        """Let go who has left; while nothing is sent nobody notices."""
+        """Drop readers that have disconnected, which is not noticed while nothing is sent."""
         poller = select.poll()
         by_fd = {connection.fileno(): connection for connection in self._readers}
         for fd in by_fd:
-            poller.register(fd, 0)  # hanging up is always told
+            poller.register(fd, 0)  # POLLHUP is always reported
         for fd, _ in poller.poll(0):
             self._drop(by_fd[fd])
 
     def _send(self, connection: socket.socket) -> None:
-        """Send what the kernel takes at once; the rest when it takes more."""
+        """Send as much as the kernel accepts now; the rest when the socket is writable again."""
         outbox = self._readers[connection]
         try:
             while (data := outbox.next()) is not None:
                 outbox.sent(connection.send(data))
         except BlockingIOError:
             self._want(connection, writable=True)
-        except (OSError, struct.error):  # it has left, or its frame cannot be written: that ends nobody else's
+        except (OSError, struct.error):  # it has disconnected, or its frame cannot be encoded: other readers go on
             self._drop(connection)
         else:
             self._want(connection, writable=False)
 
     def _want(self, connection: socket.socket, *, writable: bool) -> None:
-        """Be told, or not, when ``connection`` takes more."""
+        """Register or unregister ``connection`` for writability."""
         registered = connection in self._selector.get_map()
         if writable and not registered:
             self._selector.register(connection, selectors.EVENT_WRITE)

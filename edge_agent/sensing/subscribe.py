@@ -1,7 +1,7 @@
 """Read a shared sensor: a :class:`edge_agent.sources.Source` over the socket of its process.
 
-Whoever reads may read what the sensor sends and nothing more, and disturbs nobody: who is too slow loses samples, which
-is an interruption of its own stream alone. When the process starts again, reading goes on.
+A reader can only read samples, and cannot disturb other readers: if it is too slow it loses samples, which interrupts
+only its own stream. When the process restarts, reading resumes.
 """
 
 import contextlib
@@ -25,16 +25,16 @@ from edge_agent.settings.sharing import SOCKET_NAME
 _OPEN_WITHIN_S = 10.0
 _READ_BYTES = 1 << 20
 _GONE = (FileNotFoundError, ConnectionRefusedError)
-_NOT_RUNNING = State(trouble="its process does not run; see edge-agent status")
+_NOT_RUNNING = State(trouble="its process is not running; see edge-agent status")
 _BUSY = State(trouble="its process is busy; see edge-agent status")
 
 
 class Subscription:
-    """A shared sensor, as one of its readers sees it. Made by :func:`subscribe`.
+    """A reader's view of a shared sensor. Created by :func:`subscribe`.
 
     Attributes:
-        lost: samples that this reader was too slow for.
-        time_s: when the first sample of the last read was taken, seconds since the epoch.
+        lost: number of samples that this reader was too slow for.
+        time_s: time of the first sample of the last read, seconds since the epoch.
     """
 
     live = True
@@ -64,19 +64,19 @@ class Subscription:
 
     @property
     def trouble(self) -> str:
-        """What the source's process knows of why nothing comes."""
+        """The reason why no samples arrive, if the source's process knows it."""
         return self._state.trouble
 
     @property
     def malformed_example(self) -> str:
-        """A sample that the source's process could not understand, and why; empty if it shows none."""
+        """A malformed sample, and its fault, from the source's process; empty if it shows none."""
         return self._state.malformed_example
 
     def read(self, timeout_s: float) -> Samples | None:
-        """The next samples that follow on each other; waits for some at most ``timeout_s``.
+        """Return the next consecutive samples; wait at most ``timeout_s`` for some.
 
         Raises:
-            SourceError: ``source_lost``: the sensor is another one now.
+            SourceError: ``source_lost``: the sensor's channels, shape or rate have changed.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -91,7 +91,7 @@ class Subscription:
             self._receive(left)
 
     def close(self) -> None:
-        """Read no more; may be called twice."""
+        """Stop reading; may be called twice."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -113,15 +113,17 @@ class Subscription:
         if isinstance(frame, State):
             self._state = frame
         elif (frame.channels, frame.frame_shape, frame.rate_hz) != (self.channels, self.frame_shape, self.rate_hz):
-            raise SourceError("source_lost", f"source {self._name!r} sends something else now; begin again")
+            raise SourceError(
+                "source_lost", f"source {self._name!r} has changed its channels, shape or rate; start again"
+            )
 
     def _receive(self, timeout_s: float) -> None:
-        """Take what has arrived; connect again if the process has gone."""
+        """Receive available frames; reconnect if the process has ended."""
         if self._socket is None:
             if self._retry.due(timeout_s):
                 self._connect()
             return
-        poller = select.poll()  # select() fails in a program that has more than 1023 files open
+        poller = select.poll()  # select() fails in a program with more than 1023 open files
         poller.register(self._socket, select.POLLIN)
         if not poller.poll(math.ceil(timeout_s * 1000)):
             return
@@ -136,7 +138,7 @@ class Subscription:
 
     def _lose(self) -> None:
         self.close()
-        if not self._state.code:  # else it has said why it lets nobody in
+        if not self._state.code:  # else the state has the reason
             self._state = _NOT_RUNNING
         self._decoder = Decoder()
         self._malformed_before = None
@@ -147,7 +149,7 @@ class Subscription:
 
     def _connect(self) -> bool:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.setblocking(False)  # else it would wait for as long as the process has others to let in first
+        connection.setblocking(False)  # else connect() would wait while the process accepts others
         try:
             with short_address(self._path) as address:
                 connection.connect(address)
@@ -164,7 +166,7 @@ class Subscription:
         return True
 
     def _meet(self, within_s: float) -> Hello:
-        """What the source is; raises ``SourceError`` if nobody says so in time, or why it cannot be opened."""
+        """Wait for the hello; raise ``SourceError`` after ``within_s``, or if the sensor cannot be opened."""
         deadline = time.monotonic() + within_s
         while True:
             while self._frames:
@@ -179,31 +181,31 @@ class Subscription:
             self._receive(left)
 
     def _give_up(self) -> NoReturn:
-        what = self._state.trouble or "its process has not opened it yet"
+        reason = self._state.trouble or "its process has not opened it yet"
         self.close()
         if self._state.code in CODES:
-            raise SourceError(self._state.code, what)
-        raise SourceError("source_unavailable", f"source {self._name!r} does not answer: {what}")
+            raise SourceError(self._state.code, reason)
+        raise SourceError("source_unavailable", f"source {self._name!r} does not answer: {reason}")
 
 
 def subscribe(name: str, folder: Path, *, open_within_s: float = _OPEN_WITHIN_S) -> Subscription:
     """Read the shared sensor ``name`` whose process uses ``folder``.
 
     Raises:
-        SourceError: what keeps its process from opening it; ``source_unavailable`` if there is no process, or no
+        SourceError: the reason why its process cannot open it; ``source_unavailable`` if there is no process, or no
             permission.
     """
     return Subscription(name, folder, open_within_s=open_within_s)
 
 
 def is_served(folder: Path) -> bool:
-    """Whether a process serves the shared sensor of ``folder`` now; a socket that may not be opened counts."""
+    """Return whether a process serves the shared sensor of ``folder``; a socket without permission counts, too."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(*_GONE):
         probe.setblocking(False)
         try:
             with short_address(folder / SOCKET_NAME) as address:
                 probe.connect(address)
-        except (PermissionError, BlockingIOError):  # not for us, or busy with others
+        except (PermissionError, BlockingIOError):  # no permission, or busy with others
             return True
         return True
     return False

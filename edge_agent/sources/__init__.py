@@ -1,13 +1,13 @@
 """Sensors. One file per kind, and the file's name is the kind: ``[sources.imu] kind = "serial"`` is ``serial.py``.
 
-A kind is a module with ``Options`` (a struct of the keys that ``[sources.NAME]`` may have) and ``open(options)``. It
-may have ``require(options)``, which opens nothing and raises ``SourceError`` with what to install if a driver is
-missing. Its docstring has an example to paste. Whoever reads a source pulls: no thread, no queue, no memory beyond what
-one read returns, except where the outside pushes (``mqtt``). No kind runs a command.
+A kind is a module with ``Options`` (a struct of the keys of ``[sources.NAME]``) and ``open(options)``. It may have
+``require(options)``, which opens nothing and raises ``SourceError`` with installation advice if a driver is missing.
+Its docstring has an example to paste. The reader of a source pulls: there is no thread, no queue, and no memory beyond
+the result of one read, unless the outside pushes (``mqtt``). No kind runs a command.
 
-Another package may bring a kind: an entry point of the group ``edge_agent.sources`` whose name is the kind and whose
-value is such a module. It cannot replace one of ours. What such a module needs of us is here: ``Source`` is the
-protocol, ``Stream`` a base class for live sensors.
+Another package may add a kind: an entry point of the group ``edge_agent.sources`` whose name is the kind and whose
+value is such a module. It cannot replace one of ours. This package exports everything that such a module needs:
+``Source`` is the protocol, ``Stream`` a base class for live sensors.
 
     [project.entry-points."edge_agent.sources"]
     lidar = "acme_lidar.edge_agent_source"
@@ -41,23 +41,23 @@ __all__ = [
     "own_kinds",
 ]
 _EXTRAS = {"camera": "camera", "audio": "audio"}
-"""The extra that has a kind's driver, where that is not ``device``."""
+"""kind → the extra that installs its driver, if that is not ``device``."""
 
 
 def check_table(name: str, table: Mapping[str, Any]) -> None:
-    """Check the table ``[sources.NAME]`` without opening anything; raises ``ConfigError`` (usage)."""
+    """Check the table ``[sources.NAME]`` without opening anything; raise ``ConfigError`` (usage)."""
     _options(name, table)
 
 
 def check_driver(name: str, table: Mapping[str, Any]) -> None:
-    """Check that what a sound table needs is installed; raises ``SourceError`` that says what to install."""
+    """Check that the driver for a valid table is installed; raise ``SourceError`` with installation advice."""
     module, options = _options(name, table)
     if hasattr(module, "require"):
         module.require(options)
 
 
 def open_source(name: str, table: Mapping[str, Any]) -> Source:
-    """Open the source called ``name``; raises ``SourceError`` (source_unavailable, source_busy)."""
+    """Open the source called ``name``; raise ``SourceError`` (source_unavailable, source_busy)."""
     try:
         module, options = _options(name, table)
     except ConfigError as error:
@@ -88,11 +88,14 @@ def _foreign(kind: str, where: str) -> ModuleType:
     point: EntryPoint = next(point for point in entry_points(group=GROUP) if point.name == kind)
     try:
         module = point.load()
-    except Exception as error:  # noqa: BLE001  # whatever a package of others does on import, it is not ours to fall over it
+    except Exception as error:  # noqa: BLE001  # a third-party package may raise anything on import
         text = f"{where}: kind {kind} ({point.value}) cannot be loaded: {error!r}; install its package again"
         raise ConfigError("usage", text) from None
     options = getattr(module, "Options", None)
     if not (isinstance(options, type) and issubclass(options, msgspec.Struct) and callable(module.open)):
-        raise ConfigError("usage", f"{where}: kind {kind} ({point.value}) has no struct Options and function open")
+        raise ConfigError(
+            "usage",
+            f"{where}: kind {kind} ({point.value}) lacks the struct Options or the function open; correct its package",
+        )
     found: ModuleType = module
     return found

@@ -1,15 +1,15 @@
-"""A microphone at ALSA, through PortAudio; needs the extra ``audio``, and PortAudio itself: apt install libportaudio2.
+"""An ALSA microphone, through PortAudio; needs the extra ``audio`` and PortAudio itself: apt install libportaudio2.
 
     [sources.mic]
     kind = "audio"
-    device = ""              # the default one; or part of a name as `python -m sounddevice` lists them: "hw:1,0"
-    channels = ["mono"]      # as many as the device shall deliver: ["left", "right"] for stereo
+    device = ""              # the default device; or part of a name that `python -m sounddevice` lists: "hw:1,0"
+    channels = ["mono"]      # one name per channel: ["left", "right"] for stereo
     rate_hz = 16000
-    silence_s = 10           # this long without a sample (not: without a sound): silent or lost
+    silence_s = 10           # time without a sample (not: without a sound) after which the device counts as lost
 
-Samples are float32 from -1 to 1. PortAudio buffers a second for a reader that is late; what is lost beyond that counts
-as an interruption. When the device goes away (a USB plug), reading goes on as soon as it is back. A process records
-from one device at a time.
+Samples are float32 from -1 to 1. PortAudio buffers one second for a late reader; a loss beyond that counts as an
+interruption. When the device disappears (a USB plug), reading resumes as soon as it is back. A process records from one
+device at a time.
 """
 
 import time
@@ -27,10 +27,10 @@ from edge_agent.sources import Samples, Stream
 
 _BUFFER_S = 1.0
 _COALESCE_S = 0.02
-"""Samples are fetched this often at most: waking up for every few would cost more than they do."""
+"""Shortest time between two fetches: waking up for every few samples would cost more than reading them."""
 _REOPEN_EVERY_S = 1.0
 _UNAVAILABLE, _BUSY_HOST = -9985, -16
-"""PortAudio's paDeviceUnavailable, which is what it says of a device that is taken; ALSA's EBUSY."""
+"""PortAudio's paDeviceUnavailable, its error for a busy device; ALSA's EBUSY."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,14 +43,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Input(Protocol):
-    """A sound card that is recording. Its methods raise ``OSError`` when it has gone."""
+    """A recording sound card. Its methods raise ``OSError`` when it has disappeared."""
 
     def available(self) -> int:
-        """Samples that can be had without waiting."""
+        """Return the number of samples available without waiting."""
         ...
 
     def read(self, samples: int) -> tuple[NDArray[np.float32], bool]:
-        """So many samples ``[n, channels]``, and whether others were lost before them."""
+        """Return ``samples`` samples ``[n, channels]``, and whether others were lost before them."""
         ...
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class AudioSource(Stream):
     malformed = 0
 
     def __init__(self, options: Options, open_input: Callable[[Options], Input]) -> None:
-        """Begin to record; raises ``SourceError`` (source_unavailable, source_busy)."""
+        """Start recording; raise ``SourceError`` (source_unavailable, source_busy)."""
         super().__init__(options.channels, options.rate_hz, options.silence_s)
         self._options = options
         self._open_input = open_input
@@ -73,11 +73,11 @@ class AudioSource(Stream):
 
     @property
     def trouble(self) -> str:
-        """What is known of why nothing comes."""
+        """The known reason why no samples arrive; empty: unknown."""
         return f"the sound device {self._options.device!r} is gone" if self._input is None else ""
 
     def read(self, timeout_s: float) -> Samples | None:
-        """The samples that have been recorded since; waits for some at most ``timeout_s``."""
+        """Return the samples recorded since the last read; wait at most ``timeout_s`` for some."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(_COALESCE_S, left))
@@ -91,7 +91,7 @@ class AudioSource(Stream):
         return None
 
     def close(self) -> None:
-        """Let the microphone go."""
+        """Release the microphone."""
         if self._input is not None:
             self._input.close()
             self._input = None
@@ -123,10 +123,10 @@ class PortAudioInput:
     """An :class:`Input` of PortAudio."""
 
     def __init__(self, options: Options) -> None:
-        """Begin to record; raises ``SourceError`` (source_unavailable, source_busy)."""
+        """Start recording; raise ``SourceError`` (source_unavailable, source_busy)."""
         self._library = library = _sounddevice()
-        # PortAudio looks for devices once; one that was plugged in since is found only like this.
-        library._terminate()  # noqa: SLF001  # the way that sounddevice's author names for it
+        # PortAudio enumerates devices once; only a restart finds one that was plugged in since.
+        library._terminate()  # noqa: SLF001  # as sounddevice's author recommends
         library._initialize()  # noqa: SLF001
         try:
             self._stream: Any = library.InputStream(
@@ -141,16 +141,16 @@ class PortAudioInput:
             raise _explain(options.device, error, [device["name"] for device in library.query_devices()]) from None
 
     def available(self) -> int:
-        """Samples that can be had without waiting; raises ``OSError``."""
+        """Return the number of samples available without waiting; raise ``OSError``."""
         return int(self._guard(lambda: self._stream.read_available))
 
     def read(self, samples: int) -> tuple[NDArray[np.float32], bool]:
-        """So many samples, and whether others were lost before them; raises ``OSError``."""
+        """Return ``samples`` samples, and whether others were lost before them; raise ``OSError``."""
         data, lost = self._guard(lambda: self._stream.read(samples))
         return data, bool(lost)
 
     def close(self) -> None:
-        """Stop recording; raises ``OSError``."""
+        """Stop recording; raise ``OSError``."""
         self._guard(lambda: self._stream.close(ignore_errors=True))
 
     def _guard(self, call: Callable[[], Any]) -> Any:
@@ -161,12 +161,12 @@ class PortAudioInput:
 
 
 def open(options: Options) -> AudioSource:  # noqa: A001  # the name of a kind's entry
-    """Begin to record; raises ``SourceError`` (source_unavailable, source_busy)."""
+    """Start recording; raise ``SourceError`` (source_unavailable, source_busy)."""
     return AudioSource(options, PortAudioInput)
 
 
 def require(_options: Options) -> None:
-    """Raises ``SourceError`` if sounddevice or PortAudio is missing."""
+    """Raise ``SourceError`` if sounddevice or PortAudio is missing."""
     _sounddevice()
 
 
@@ -184,8 +184,8 @@ def _sounddevice() -> Any:
 
 def _explain(device: str, error: Exception, names: list[str]) -> SourceError:
     number = error.args[1] if len(error.args) > 1 else None
-    what = f"sound device {device!r}" if device else "the default sound device"
+    subject = f"sound device {device!r}" if device else "the default sound device"
     if number == _UNAVAILABLE or (len(error.args) > 2 and _BUSY_HOST in error.args[2]):  # noqa: PLR2004  # host's error
-        return SourceError("source_busy", f"{what} is held by another program; stop it")
-    to_do = f"set device to one of {', '.join(names)}" if names else "check cable and driver, as this computer has none"
-    return SourceError("source_unavailable", f"{what} cannot be opened: {error.args[0]}; {to_do}")
+        return SourceError("source_busy", f"{subject} is in use by another program; stop it")
+    to_do = f"set device to one of {', '.join(names)}" if names else "check cable and driver: this computer has none"
+    return SourceError("source_unavailable", f"{subject} cannot be opened: {error.args[0]}; {to_do}")

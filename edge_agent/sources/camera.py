@@ -1,17 +1,17 @@
-"""A camera at a V4L2 device, through OpenCV; needs the extra ``camera``.
+"""A V4L2 camera, through OpenCV; needs the extra ``camera``.
 
     [sources.front]
     kind = "camera"
     device = "/dev/video0"   # /dev/v4l/by-id/... stays the same; or a video file
-    width = 320              # left out: as the camera gives; another size than it can give is an error, not resized
+    width = 320              # left out: the camera's own; a size that it cannot deliver is an error, not resized
     height = 240
-    rate_hz = 30             # pictures a second; left out: as the camera says
+    rate_hz = 30             # pictures per second; left out: the rate that the camera reports
     colour = "rgb"           # or "bgr", "gray": the channels and their order
-    pixel_format = "MJPG"    # optional: what the camera is asked for, by its four characters
+    pixel_format = "MJPG"    # optional: the four characters of the format to request
     silence_s = 10
 
-A sample is a picture, uint8 ``[height, width, channels]``. The device is locked against other edge-agents. When it goes
-away, reading goes on as soon as it is back. A video file plays at its own rate (``rate_hz``: at another), or with
+A sample is a picture, uint8 ``[height, width, channels]``. The device is locked against other edge-agents. When it
+disappears, reading resumes as soon as it is back. A video file plays at its own rate, at ``rate_hz``, or with
 ``rate = "max"`` as fast as it is read.
 """
 
@@ -37,7 +37,7 @@ from edge_agent.sources import EndOfSource, Frames, Stream
 _COLOURS = {"rgb": ["r", "g", "b"], "bgr": ["b", "g", "r"], "gray": ["gray"]}
 _NODE = re.compile(r"/dev/video(\d+)")
 _SELECT_TIMEOUT_S = "1"
-"""How long OpenCV waits for a picture of a V4L2 device before it gives up; its default is ten seconds."""
+"""OpenCV's time-out for a picture of a V4L2 device; its default is ten seconds."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e4)]
 Pixels = Annotated[int, msgspec.Meta(ge=0, le=16_384)]
@@ -60,7 +60,7 @@ class CameraSource(Stream):
     """An open camera, or a video file."""
 
     def __init__(self, options: Options) -> None:
-        """Open it; raises ``SourceError`` (source_unavailable, source_busy)."""
+        """Open the device; raise ``SourceError`` (source_unavailable, source_busy)."""
         self._cv2 = _opencv()
         self._options = options
         self.live = not Path(options.device).is_file()
@@ -83,13 +83,13 @@ class CameraSource(Stream):
 
     @property
     def trouble(self) -> str:
-        """What is known of why nothing comes."""
+        """The known reason why no pictures arrive; empty: unknown."""
         if self._capture is None:
             return f"{self._options.device} is gone"
         return f"{self.malformed} pictures had another size" if self.malformed else ""
 
     def read(self, timeout_s: float) -> Frames | None:
-        """The next picture ``[1, height, width, channels]``; of a camera that stalls, None after a second or so."""
+        """Return the next picture ``[1, height, width, channels]``; None if a camera stalls for about a second."""
         if self._capture is None and not self._reopen(timeout_s):
             return None
         if self._schedule is not None:
@@ -110,7 +110,7 @@ class CameraSource(Stream):
         return self._coloured(picture)[None]
 
     def close(self) -> None:
-        """Let the camera go."""
+        """Release the camera."""
         if self._capture is not None:
             self._capture.release()
             self._capture = None
@@ -119,7 +119,7 @@ class CameraSource(Stream):
             self._lock = None
 
     def _coloured(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """OpenCV's BGR (or gray, from cameras that know no colour) in the order asked for."""
+        """Convert OpenCV's BGR (or gray, from monochrome cameras) to the configured order."""
         if picture.ndim == 2:  # noqa: PLR2004  # height and width
             picture = picture[..., None].repeat(3, axis=2)
         match self._options.colour:
@@ -134,21 +134,21 @@ class CameraSource(Stream):
         device = self._options.device
         if self.live:
             self._lock = DeviceLock(device, "video")
-        # OpenCV's V4L2 takes numbers only.
+        # OpenCV's V4L2 back end accepts only numbers.
         node = _NODE.fullmatch(os.path.realpath(device))
         name = int(node[1]) if self.live and node else device
         capture = self._cv2.VideoCapture(name, self._cv2.CAP_V4L2 if self.live else self._cv2.CAP_ANY)
         if not capture.isOpened():
             if node and in_use(device):
-                raise SourceError("source_busy", f"{device} is held by {holder(device)}; stop it")
-            what = "a camera" if self.live else "a video"
-            raise SourceError("source_unavailable", f"{device} cannot be opened as {what}; check device and driver")
+                raise SourceError("source_busy", f"{device} is in use by {holder(device)}; stop it")
+            kind = "a camera" if self.live else "a video"
+            raise SourceError("source_unavailable", f"{device} cannot be opened as {kind}; check device and driver")
         if self.live:
             self._ask(capture)
         self._capture = capture
 
     def _ask(self, capture: Any) -> None:
-        """Ask for pixel format, size and rate, in the order in which V4L2 drivers take them."""
+        """Request pixel format, size and rate, in the order that V4L2 drivers need."""
         cv2, options = self._cv2, self._options
         if options.pixel_format:
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*options.pixel_format))
@@ -165,8 +165,8 @@ class CameraSource(Stream):
         height = int(self._capture.get(self._cv2.CAP_PROP_FRAME_HEIGHT))
         wanted = (self._options.width or width, self._options.height or height)
         if (width, height) != wanted:
-            text = f"{self._options.device} gives pictures of {width}x{height}, not {wanted[0]}x{wanted[1]}"
-            raise SourceError("source_unavailable", f"{text}; set width and height to what it gives")
+            text = f"{self._options.device} delivers pictures of {width}x{height}, not {wanted[0]}x{wanted[1]}"
+            raise SourceError("source_unavailable", f"{text}; set width and height to the delivered size")
         return height, width
 
     def _pictures(self) -> int:
@@ -175,7 +175,7 @@ class CameraSource(Stream):
     def _known_rate(self) -> float:
         rate_hz = self._options.rate_hz or float(self._capture.get(self._cv2.CAP_PROP_FPS))
         if not rate_hz > 0:
-            raise SourceError("source_unavailable", f"{self._options.device} does not say its rate; add rate_hz")
+            raise SourceError("source_unavailable", f"{self._options.device} does not report its rate; add rate_hz")
         return rate_hz
 
     def _lose(self) -> None:
@@ -194,12 +194,12 @@ class CameraSource(Stream):
 
 
 def open(options: Options) -> CameraSource:  # noqa: A001  # the name of a kind's entry
-    """Open the camera; raises ``SourceError`` (source_unavailable, source_busy)."""
+    """Open the camera; raise ``SourceError`` (source_unavailable, source_busy)."""
     return CameraSource(options)
 
 
 def require(_options: Options) -> None:
-    """Raises ``SourceError`` if there is no OpenCV."""
+    """Raise ``SourceError`` if OpenCV is missing."""
     _opencv()
 
 

@@ -1,18 +1,19 @@
-"""A sensor that the kernel drives: Linux's industrial I/O (accelerometers, gyroscopes, ADCs on I2C and SPI).
+"""A sensor with a kernel driver: Linux's industrial I/O (accelerometers, gyroscopes, ADCs on I2C and SPI).
 
     [sources.imu]
     kind = "iio"
-    device = "bmi160"        # what its file `name` says, or "iio:device0"
-    channels = ["accel_x", "accel_y", "accel_z"]   # of in_accel_x_raw and so on
+    device = "bmi160"        # the content of its file `name`, or "iio:device0"
+    channels = ["accel_x", "accel_y", "accel_z"]   # from in_accel_x_raw and so on
     rate_hz = 100
-    mode = "buffer"          # the kernel collects; or "poll": the files are read at rate_hz, for some tens of Hz
-    buffer_s = 2             # what the kernel keeps for a reader that is late
+    mode = "buffer"          # the kernel collects; or "poll": read the files at rate_hz, for a few tens of Hz
+    buffer_s = 2             # length of the kernel's buffer for a late reader
     silence_s = 10
 
-Numbers are ``(raw + offset) * scale``: m/s², rad/s, mV and so on, as the kernel's documentation of the channel says. A
-buffer needs a trigger where the driver brings none (``trigger/current_trigger``) and somebody who may write to /sys;
-the service may not. Set it up at boot, as root (a systemd unit, a udev rule); what is as wanted is not written again.
-The device's node, /dev/iio:device0, must be readable, and the unit needs ``DeviceAllow=char-iio r``.
+Values are ``(raw + offset) * scale``, in the units of the kernel's documentation of the channel: m/s², rad/s, mV and so
+on. A buffer needs a trigger (``trigger/current_trigger``) if the driver has none, and write access to /sys, which the
+service does not have. Set it up at boot, as root (a systemd unit, a udev rule); the service does not write settings
+that are already correct. The device's node, /dev/iio:device0, must be readable, and the unit needs
+``DeviceAllow=char-iio r``.
 """
 
 import os
@@ -38,7 +39,7 @@ from edge_agent.sources import Samples, Stream
 _COALESCE_S = 0.02
 _AT_ONCE = 1 << 16
 _LATE_SAMPLES, _LATE_S = 5, 1.0
-"""A poll or a time stamp that is so late means that samples are missing."""
+"""A poll or a time stamp that is this late means that samples are missing."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
@@ -57,12 +58,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IioSource(Stream, ABC):
-    """What polled and buffered devices share: finding the device, again if it went away."""
+    """The base of polled and buffered devices: finds the device, again if it has disappeared."""
 
     malformed = 0
 
     def __init__(self, options: Options) -> None:
-        """Open the device; raises ``SourceError`` (source_unavailable, source_busy)."""
+        """Open the device; raise ``SourceError`` (source_unavailable, source_busy)."""
         super().__init__(options.channels, options.rate_hz, options.silence_s)
         self._options = options
         self._retry = Retry()
@@ -75,11 +76,11 @@ class IioSource(Stream, ABC):
 
     @property
     def trouble(self) -> str:
-        """What is known of why nothing comes."""
+        """The known reason why no samples arrive; empty: unknown."""
         return "" if self._open else f"{self._options.device} is gone"
 
     def read(self, timeout_s: float) -> Samples | None:
-        """The samples that are there; waits for one at most ``timeout_s``."""
+        """Return the available samples; wait at most ``timeout_s`` for one."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -97,11 +98,11 @@ class IioSource(Stream, ABC):
         return None
 
     def close(self) -> None:
-        """Let the device go."""
+        """Release the device."""
         self._open = False
 
     def _begin(self) -> None:
-        """Find the device and its channels; raises ``SourceError``."""
+        """Find the device and its channels; raise ``SourceError``."""
         self._device = Device(Path(self._options.sysfs), self._options.device)
         channels: list[Channel] = [self._device.channel(name) for name in self._options.channels]
         self._offsets = np.array([channel.offset for channel in channels])
@@ -117,11 +118,11 @@ class IioSource(Stream, ABC):
 
     @abstractmethod
     def _receive(self, timeout_s: float) -> Numbers:
-        """Raw numbers ``[n, channels]``, n may be 0; raises ``OSError`` or ``ValueError`` when the device is gone."""
+        """Return raw numbers ``[n, channels]``, n may be 0; raise ``OSError`` or ``ValueError`` without a device."""
 
 
 class PolledSource(IioSource):
-    """Reads the channels' files at the rate."""
+    """Reads the channels' files at ``rate_hz``."""
 
     def _begin(self) -> None:
         super()._begin()
@@ -138,12 +139,12 @@ class PolledSource(IioSource):
 
 
 class BufferedSource(IioSource):
-    """Reads what the kernel collects."""
+    """Reads the kernel's buffer."""
 
     _lock: DeviceLock | None = None
 
     def close(self) -> None:
-        """Let the device go; its buffer stays as it is."""
+        """Release the device; its buffer stays set up."""
         super().close()
         if self._lock is not None:
             self._lock.release()
@@ -171,7 +172,7 @@ class BufferedSource(IioSource):
         return numbers
 
     def _fetch(self, timeout_s: float) -> None:
-        """Move what the kernel has collected into the stretches."""
+        """Move the samples in the kernel's buffer into the stretches."""
         if self._lock is None or not select.select([self._lock.descriptor], [], [], timeout_s)[0]:
             return
         try:
@@ -189,7 +190,7 @@ class BufferedSource(IioSource):
             self._stretches.extend(stretches(scans[:, self._layout.places], breaks))
 
     def _breaks(self, stamps_ns: Numbers) -> list[int]:
-        """Before which samples others are missing, by the kernel's time stamps."""
+        """Return the indices of samples before which others are missing, judging by the kernel's time stamps."""
         before = stamps_ns[0] if self._last_ns is None else self._last_ns
         self._last_ns = float(stamps_ns[-1])
         late_ns = 1e9 * _LATE_SAMPLES / self.rate_hz
@@ -198,5 +199,5 @@ class BufferedSource(IioSource):
 
 
 def open(options: Options) -> IioSource:  # noqa: A001  # the name of a kind's entry
-    """Open the device; raises ``SourceError`` (source_unavailable, source_busy)."""
+    """Open the device; raise ``SourceError`` (source_unavailable, source_busy)."""
     return BufferedSource(options) if options.mode == "buffer" else PolledSource(options)

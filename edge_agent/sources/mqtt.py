@@ -5,19 +5,19 @@
     topic = "factory/pump-3/vibration"
     format = "json"          # {"x": 0.1, "y": 0.2}, {"x": [0.1, 0.3], "y": [0.2, 0.4]}, or an array of such objects
     channels = ["x", "y"]    # fields of the object, numbers or "1.5"; "acc.x" is the field x of the object acc
-    rate_hz = 100            # samples, not messages, a second
+    rate_hz = 100            # samples, not messages, per second
     silence_s = 10
-    counter = "seq"          # optional: a field that counts samples; where it jumps, the stream was interrupted
+    counter = "seq"          # optional: a field that counts samples; a jump means that the stream was interrupted
 
-    format = "raw"           # numbers without anything around them: x0 y0 x1 y1 ...
+    format = "raw"           # only numbers: x0 y0 x1 y1 ...
     dtype = "int16"          # little-endian; float32 (default), float64, int8, uint8, int16, uint16, int32, uint32
     scale = [0.001]          # optional, for either format: factors, one for all channels or one each
 
     url = "mqtts://sensors.local:8883"   # left out: the device's own broker, with the login of [mqtt]
     ca_file = ""; cert_file = ""; key_file = ""; username = ""; password_file = ""     # one a line; with url
 
-The topic is one topic, without wildcards, so that streams do not mix. Retained messages are not samples: nobody knows
-how old they are. A malformed message is counted and dropped. When the connection is lost, it is made again.
+The topic must not contain wildcards, so that streams do not mix. Retained messages are ignored, since their age is
+unknown. A malformed message is counted and dropped. A lost connection is renewed.
 """
 
 import secrets
@@ -41,7 +41,7 @@ from edge_agent.strict import counted
 
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_WAITING_BYTES = 4 << 20
-"""What may wait here for a reader that is late; what comes then is lost, and counts as an interruption."""
+"""Limit of the messages that wait for a late reader; further ones are lost, which counts as an interruption."""
 _SHOWN_BYTES = 256
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
@@ -80,7 +80,7 @@ class MqttSource(Stream):
     """A subscription."""
 
     def __init__(self, options: Options) -> None:
-        """Connect and subscribe; raises ``SourceError`` (source_unavailable)."""
+        """Connect and subscribe; raise ``SourceError`` (source_unavailable)."""
         super().__init__(options.channels, options.rate_hz, options.silence_s)
         self._options = options
         self._fields = Fields([*([options.counter] if options.counter else []), *options.channels])
@@ -92,9 +92,11 @@ class MqttSource(Stream):
         self._refused = ""
         self.malformed, self.malformed_example = 0, ""
         if not options.url:
-            raise SourceError("source_unavailable", "kind mqtt needs the url of a broker when no device gives its own")
+            raise SourceError(
+                "source_unavailable", "kind mqtt needs a broker: set url, as no device config supplies one"
+            )
         try:
-            # An id of its own: the daemon keeps the device's, and two captures must not push each other out.
+            # A random client id: the daemon uses the device's, and two captures must not disconnect each other.
             self._link = Link(options, f"ea-source-{secrets.token_hex(6)}", on_event=self._mailbox.put)
             self._link.start()
             self._link.wait_connected(_CONNECT_TIMEOUT_S)
@@ -105,7 +107,7 @@ class MqttSource(Stream):
 
     @property
     def trouble(self) -> str:
-        """What is known of why nothing comes."""
+        """The known reason why no samples arrive, or what to check."""
         if not self._link.connected:
             return self._link.trouble
         if self._refused:
@@ -118,7 +120,7 @@ class MqttSource(Stream):
         return f"check that {self._options.topic} is published, and that this client may read it"
 
     def read(self, timeout_s: float) -> Samples | None:
-        """The samples of the next message that follow on each other; waits for one at most ``timeout_s``."""
+        """Return the next consecutive samples of a message; wait at most ``timeout_s`` for one."""
         deadline = time.monotonic() + timeout_s
         while not self._stretches:
             event = self._mailbox.take(deadline - time.monotonic())
@@ -132,7 +134,7 @@ class MqttSource(Stream):
         return to_samples(numbers * self._scale)
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Disconnect from the broker."""
         self._link.stop()
 
     def _handle(self, event: "Event | _Lost") -> None:
@@ -158,22 +160,24 @@ class MqttSource(Stream):
                     self._stretches.append((numbers, True))
 
     def _decode(self, payload: bytes) -> Numbers:
-        """The samples in a message; raises ``Malformed``."""
+        """Return the samples in a message; raise ``Malformed``."""
         if self._options.format == "json":
             return np.array(self._fields.rows(payload), np.float64)
         columns = len(self.channels)
         if not payload or len(payload) % (self._dtype.itemsize * columns):
             of = f"{columns} x {self._options.dtype}"
-            raise Malformed(f"its {len(payload)} bytes are no whole samples of {of}; correct dtype or channels")
+            raise Malformed(
+                f"its {len(payload)} bytes are not a whole number of samples of {of}; correct dtype or channels"
+            )
         return np.frombuffer(payload, self._dtype).reshape(-1, columns).astype(np.float64)
 
 
 class _Lost:
-    """Messages came and there was no room for them."""
+    """Marks messages that were dropped for lack of room."""
 
 
 class _Mailbox:
-    """Events from the link's thread for the reader's, with a bound on the bytes that wait."""
+    """A queue of events from the link's thread to the reader's, with a limit on the waiting bytes."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -182,7 +186,7 @@ class _Mailbox:
         self._changed = threading.Condition()
 
     def put(self, event: Event) -> None:
-        """Add an event; a message of another topic, or a retained one, is none."""
+        """Add an event; ignore retained messages and those of another topic."""
         with self._changed:
             if isinstance(event, Incoming):
                 if event.topic != self._topic or event.retained:
@@ -196,7 +200,7 @@ class _Mailbox:
             self._changed.notify()
 
     def take(self, timeout_s: float) -> "Event | _Lost | None":
-        """The next event, or None after ``timeout_s``."""
+        """Return the next event, or None after ``timeout_s``."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._events, max(0.0, timeout_s)):
                 return None
@@ -207,5 +211,5 @@ class _Mailbox:
 
 
 def open(options: Options) -> MqttSource:  # noqa: A001  # the name of a kind's entry
-    """Connect and subscribe; raises ``SourceError`` (source_unavailable)."""
+    """Connect and subscribe; raise ``SourceError`` (source_unavailable)."""
     return MqttSource(options)

@@ -2,11 +2,11 @@
 
 [sources.recorded]
 kind = "replay"
-path = "imu.npz"         # samples x channels, or ready windows x size x channels; or a table: .csv, .tsv, .txt, .csv.gz
+path = "imu.npz"         # samples x channels, or cut windows x size x channels; or a table: .csv, .tsv, .txt, .csv.gz
 rate = "real"            # at rate_hz; or "max": as fast as it is read
 loop = false
-channels = ["ax", "ay"]  # chosen by the file's names (a table's header, .npz array ``channels``); else all get these
-rate_hz = 50             # where the file does not say (a table's time stamps, .npz array ``rate_hz``, .wav)
+channels = ["ax", "ay"]  # selects by the file's names (a table's header, .npz array ``channels``); else names them all
+rate_hz = 50             # if the file has no rate (a table's time stamps, .npz array ``rate_hz``, .wav)
 
 [sources.sound]
 kind = "replay"
@@ -14,9 +14,9 @@ path = "factory.wav"     # PCM or floats; float32 from -1 to 1, channels "mono",
 
 [sources.pictures]       # needs the extra camera
 kind = "replay"
-path = "/var/lib/edge-agent/pictures"   # a folder of images, in the order of their names
+path = "/var/lib/edge-agent/pictures"   # a folder of images, in alphabetical order
 colour = "rgb"           # or "bgr", "gray": the channels and their order; uint8 [height, width, channels]
-size = [320, 240]        # width and height to resize to; left out: all have the size of the first
+size = [320, 240]        # width and height to resize to; left out: the size of the first one
 rate_hz = 10
 """
 
@@ -70,7 +70,7 @@ class ReplaySource:
     trouble = ""
 
     def __init__(self, options: Options) -> None:
-        """Read the file; raises ``SourceError`` (source_unavailable)."""
+        """Read the file; raise ``SourceError`` (source_unavailable)."""
         path = Path(options.path)
         try:
             self._recording = recording = _open(path, options)
@@ -83,7 +83,7 @@ class ReplaySource:
         self._places = None if meant.places == list(range(recording.columns)) else meant.places
         known_rate = options.rate_hz or recording.rate_hz
         if not known_rate or not 0 < known_rate < math.inf:
-            raise SourceError("source_unavailable", f"{path} does not say its rate; add rate_hz")
+            raise SourceError("source_unavailable", f"{path} does not state its rate; add rate_hz")
         self.rate_hz = float(known_rate)
         self.rate_said_by = RATE_KEY if options.rate_hz else recording.rate_said_by
         self.silence_s = options.silence_s
@@ -101,16 +101,16 @@ class ReplaySource:
 
     @property
     def malformed(self) -> int:
-        """Samples of the recording that were dropped."""
+        """Number of dropped samples of the recording."""
         return self._recording.malformed
 
     @property
     def malformed_example(self) -> str:
-        """One of them, and what is wrong with it."""
+        """One of the dropped samples, and its fault."""
         return self._recording.malformed_example
 
     def read(self, timeout_s: float) -> Data | None:
-        """The samples that are due; at ``rate = "max"`` the next ones."""
+        """Return the samples that are due; with ``rate = "max"`` the next ones."""
         if self._next == self.length:
             if not self.repeats:
                 raise EndOfSource(f"{self._path} ended after {counted(self._given, 'sample')}")
@@ -146,12 +146,12 @@ class ReplaySource:
 
 
 def open(options: Options) -> ReplaySource:  # noqa: A001  # the name of a kind's entry
-    """Open the recording; raises ``SourceError`` (source_unavailable)."""
+    """Open the recording; raise ``SourceError`` (source_unavailable)."""
     return ReplaySource(options)
 
 
 def require(options: Options) -> None:
-    """Raises ``SourceError`` if the path is a folder of images and there is nothing to read them with."""
+    """Raise ``SourceError`` if the path is a folder of images and no package to read them is installed."""
     if Path(options.path).is_dir():
         _picture_recording()
 
@@ -168,7 +168,7 @@ def _picture_recording() -> "type[PictureRecording]":
 
 
 def _open(path: Path, options: Options) -> Recording:
-    """The recording; raises one of ``BROKEN``."""
+    """Open the recording; raise one of ``BROKEN``."""
     if path.is_dir():
         return _picture_recording()(path, options.colour, options.size)
     match format_of(path):
@@ -181,15 +181,15 @@ def _open(path: Path, options: Options) -> Recording:
 
 
 def _meant(recording: Recording, options: Options) -> Named:
-    """The channels that are meant; a table has chosen among its own already. Raises ``Unreadable``."""
+    """Return the configured channels; a table has already selected its own. Raise ``Unreadable``."""
     wanted = [] if isinstance(recording, TableRecording) else options.channels
     return named_channels(recording.names, wanted, recording.columns)
 
 
 def _broken(path: Path, error: BaseException) -> str:
-    """Why a file cannot be read, and what to do."""
+    """Return why a file cannot be read, and what to do."""
     if isinstance(error, PermissionError):
         return not_permitted(path)
     if isinstance(error, OSError) and error.strerror:
         return f"{path} cannot be replayed: {error.strerror}; check path in the config"
-    return f"{path} cannot be replayed, it is damaged ({error}); record or copy it again"
+    return f"{path} cannot be replayed: it is damaged ({error}); record or copy it again"

@@ -1,4 +1,4 @@
-"""A sensor on a serial port, or behind any URL that pyserial knows.
+"""A sensor on a serial port, or behind any URL that pyserial supports.
 
     [sources.imu]
     kind = "serial"
@@ -7,30 +7,31 @@
     framing = "csv"          # a line of decimals in the order of channels; a malformed line is counted and dropped
     channels = ["ax", "ay", "az", "gx", "gy", "gz"]
     rate_hz = 50
-    silence_s = 10           # this long without a sample: silent or lost
+    silence_s = 10           # time without a sample after which the sensor counts as lost
 
-Between decimals stand commas, semicolons, tabs or blanks, as the first line shows. Lines may have labels instead, as
-Arduino's plotter wants them (``ax:0.1,ay:0.2``); channels are then named as they are, and others do no harm. What a
-board prints when it boots is counted as malformed, and no more.
+Commas, semicolons, tabs or blanks separate the decimals; the first line determines which. Lines may have labels
+instead,
+as for Arduino's plotter (``ax:0.1,ay:0.2``). The channels are then the labels, and other labels are ignored. The output
+of a booting board is only counted as malformed.
 
 Other framings:
 
-    framing = "json"         # a JSON object a line; channels are its fields, "acc.x" the field x of the object acc
-    counter = "n"            # optional: a field that counts up by one; where it jumps, the stream was interrupted
+    framing = "json"         # a JSON object per line; channels are its fields, "acc.x" the field x of the object acc
+    counter = "n"            # optional: a field that counts up by one; a jump means that the stream was interrupted
 
-    framing = "cobs"         # binary records in COBS frames, a zero byte behind each
-    layout = "<6h"           # as Python's struct: byte order, then types (h int16, f float32, ..., x padding)
+    framing = "cobs"         # binary records in COBS frames, each one followed by a zero byte
+    layout = "<6h"           # as in Python's struct: byte order, then types (h int16, f float32, ..., x padding)
     scale = [0.001]          # optional: factors, one for all channels or one each
-    check = "crc16-ccitt-false"   # behind the numbers; none (default), sum8, crc16-ccitt-false, crc16-xmodem, crc32
+    check = "crc16-ccitt-false"   # after the numbers; none (default), sum8, crc16-ccitt-false, crc16-xmodem, crc32
 
-    framing = "sync"         # binary records behind a sync word; needs a check
+    framing = "sync"         # binary records after a sync word; needs a check
     sync = "aa55"            # its bytes in hex
     layout = "<I6h"
-    counter = "n"            # outside json only that it is there counts: the first number of each sample is the counter
+    counter = "n"            # except in json its name has no effect: the first number of each sample is the counter
     check = "crc32"
 
-The port is held exclusively (a URL is not). When it goes away (cable, reset, connection), reading goes on as soon as it
-is back; how long to wait for that is the reader's decision.
+The port is opened exclusively (a URL is not). When it disappears (cable, reset, connection), reading resumes as soon as
+it is back; the reader decides how long to wait for that.
 """
 
 import termios
@@ -56,18 +57,18 @@ from edge_agent.strict import counted
 
 _Serial: Any = serialposix.Serial
 _for_url: Any = serial_for_url
-"""pyserial brings no types."""
+"""pyserial has no type annotations."""
 _GONE = (OSError, termios.error)
 _UNFIT = (*_GONE, ValueError)
-"""What opening raises; a URL of an unknown protocol is a ``ValueError``."""
+"""The exceptions of opening a port; a URL of an unknown protocol raises ``ValueError``."""
 _COALESCE_S = 0.02
-"""A slow line is read this often at most: waking up for every few bytes would cost more than decoding them."""
+"""Shortest time between two reads of a slow line: waking up for every few bytes would cost more than decoding them."""
 _BUSY_BYTES = 2048
-"""A port that had this much waiting is read again at once: its kernel buffer holds but 4096."""
+"""A port that had this many bytes waiting is read again at once: its kernel buffer holds only 4096."""
 _AT_ONCE = 1 << 16
 _SETTLE_S = 0.1
-"""What comes so soon after a port came back had waited in the adapter, and more was lost behind it (seen with a USB
-adapter pulled and plugged in: 11 samples, then 89 missing, without a mark)."""
+"""Bytes that arrive this soon after a port came back were buffered in the adapter, and more were lost after them (seen
+with a USB adapter pulled and plugged in: 11 samples, then 89 missing, without a mark)."""
 _BINARY = ("cobs", "sync")
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
@@ -103,17 +104,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> int:
-        """Numbers in a sample, the counter included."""
+        """Number of columns of a sample, the counter included."""
         return len(self.names)
 
     @property
     def names(self) -> list[str]:
-        """Of the numbers in a sample, the counter's first."""
+        """Names of the columns of a sample, the counter's first."""
         return [*([self.counter] if self.counter else []), *self.channels]
 
 
 def decoder(options: Options) -> tuple[Decoder, int]:
-    """The framing's decoder, and at what a counter begins again; raises ``ValueError``."""
+    """Return the framing's decoder, and the value at which a counter wraps; raise ``ValueError``."""
     match options.framing:
         case "csv":
             return CsvDecoder(options.columns, options.names), 0
@@ -133,7 +134,7 @@ class SerialSource(Stream):
     """An open serial port."""
 
     def __init__(self, options: Options) -> None:
-        """Open the port; raises ``SourceError`` (source_unavailable, source_busy)."""
+        """Open the port; raise ``SourceError`` (source_unavailable, source_busy)."""
         super().__init__(options.channels, options.rate_hz, options.silence_s)
         self._options = options
         self._decoder, modulus = decoder(options)
@@ -150,12 +151,12 @@ class SerialSource(Stream):
 
     @property
     def malformed(self) -> int:
-        """Samples that were dropped."""
+        """Number of dropped samples."""
         return self._decoder.malformed
 
     @property
     def trouble(self) -> str:
-        """What is known of why nothing comes."""
+        """The known reason why no samples arrive; empty: unknown."""
         if self._port is None:
             return f"{self._options.port} is gone"
         if self.malformed:
@@ -166,11 +167,11 @@ class SerialSource(Stream):
 
     @property
     def malformed_example(self) -> str:
-        """The last of them, and what is wrong with it; empty if it cannot be shown."""
+        """The last dropped sample, and its fault; empty if it cannot be shown."""
         return self._decoder.example
 
     def read(self, timeout_s: float) -> Samples | None:
-        """The samples that ended since the last read and follow on each other; waits for one at most ``timeout_s``."""
+        """Return the next consecutive samples; wait at most ``timeout_s`` for one."""
         deadline = time.monotonic() + timeout_s
         while not self._stretches:
             left = deadline - time.monotonic()
@@ -188,13 +189,13 @@ class SerialSource(Stream):
         return to_samples(numbers * self._scale)
 
     def close(self) -> None:
-        """Let the port go."""
+        """Close the port."""
         if self._port is not None:
             self._port.close()
             self._port = None
 
     def _receive(self, timeout_s: float) -> bytes:
-        """What has arrived; empty if nothing did, or if the port is gone."""
+        """Return the bytes that have arrived; empty if there are none, or if the port is gone."""
         if self._port is None and not self._reopen(timeout_s):
             return b""
         if self._idle:
@@ -205,7 +206,7 @@ class SerialSource(Stream):
                 parts.append(part)
                 size += len(part)
         except _GONE:
-            if not parts:  # what came before the end counts; the next read meets the end again
+            if not parts:  # bytes before the error count; the next read raises it again
                 self._lose()
         self._idle = size < _BUSY_BYTES
         return b"".join(parts) if time.monotonic() >= self._settled else b""
@@ -221,19 +222,19 @@ class SerialSource(Stream):
             self._port = None
 
     def _reopen(self, timeout_s: float) -> bool:
-        """Try to have the port back; False after a short wait if it is not there yet."""
+        """Try to reopen the port; False after a short wait if it is not back yet."""
         if not self._retry.due(timeout_s):
             return False
         try:
             self._port = self._open()
         except _GONE:
             return False
-        if "://" not in self._options.port:  # a connection has nothing from before it was made
+        if "://" not in self._options.port:  # a new connection has no old bytes
             self._settled = time.monotonic() + _SETTLE_S
         return True
 
     def _open(self) -> Any:
-        """Without waiting in reads: a URL's stand-ins for a port wait in ways of their own."""
+        """Open the port with non-blocking reads, since the ports behind URLs have their own ways of waiting."""
         port, baud = self._options.port, self._options.baud
         if "://" in port:
             return _for_url(port, baud, timeout=0)
@@ -241,5 +242,5 @@ class SerialSource(Stream):
 
 
 def open(options: Options) -> SerialSource:  # noqa: A001  # the name of a kind's entry
-    """Open the port; raises ``SourceError`` (source_unavailable, source_busy)."""
+    """Open the port; raise ``SourceError`` (source_unavailable, source_busy)."""
     return SerialSource(options)

@@ -1,1 +1,1 @@
-"""Signatures on manifests and commands, checked in a short-lived child."""
+"""Signatures on manifests and commands, verified in a short-lived child."""

@@ -1,10 +1,10 @@
-"""Checks the signatures of envelopes, in a short-lived child: cryptography would double the daemon's memory.
+"""Verifies the signatures of envelopes in a short-lived child: cryptography would double the daemon's memory.
 
     python -m edge_agent.trust < question.json
     python -m edge_agent.trust KEYS_DIR MIN_SIGNATURES < envelope.json
 
-The first form takes a ``Question`` with several envelopes and prints one line, its ``Answer``
-(:mod:`edge_agent.trust.question`). The second is what a daemon of version 0.1 starts: it prints
+The first form reads a ``Question`` with several envelopes and prints its ``Answer`` in one line
+(:mod:`edge_agent.trust.question`). A daemon of version 0.1 starts the second form. It prints
 ``{"code": "", "keys": [...]}`` or ``{"code": "untrusted", "message": "..."}``.
 """
 
@@ -25,7 +25,7 @@ from edge_agent.wire.messages import MAX_ORDER_BYTES
 
 
 def main(argv: list[str]) -> int:
-    """Answer for what is on standard input; a refusal is an answer, too. A question that is none exits 1."""
+    """Answer the question on standard input; a refusal is an answer, too. An invalid question exits 1."""
     if len(argv) > 1:
         sys.stdout.write(json.dumps(_one(Path(argv[1]), int(argv[2]))) + "\n")
         return 0
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 
 def _one(keys_dir: Path, min_signatures: int) -> dict[str, object]:
     try:
-        confine_opener(read=[keys_dir, *(key.resolve() for key in keys_dir.glob("*.pem"))])  # which may be links
+        confine_opener(read=[keys_dir, *(key.resolve() for key in keys_dir.glob("*.pem"))])  # keys may be links
         data = sys.stdin.buffer.read(MAX_ORDER_BYTES + 1)
         envelope = msgspec.json.decode(data, type=Envelope)
         return {"code": "", "keys": verify(envelope, read_keyring(keys_dir), min_signatures)}

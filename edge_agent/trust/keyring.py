@@ -1,7 +1,7 @@
-"""The keys that are trusted now: the files of the keys folder and what the signed key list adds, less what it revokes.
+"""The trusted keys: those in the keys folder and in the signed key list, without the keys that the list revokes.
 
-Reads files, and needs no cryptography, so the daemon can tell in its own process what no check could accept. Keys
-count, not files: the same key in two files is one. A file that cannot be read is named, and the others hold.
+It reads files and needs no cryptography, so the daemon itself can reject envelopes that no verification could accept.
+Keys count, not files: the same key in two files counts once. An unreadable file is reported, and the others stay valid.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ _PUT_ONE = "put the .pem of host-tools keygen there"
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """What is trusted.
+    """The trusted keys.
 
     Attributes:
         keys: key id → raw public key (32 bytes).
         names: key id → the file's name without ``.pem``, or the name in the key list.
-        problems: one sentence for each file that is not used.
+        problems: one sentence for each unused file.
     """
 
     keys: Mapping[str, bytes]
@@ -31,21 +31,21 @@ class Keyring:
     problems: tuple[str, ...] = ()
 
     def signers(self, envelope: Envelope) -> set[str]:
-        """The ids of trusted keys that an envelope names. A name proves nothing; only a check of the signature does."""
+        """Return the ids of trusted keys that an envelope names. Only verification proves that they signed it."""
         return {signature.keyid for signature in envelope.signatures if signature.keyid in self.keys}
 
     def check_named(self, envelope: Envelope, min_signatures: int) -> None:
-        """Raise ``TrustError`` (untrusted) for an envelope that no check of its signatures could accept."""
+        """Raise ``TrustError`` (untrusted) for an envelope that no verification could accept."""
         named = len(self.signers(envelope))
         if named < min_signatures:
             raise self.too_few(envelope, named, min_signatures)
 
     def too_few(self, envelope: Envelope, good: int, min_signatures: int) -> TrustError:
-        """Why ``good`` signatures are not enough."""
+        """Return the error for an envelope with only ``good`` valid signatures."""
         add = "sign with push-model --sign KEY"
         if good:
             add = "let the holder of another key add one with host-tools sign"
-        elif self.problems and envelope.signatures:  # one of them may be by that key
+        elif self.problems and envelope.signatures:  # that key may have made one of them
             add = f"here {self.problems[0]}"
         return TrustError(
             "untrusted",
@@ -55,7 +55,7 @@ class Keyring:
 
 
 def read_keyring(keys_dir: Path, key_list: KeyList | None = None) -> Keyring:
-    """The keys in the ``.pem`` files of a folder, changed by a key list; a folder that is not there holds none."""
+    """Return the keys in the ``.pem`` files of a folder, changed by a key list; a missing folder has none."""
     keys: dict[str, bytes] = {}
     names: dict[str, str] = {}
     problems = []
@@ -82,7 +82,7 @@ def read_keyring(keys_dir: Path, key_list: KeyList | None = None) -> Keyring:
 
 
 def folder_state(keys_dir: Path) -> tuple[tuple[str, int, int], ...]:
-    """What changes when a key file is added, removed or written: name, time of change (ns) and size of each."""
+    """Return a value that changes with the key files: name, modification time (ns) and size of each."""
     found = []
     for path in sorted(keys_dir.glob("*.pem")):
         try:

@@ -1,6 +1,6 @@
-"""Which trusted keys signed an envelope. Only the child that checks imports this: cryptography is large.
+"""Verification of envelope signatures. Only the verifying child imports this module, since cryptography is large.
 
-A signature is tried with the trusted key whose id it names, so an envelope costs no more checks than it has
+A signature is verified with the trusted key that it names, so an envelope costs no more verifications than it has
 signatures. Two signatures by one key count once.
 """
 
@@ -15,7 +15,7 @@ from edge_agent.wire.envelope import Envelope
 
 
 def signed_by(envelope: Envelope, keys: Mapping[str, bytes]) -> list[str]:
-    """The ids of those keys (key id → 32 bytes) that signed, in the order of ``keys``."""
+    """Return the ids of those keys (key id → 32 bytes) that signed, in the order of ``keys``."""
     try:
         signed = envelope.signed_bytes()
     except WireError:
@@ -34,7 +34,7 @@ def signed_by(envelope: Envelope, keys: Mapping[str, bytes]) -> list[str]:
 
 
 def verify(envelope: Envelope, keyring: Keyring, min_signatures: int) -> list[str]:
-    """The names of the trusted keys that signed; raises ``TrustError`` if they are too few."""
+    """Return the names of the trusted keys that signed; raise ``TrustError`` if they are too few."""
     good = signed_by(envelope, keyring.keys)
     if len(good) < min_signatures:
         raise keyring.too_few(envelope, len(good), min_signatures)
@@ -42,5 +42,5 @@ def verify(envelope: Envelope, keyring: Keyring, min_signatures: int) -> list[st
 
 
 def check_all(envelopes: Sequence[Envelope], keys: Mapping[str, bytes]) -> list[list[str]]:
-    """For each envelope the ids of the keys that signed it."""
+    """Return, for each envelope, the ids of the keys that signed it."""
     return [signed_by(envelope, keys) for envelope in envelopes]

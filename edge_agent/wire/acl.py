@@ -1,11 +1,11 @@
-"""Which line of a broker's ACL lets a device write to a topic, as ``docs/broker.md`` has them for mosquitto. Pure."""
+"""The line of a mosquitto ACL that lets a device write to a topic, as in ``docs/broker.md``. Pure."""
 
 from edge_agent.errors import WireError
 from edge_agent.wire.topics import CommandTopic, DeviceTopic, Topics
 
 
 def line_for_device(topics: Topics, topic: str) -> str:
-    """The line; empty where no device should write."""
+    """Return the ACL line; empty for a topic that no device may write to."""
     try:
         parsed = topics.parse(topic)
     except WireError:

@@ -1,4 +1,4 @@
-"""What lies at each topic of the protocol: which message, who writes it, and how. A table, pure.
+"""The table of the protocol's topics: the message at each one, its writer, and its delivery. Pure.
 
 ``docs/protocol.md`` and ``docs/asyncapi.yaml`` are generated from it. Addresses are below the namespace; a name in
 braces stands for one level.
@@ -31,25 +31,25 @@ from edge_agent.wire.topics import MODEL_STREAMS, ChunkTopic, CommandTopic, Devi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """One kind of topic. ``readers`` are those that the product has; whoever the broker lets may read along."""
+    """One kind of topic. ``readers`` names the product's own readers; the broker's ACL may admit others."""
 
     address: str
     message: type[msgspec.Struct] | None
     """The struct of the payload; None: raw bytes."""
     signed: tuple[type[msgspec.Struct], ...] = ()
-    """What an envelope's payload may be."""
+    """The types that an envelope's payload may have."""
     writer: Literal["device", "host"]
     readers: str
     retained: bool
     qos: Literal[0, 1] = 1
     most_bytes: int
-    """The largest payload that a reader of ours takes."""
+    """The largest payload that a reader of this project accepts."""
     what: str
     when: str
-    """When it is published, and what ends it."""
+    """When the message is published, and when it is cleared."""
 
 
-_said = partial(Channel, writer="device", readers="hosts, dashboards", retained=True, most_bytes=MAX_REPORT_BYTES)
+_reported = partial(Channel, writer="device", readers="hosts, dashboards", retained=True, most_bytes=MAX_REPORT_BYTES)
 _sampled = partial(Channel, writer="device", readers="dashboards", retained=False, qos=0, most_bytes=MAX_REPORT_BYTES)
 _ordered = partial(
     Channel, message=Envelope, writer="host", readers="devices", retained=True, most_bytes=MAX_ORDER_BYTES
@@ -58,8 +58,8 @@ _carried = partial(Channel, message=None, writer="host", readers="devices", reta
 
 _PURGED = "by a push, before its want; cleared a day after the last want of the blob"
 _UNTIL_REPLACED = "by a push; stays until a newer version is wanted"
-_UNTIL_OBEYED = "by rollback, cancel, recalibrate or forget, until it was obeyed or has expired; by keys, for good"
-_IN_FULL = "on every connection, and when something of it changes"
+_UNTIL_OBEYED = "by rollback, cancel, recalibrate or forget, until it is obeyed or expires; by keys, for good"
+_IN_FULL = "on every connection, and when one of its fields changes"
 
 CHANNELS: Final[dict[str, Channel]] = {
     "chunk": _carried(
@@ -92,28 +92,33 @@ CHANNELS: Final[dict[str, Channel]] = {
     "group_command": _ordered(
         address="g/{group}/cmd/{command}", signed=(Command, KeyList), what="the same to a group", when=_UNTIL_OBEYED
     ),
-    "done": _said(
+    "done": _reported(
         address="d/{device}/done/{command}",
         message=Done,
         readers="hosts",
-        what="how a command ended",
-        when="when that is known; cleared by the host that asked",
+        what="the outcome of a command",
+        when="when the command has ended; cleared by the host that sent it",
     ),
-    "status": _said(
+    "status": _reported(
         address="d/{device}/status",
         message=DeviceStatus,
-        what="whether the device is there, and what it refused last",
-        when=f"{_IN_FULL}; by the broker (the will) when the device is gone",
+        what="whether the device is online, and the last order that it refused",
+        when=f"{_IN_FULL}; by the broker (the will) when the device disconnects",
     ),
-    "info": _said(address="d/{device}/info", message=DeviceInfo, what="what the device is and has", when=_IN_FULL),
-    "report": _said(
+    "info": _reported(
+        address="d/{device}/info",
+        message=DeviceInfo,
+        what="the hardware, runtimes, sensors and releases of the device",
+        when=_IN_FULL,
+    ),
+    "report": _reported(
         address="d/{device}/job/{job}",
         message=JobReport,
-        what="where a job stands, and its result",
-        when=f"{_IN_FULL}; progress at most once a second; the newest 20 stay. One that went is told once more, "
-        "not retained, if its want comes again",
+        what="the progress of a job, and its result",
+        when=f"{_IN_FULL}; progress at most once a second; the newest 20 stay. A cleared report is published once "
+        "more, not retained, if its want arrives again",
     ),
-    "need": _said(
+    "need": _reported(
         address="d/{device}/need",
         message=Need,
         readers="hosts that push",
@@ -121,38 +126,38 @@ CHANNELS: Final[dict[str, Channel]] = {
         what="chunks that the broker no longer has",
         when="while a blob is incomplete and nothing arrives",
     ),
-    "model": _said(
+    "model": _reported(
         address="d/{device}/model/{model}",
         message=ModelState,
-        what="what runs under one model name, and its newest job",
-        when=f"{_IN_FULL}; progress at most once a second; cleared when neither a release is active nor a job is kept",
+        what="the active release of one model name, and its newest job",
+        when=f"{_IN_FULL}; progress at most once a second; cleared once no release is active and no job is stored",
     ),
-    "event": _said(
+    "event": _reported(
         address="d/{device}/event",
         message=Event,
         readers="dashboards",
         retained=False,
-        what="what a person should know",
+        what="an event that a person should know about",
         when="when it happens, or after the next connection, in order",
     ),
     "health": _sampled(
         address="d/{device}/tele/health",
         message=Health,
-        what="how the machine and the agent are",
+        what="the state of the machine and of the agent",
         when="every `[telemetry] health_s` seconds",
     ),
     "model_sample": _sampled(
         address="d/{device}/tele/model/{model}",
         message=ModelSample,
-        what="what serving does with one model",
+        what="how applications use one model",
         when="every `[telemetry] model_s` seconds in which an application used the model",
     ),
 }
-"""name → channel, the names as AsyncAPI has them."""
+"""name → channel; the names are those of ``docs/asyncapi.yaml``."""
 
 
 def channel_of(topic: Topic) -> Channel:
-    """What lies at ``topic``; raises ``WireError`` (malformed) for a stream that this version does not know."""
+    """Return the channel of ``topic``; raise ``WireError`` (malformed) for a stream unknown to this version."""
     match topic:
         case ChunkTopic():
             return CHANNELS["chunk"]
@@ -169,6 +174,6 @@ def channel_of(topic: Topic) -> Channel:
         case DeviceTopic(_, "tele", leaf) if leaf.startswith(MODEL_STREAMS):
             return CHANNELS["model_sample"]
         case DeviceTopic(_, "tele", leaf):
-            raise WireError("malformed", f"{leaf!r} is no stream of this version; it needs a newer one")
+            raise WireError("malformed", f"stream {leaf!r} is unknown to this version; update this side")
         case DeviceTopic(_, kind):
             return CHANNELS[kind]

@@ -1,9 +1,9 @@
-"""How a blob is cut: chunks, groups of chunks, pages of chunk digests. Arithmetic only, no I/O.
+"""The layout of a blob: chunks, groups of chunks, pages of chunk digests. Arithmetic only, no I/O.
 
-A blob (a model's bytes) is named by its SHA-256. Chunk ``i`` holds bytes ``[i * CHUNK_BYTES, ...)``; chunks come in
-groups so that one wildcard subscription stays far below a broker's queue limits; the raw 32-byte digests of all
-chunks, in order, fill pages, and each page's own SHA-256 stands in the signed manifest. So every chunk can be
-checked the moment it arrives, whoever sent it.
+A blob (a model's bytes) is named by its SHA-256. Chunk ``i`` holds bytes ``[i * CHUNK_BYTES, ...)``. Chunks form
+groups, so that one wildcard subscription stays far below a broker's queue limits. The raw 32-byte digests of all
+chunks, in order, fill pages. The signed manifest holds the SHA-256 of each page, so every chunk can be checked the
+moment it arrives, whoever sent it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from edge_agent.errors import TransferError, WireError
 
 CHUNK_BYTES = 120 * 1024  # below AWS IoT Core's 128 KB payload limit, with room for the packet
-GROUP_CHUNKS = 32  # a broker holds retained messages back above its queue limits: two groups are the most we ask for
+GROUP_CHUNKS = 32  # a broker withholds retained messages above its queue limits: we ask for two groups at most
 PAGE_DIGESTS = 1024
 DIGEST_BYTES = 32
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -33,7 +33,7 @@ def _ceil(a: int, b: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BlobPlan:
-    """The numbers that follow from a blob's size in bytes."""
+    """The numbers of chunks, groups and pages of a blob of ``size`` bytes."""
 
     size: int
 
@@ -59,7 +59,7 @@ class BlobPlan:
     def chunk_size(self, index: int) -> int:
         """Bytes of chunk ``index``: all are full but the last."""
         if not 0 <= index < self.chunks:
-            raise TransferError("size_mismatch", f"chunk {index} of a blob that has {self.chunks}")
+            raise TransferError("size_mismatch", f"chunk {index} of a blob of {self.chunks}")
         return min(CHUNK_BYTES, self.size - index * CHUNK_BYTES)
 
     def group_range(self, group: int) -> range:
@@ -81,7 +81,7 @@ def digest_pages(chunks: Iterator[bytes]) -> list[bytes]:
 
 
 def check_page(plan: BlobPlan, page: int, payload: bytes, expected_sha256: str) -> list[bytes]:
-    """The chunk digests on ``page``, once its bytes are what the manifest announced.
+    """Return the chunk digests on ``page`` if its bytes match the manifest.
 
     Raises:
         TransferError: ``hash_mismatch`` or ``size_mismatch``.
@@ -94,6 +94,6 @@ def check_page(plan: BlobPlan, page: int, payload: bytes, expected_sha256: str) 
 
 
 def check_chunk(plan: BlobPlan, index: int, payload: bytes, digests: Sequence[bytes]) -> None:
-    """Raise ``TransferError`` unless ``payload`` is chunk ``index``; ``digests`` covers the whole blob."""
+    """Raise ``TransferError`` unless ``payload`` is chunk ``index``; ``digests`` holds those of the whole blob."""
     if len(payload) != plan.chunk_size(index) or hashlib.sha256(payload).digest() != digests[index]:
-        raise TransferError("hash_mismatch", f"chunk {index} is not what the manifest announced")
+        raise TransferError("hash_mismatch", f"chunk {index} does not match the manifest")

@@ -1,6 +1,6 @@
-"""What identifies a manifest's content: its digest, the job that follows from it, and the digest of its inputs alone.
+"""The identity of a manifest's content: its digest, the id of its job, and the digest of its inputs alone.
 
-A digest is taken from the raw JSON, so host and device agree on it even where one knows fields that the other does not.
+A digest is taken from the raw JSON, so host and device agree on it even if one knows fields that the other does not.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ _NOT_CONTENT = ("created", "expires", "targets")
 
 
 def content_digest(data: bytes) -> str:
-    """SHA-256 (hex) of the manifest's content: all fields but ``created``, ``expires`` and ``targets``.
+    """Return the SHA-256 (hex) of the manifest's content: all fields but ``created``, ``expires`` and ``targets``.
 
-    So pushing the same thing twice, or first to a device and then to its group, is the same job.
+    So pushing the same model twice, or first to a device and then to its group, gives the same job.
     """
     try:
         fields = msgspec.json.decode(data, type=dict[str, Any])
@@ -30,10 +30,10 @@ def content_digest(data: bytes) -> str:
 
 
 def job_id(digest: str) -> str:
-    """The job of a manifest: the first 16 hex digits of its content digest."""
+    """Return the job id of a manifest: the first 16 hex digits of its content digest."""
     return digest[:16]
 
 
 def contract_digest(inputs: list[InputContract]) -> str:
-    """SHA-256 (hex) of an input contract: a verdict holds only for data that were made in this way."""
+    """Return the SHA-256 (hex) of an input contract: a verdict holds only for data prepared by the same contract."""
     return hashlib.sha256(msgspec.json.encode(as_encoded(inputs, FEATURES), order="sorted")).hexdigest()

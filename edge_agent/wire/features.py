@@ -1,8 +1,8 @@
-"""What a manifest may say since version 0.1.0: such fields are left out of the bytes at their default.
+"""Manifest fields that are newer than version 0.1.0: the encoder leaves them out at their default.
 
-A device refuses a key that it does not know, and one more key is other bytes, another digest and another job. So a
-manifest that uses nothing new is encoded as it was then. A device lists the names of what it knows in its ``info``, and
-a host asks for nothing else. Pure; the list itself is ``FEATURES`` of :mod:`edge_agent.wire.manifest`.
+A device refuses an unknown key, and an extra key changes the bytes, hence the digest and the job. So a manifest that
+uses no new field is encoded exactly as version 0.1.0 did. A device lists the features that it knows in its ``info``,
+and a host uses no others. Pure; the list itself is ``FEATURES`` of :mod:`edge_agent.wire.manifest`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +14,14 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One thing that a manifest may say since version 0.1.0.
+    """A manifest field, or a new value of an old field, that is newer than version 0.1.0.
 
     Attributes:
-        name: as ``info`` lists it.
-        written: as an operator writes it, such as ``[gates] min_class_recall``.
-        struct: what the field belongs to.
-        field: the new field; left out of the bytes at its default.
-        word: of an old field that has a new word: whether the value says it. Such a field is never left out.
+        name: the feature's name in ``info``.
+        written: the spelling in an operator's file, such as ``[gates] min_class_recall``.
+        struct: the struct that has the field.
+        field: the new field; it is not encoded at its default.
+        word: for a new value of an old field: whether a value is the new one. Such a field is always encoded.
     """
 
     name: str
@@ -32,18 +32,18 @@ class Feature:
 
     @property
     def passed_over(self) -> bool:
-        """Whether an agent that does not know it goes on without it, instead of refusing the manifest."""
+        """Whether an agent that does not know the field ignores it instead of refusing the manifest."""
         return self.word is None and not self.struct.__struct_config__.forbid_unknown_fields
 
     def used(self, value: Any) -> bool:
-        """Whether a field of this ``value`` says it."""
+        """Whether a field with this ``value`` uses the feature."""
         return self.word(value) if self.word is not None else bool(value != _default(self.struct, self.field))
 
 
 def as_encoded(value: Any, features: Sequence[Feature]) -> Any:
-    """What the library is to encode instead of ``value``: structs as dicts without new fields at their default.
+    """Return the object to encode for ``value``: structs become dicts without new fields at their default.
 
-    Only structs and lists of them are gone into, so that no manifest can nest deeper than its types.
+    The recursion enters only structs and lists of structs, so no manifest can nest deeper than its types.
     """
     match value:
         case msgspec.Struct():
@@ -59,7 +59,7 @@ def as_encoded(value: Any, features: Sequence[Feature]) -> Any:
 
 
 def features_used(value: Any, features: Sequence[Feature]) -> list[Feature]:
-    """The features that ``value`` needs of an agent, in the order of the list."""
+    """Return the features that an agent needs for ``value``, in the order of the list."""
     found = set(_found(value, features))
     return [feature for feature in features if feature in found]
 
@@ -80,7 +80,7 @@ def _of(value: msgspec.Struct, features: Sequence[Feature]) -> Iterator[Feature]
 
 
 def _fields(value: msgspec.Struct) -> Iterator[tuple[msgspec.structs.FieldInfo, Any]]:
-    """Each field that has a value, with it."""
+    """Yield each field that is set, with its value."""
     for field in msgspec.structs.fields(value):
         inner = getattr(value, field.name)
         if inner is not msgspec.UNSET:

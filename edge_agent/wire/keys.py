@@ -1,7 +1,7 @@
-"""Public keys of those who may sign orders: their ids, and the signed list that rotates and revokes them. Pure.
+"""Public keys that may sign orders: their ids, and the signed list that rotates and revokes them. Pure.
 
-A key is Ed25519: 32 bytes. In a PEM file (SubjectPublicKeyInfo) they stand behind a header that is always the same, so
-they can be read without cryptography, which the daemon has not.
+A key is Ed25519: 32 bytes. In a PEM file (SubjectPublicKeyInfo) they follow a constant header, so the daemon can read
+them without the cryptography package.
 """
 
 import base64
@@ -28,12 +28,12 @@ _PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLI
 
 
 def key_id(raw: bytes) -> str:
-    """The first 16 hex digits of the SHA-256 of a raw public key."""
+    """Return the first 16 hex digits of the SHA-256 of a raw public key."""
     return hashlib.sha256(raw).hexdigest()[:KEYID_HEX]
 
 
 def public_key_of_pem(data: bytes) -> bytes:
-    """The 32 bytes of the Ed25519 public key in a PEM file; raises ``WireError`` (malformed) if there is none."""
+    """Return the 32 bytes of the Ed25519 public key in a PEM file; raise ``WireError`` (malformed) without one."""
     found = _PEM.search(data)
     if found is None:
         raise WireError("malformed", "is no public key in PEM")
@@ -50,12 +50,12 @@ class ListedKey(msgspec.Struct, frozen=True):
     """A key that the list adds; ``public`` is the raw key in base64."""
 
     name: str
-    """What people call it."""
+    """The key's name for people."""
     public: str
-    """The 32 bytes, in base64."""
+    """The key's 32 bytes, in base64."""
 
     def raw(self) -> bytes:
-        """The key's 32 bytes; raises ``WireError`` (malformed)."""
+        """Return the key's 32 bytes; raise ``WireError`` (malformed)."""
         try:
             raw = base64.b64decode(self.public, validate=True)
         except (binascii.Error, ValueError):
@@ -66,36 +66,36 @@ class ListedKey(msgspec.Struct, frozen=True):
 
 
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):
-    """What is trusted beside the files of ``keys_dir``, and what is trusted no more. A higher version replaces it."""
+    """Keys to trust beside the files of ``keys_dir``, and keys to trust no longer. A higher version replaces it."""
 
     v: int = PROTOCOL
     """The protocol's version."""
     namespace: str
-    """The topics that it is for: one that lies elsewhere is not obeyed."""
+    """The namespace of the topics that it is for; a device refuses it at any other topic."""
     version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
-    """A higher one replaces this one."""
+    """A list with a higher version replaces this one."""
     keys: Annotated[list[ListedKey], msgspec.Meta(max_length=MAX_LISTED_KEYS)] = []
-    """Keys that are trusted."""
+    """Additional trusted keys."""
     revoked: Annotated[list[str], msgspec.Meta(max_length=MAX_LISTED_KEYS)] = []
-    """Key ids; also of keys whose files still lie in ``keys_dir``."""
+    """Ids of keys that are no longer trusted, even if their files are still in ``keys_dir``."""
     targets: list[str] = []
-    """Scopes it is addressed to, as in topics."""
+    """The scopes that it is addressed to, as in topics."""
     created: str = ""
-    """RFC 3339 UTC."""
+    """Time of creation, RFC 3339 UTC."""
 
     @property
     def id(self) -> str:
-        """The last level of the command topic at which it lies."""
+        """The last level of its command topic."""
         return f"keys-{self.version}"
 
 
 def names_key_list(command: str) -> bool:
-    """Whether a command topic's last level is that of a key list."""
+    """Return whether ``command``, the last level of a command topic, names a key list."""
     return _COMMAND.fullmatch(command) is not None
 
 
 def decode_key_list(data: bytes) -> KeyList:
-    """The key list in ``data``, each of its keys sound; raises ``WireError``."""
+    """Return the key list in ``data``, with every key checked; raise ``WireError``."""
     try:
         found = msgspec.json.decode(data, type=KeyList)
     except UNDECODABLE as error:

@@ -7,7 +7,7 @@ from edge_agent.wire.topics import Topics
 
 
 def most_bytes(topics: Topics, topic: str) -> int:
-    """The bytes that a payload at ``topic`` may have; of one that is not of this protocol, those of an order."""
+    """Return the largest payload at ``topic``, in bytes; for a topic outside the protocol, the limit of an order."""
     try:
         return channel_of(topics.parse(topic)).most_bytes
     except WireError:

@@ -1,7 +1,7 @@
-"""The manifest: the document that describes one version of a model and everything the device is asked to do with it.
+"""The manifest: the document that describes one version of a model and everything that the device shall do with it.
 
-The device decodes it from an envelope's payload; ``push-model`` builds it from the operator's TOML file. Unknown
-fields are ignored here (a newer host may say more); the TOML reader is strict.
+The device decodes it from an envelope's payload; ``push-model`` builds it from the operator's TOML file. This decoder
+ignores unknown fields, since a newer host may send more; the TOML reader is strict.
 """
 
 import math
@@ -21,7 +21,7 @@ from edge_agent.wire.topics import check_name
 
 PROTOCOL = 1
 MAX_VERSION = 2**53 - 1
-"""What every reader of JSON can hold."""
+"""The largest integer that every JSON reader represents exactly."""
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Method = Literal["auto", "static", "dynamic", "uniform"]
@@ -33,13 +33,13 @@ OutputKind = Literal[
 LABELLED_KINDS: tuple[OutputKind, ...] = (
     "classes", "binary", "regression", "anomaly", "sequence", "detection", "detection_head"
 )  # fmt: skip
-"""The kinds that labels can say something of."""
+"""The kinds that can be judged against labels."""
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model input's worth of samples: ``size`` samples, the next window begins ``hop`` samples later.
+    """One model input's worth of samples: ``size`` samples. The next window begins ``hop`` samples later.
 
-    Samples of the contract's ``rate_hz`` if it has one, else of the source's.
+    Samples are at the contract's ``rate_hz`` if it has one, else at the source's rate.
     """
 
     size: Samples
@@ -49,9 +49,9 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class InputContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How sensor data become one model input: stream at ``rate_hz`` → raw window ``[size, channels]`` → steps → tensor.
 
-    Of pictures a raw window is ``[size, height, width, channels]``.
+    A raw window of pictures is ``[size, height, width, channels]``.
 
-    What steps there are and how they are checked: :mod:`edge_agent.wire.steps`.
+    :mod:`edge_agent.wire.steps` lists the steps and checks them.
     """
 
     source: str = ""
@@ -59,13 +59,13 @@ class InputContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: Window | None = None
     steps: list[dict[str, Any]] = []
     name: str = ""
-    """The model input this feeds; empty: the only one."""
+    """The model input that it feeds; empty: the only one."""
     constant: Any = None
-    """A fixed value for this input instead of a source."""
+    """A fixed value for this input, in place of a source."""
     rate_hz: Rate | None = None
-    """Samples a second that the model was made for: a source of another rate is resampled. None: as the source."""
+    """Sampling rate that the model expects; a source with another rate is resampled. None: the source's rate."""
     frame: tuple[Side, Side] | None = None
-    """A sample is a picture of this height and width (uint8), not one number a channel."""
+    """Height and width in pixels if a sample is a picture (uint8). None: a sample is one number per channel."""
 
     def shape(self, size: int, channels: int) -> tuple[int, ...]:
         """The shape of a raw window of ``size`` samples."""
@@ -73,33 +73,33 @@ class InputContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the model's first output means, and when a window agrees; None: found or the default of its kind."""
+    """The meaning of an output, and when a window agrees; None: detected, or the default of its kind."""
 
     kind: OutputKind | None = None
     threshold: Finite | None = None
-    """binary, anomaly: the decision threshold; detection, detection_head: the least score that counts; mask of one
-    score a pixel."""
+    """binary, anomaly, mask with one score per pixel: the decision threshold; detection, detection_head: the lowest
+    score that counts."""
     tolerance: NonNegative | None = None
-    """regression: part of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection(_head), mask: IoU."""
+    """regression: share of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection(_head), mask: IoU."""
     name: str = ""
     """The output to judge; empty: the first."""
     boxes: str = ""
-    """detection, detection_head with separate outputs: the one with the boxes, [N, 4]. Empty: one output."""
+    """detection, detection_head with separate outputs: the output with the boxes, [N, 4]. Empty: one output."""
     scores: str = ""
-    """The one with the scores, [N]; detection_head: [N, C]."""
+    """The output with the scores, [N]; detection_head: [N, C]."""
     classes: str = ""
-    """The one with the classes, [N]; empty: there is one class."""
+    """The output with the classes, [N]; empty: there is one class."""
     blank: int = 0
-    """sequence: the symbol that stands for none; negative: counted from the end."""
+    """sequence: the index of the blank symbol; negative: counted from the end."""
     alphabet: str = ""
     """sequence: the characters of the other symbols, in order; needed only to compare with labels."""
     head: Head | msgspec.UnsetType = msgspec.UNSET
-    """detection_head: how it is laid out; left out: found."""
+    """detection_head: its layout; left out: detected."""
 
     def __post_init__(self) -> None:
         for option, kinds in _OPTIONS.items():
             if self.kind is not None and self.kind not in kinds and getattr(self, option) != _DEFAULTS[option]:
-                raise ValueError(f"{option} means nothing to kind {self.kind!r}; it is for {', '.join(kinds)}")
+                raise ValueError(f"{option} has no meaning for kind {self.kind!r}; it is for {', '.join(kinds)}")
         separate = (self.boxes, self.scores, self.classes)
         known = self.kind in ("detection", "detection_head")
         if any(separate) and (not known or self.name or not (self.boxes and self.scores)):
@@ -107,12 +107,12 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def names(self) -> list[str]:
-        """The model's outputs that it is about, as far as it names them."""
+        """The names of the model outputs that it refers to; unnamed ones are not in the list."""
         offset = self.head.offset if self.head else ""
         return [name for name in (self.name, self.boxes, self.scores, self.classes, offset) if name]
 
     def of_kind(self, kind: OutputKind) -> "Output":
-        """The same with its kind, without the options that mean nothing to it."""
+        """Return a copy of this kind, without the options that have no meaning for it."""
         stray = {option: _DEFAULTS[option] for option, kinds in _OPTIONS.items() if kind not in kinds}
         return msgspec.structs.replace(self, kind=kind, **stray)
 
@@ -127,14 +127,14 @@ _OPTIONS: dict[str, tuple[OutputKind, ...]] = {
     "alphabet": ("sequence",),
     "head": ("detection_head",),
 }
-"""Which kinds an option means something to."""
+"""option → the kinds that it applies to."""
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default for field in msgspec.structs.fields(Output) if field.name in _OPTIONS
 }
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the quantizer may try, and with how much data and time."""
+    """The methods that the quantizer may try, with how much data and time."""
 
     method: Method = "auto"
     calibration: RangeMethod = "auto"
@@ -144,23 +144,23 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     search_budget_s: NonNegative = 0
     """0: max(60, 40 x one float pass over the calibration windows)."""
     threads: Annotated[tuple[Threads, ...], msgspec.Meta(min_length=1)] = (1,)
-    """Thread counts that float and int8 may be served with; which is best is measured."""
+    """Thread counts to try for float and int8; the device measures which is best."""
     io: Literal["float", "int8"] = "float"
-    """What the int8 model's own inputs and outputs are; int8 is for .tflite and the static method."""
+    """Type of the int8 model's own inputs and outputs; int8 needs .tflite and the static method."""
     counting: Literal["auto", "exact", "sampled"] = "auto"
-    """Which values of large activations calibration counts: all, or a share drawn with a fixed seed; auto: all where
-    that does not take long."""
+    """exact: calibration counts all values of large activations; sampled: a share, drawn with a fixed seed; auto: all
+    values where that is fast enough."""
     prefer: Preference = "balanced"
-    """Which gain over float counts most where several candidates pass."""
+    """The gain over float that counts most when several candidates pass."""
 
 
 AS_FLOAT = math.nextafter(1.0, 2.0)
-"""``max_latency_ratio`` where somebody wrote 1.0: in a manifest nothing else tells it from the default. Every agent
-holds to it as to 1.0, also one that knows no ``latency_margin``."""
+"""``max_latency_ratio`` for a file that says 1.0: nothing else in a manifest tells a written 1.0 from the default.
+Every agent treats it as 1.0, also one that does not know ``latency_margin``."""
 
 
 class MinGain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What int8 must gain over float on one axis at least, as fractions of float's; 0 = that axis does not count."""
+    """The least gain of int8 over float, as fractions of float; one axis must reach it. 0 = the axis does not count."""
 
     time: Fraction = 0.05
     size: Fraction = 0.2
@@ -177,18 +177,18 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_size_ratio: NonNegative = 1.0
     max_peak_rss_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     min_class_recall: Fraction | None = None
-    """Share of the windows that float gives a class to which int8 must give it, too, for each class."""
+    """For each class: the fraction of the windows which float assigns to it that int8 must assign to it, too."""
     min_gain: MinGain = MinGain()
     """All three 0: no gate."""
     latency_margin: Fraction | None = None
-    """Fraction by which ``max_latency_ratio`` may be exceeded and int8 still counts as not slower. None: 0.02 where
-    that limit is at its default, else 0. A written 1.0 without a margin is :data:`AS_FLOAT`."""
+    """Fraction by which int8 may exceed ``max_latency_ratio`` and still pass. None: 0.02 if that limit is at its
+    default, else 0. A written 1.0 without a margin is :data:`AS_FLOAT`."""
     max_memory_ratio: NonNegative | None = None
-    """What int8 keeps of the memory that float keeps, both as they are served; None or 0: no gate."""
+    """Memory of int8 over that of float, both as they are served; None or 0: no gate."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A tensor that the model hands from one call to the next."""
+    """A tensor that one call of the model hands to the next."""
 
     input: str
     output: str
@@ -200,9 +200,9 @@ class Blob(msgspec.Struct, frozen=True):
     """Bytes by content address: SHA-256, size in bytes, and the SHA-256 of each page of chunk digests."""
 
     sha256: str
-    """Of all its bytes, in lower-case hex: its name in topics."""
+    """SHA-256 of all bytes, in lower-case hex: the blob's name in topics."""
     size: int
-    """In bytes."""
+    """Size in bytes."""
     pages: list[str]
     """SHA-256 of each page of chunk digests."""
 
@@ -215,7 +215,7 @@ class Blob(msgspec.Struct, frozen=True):
 
     @property
     def plan(self) -> BlobPlan:
-        """The chunks and pages that follow from the size."""
+        """The numbers of chunks and pages."""
         if self.size <= 0:
             raise WireError("malformed", f"a blob of {self.size} bytes")
         return BlobPlan(self.size)
@@ -225,37 +225,37 @@ class Manifest(msgspec.Struct, frozen=True):
     """One version of a model. ``created`` and ``expires`` are RFC 3339 UTC."""
 
     namespace: str
-    """The topics that it is for: one that lies elsewhere is not obeyed."""
+    """The namespace of the topics that it is for; a device refuses it at any other topic."""
     name: Name
     """The model's name: the last level of its topic."""
     version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
-    """A higher one replaces this one."""
+    """A manifest with a higher version replaces this one."""
     format: Literal["onnx", "tflite"]
-    """Of the model's file."""
+    """Format of the model's file."""
     blob: Blob
     """The model's file."""
     inputs: list[InputContract] = []
-    """Where each input's data come from, and how they become a tensor."""
+    """The source of each input's data, and the steps that make a tensor of them."""
     output: Output = Output()
-    """What the output means, and when a window agrees."""
+    """The meaning of the output, and when a window agrees."""
     recipe: Recipe = Recipe()
-    """What the quantizer may try."""
+    """The methods that the quantizer may try."""
     gates: Gates = Gates()
-    """What int8 must meet."""
+    """Limits that int8 must meet."""
     state: list[State] = []
-    """Tensors that the model hands from one call to the next."""
+    """Tensors that one call of the model hands to the next."""
     eval: Blob | None = None
-    """A labelled set (``.npz``) that the device judges float and int8 with."""
+    """A labelled set (``.npz``) on which the device judges float and int8."""
     targets: list[str] = []
-    """Scopes it is addressed to, as in topics: ``d/pi-01``, ``g/lab``."""
+    """The scopes that it is addressed to, as in topics: ``d/pi-01``, ``g/lab``."""
     created: str = ""
-    """RFC 3339 UTC."""
+    """Time of creation, RFC 3339 UTC."""
     expires: str = ""
-    """RFC 3339 UTC; a job that has not ended by then is canceled. Empty: never."""
+    """RFC 3339 UTC; a job that is unfinished by then is canceled. Empty: never."""
     v: int = PROTOCOL
     """The protocol's version."""
     outputs: list[Output] = []
-    """Several outputs, each judged by its own kind; empty: the one of ``output``."""
+    """Several outputs, each judged by its own kind; empty: the single ``output``."""
 
     def __post_init__(self) -> None:
         if self.v != PROTOCOL:
@@ -270,7 +270,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def blobs(self) -> list[Blob]:
-        """What has to be fetched, in this order: the model, then the labelled set if there is one."""
+        """The blobs to fetch, in this order: the model, then the labelled set if there is one."""
         return [self.blob] if self.eval is None else [self.blob, self.eval]
 
 
@@ -291,17 +291,17 @@ FEATURES = (
     Feature("max_memory_ratio", "[gates] max_memory_ratio", Gates, "max_memory_ratio"),
     Feature("prefer", "[recipe] prefer", Recipe, "prefer"),
 )
-"""What came after version 0.1.0: a new field, or a new word of an old one, is one line here, and so is left out of the
-bytes where it is not used, stands in ``info.features``, and is asked only of devices that know it."""
+"""The features that are newer than version 0.1.0. Each new field, or new value of an old field, is one line here. So an
+unused one is not encoded, ``info.features`` lists it, and a host uses it only with devices that know it."""
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Canonical JSON: keys sorted, no white space; what came after version 0.1.0 only where it is used."""
+    """Return canonical JSON: sorted keys, no white space, and unused features left out."""
     return msgspec.json.encode(as_encoded(manifest, FEATURES), order="sorted")
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """The manifest in ``data``; raises ``WireError`` for anything else."""
+    """Return the manifest in ``data``; raise ``WireError`` for anything else."""
     try:
         return msgspec.json.decode(data, type=Manifest)
     except UNDECODABLE as error:
@@ -309,7 +309,7 @@ def decode_manifest(data: bytes) -> Manifest:
 
 
 def read_output(fields: Mapping[str, Any]) -> Output:
-    """An ``[output]`` from its fields; raises ``WireError`` (malformed)."""
+    """Return an ``[output]`` from its fields; raise ``WireError`` (malformed)."""
     try:
         return msgspec.convert(dict(fields), Output)
     except msgspec.ValidationError as error:

@@ -1,7 +1,7 @@
-"""What host and devices say to each other besides manifests and chunks: flat JSON, one struct a message.
+"""The messages between host and devices besides manifests and chunks: flat JSON, one struct per message.
 
-Unknown fields are ignored, an unknown ``v`` is refused. Time stamps are RFC 3339 UTC; units stand in key names.
-``decode`` gives a message or a ``WireError``, whatever the bytes.
+A reader ignores unknown fields and refuses an unknown ``v``. Time stamps are RFC 3339 UTC. Key names end in the unit.
+``decode`` returns a message or raises ``WireError``, whatever the bytes.
 """
 
 from typing import Any, Literal, TypeVar
@@ -19,16 +19,16 @@ Verdict = Literal["accepted", "rejected", "failed"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message carries. ``seq`` counts a device's publications, so a reader can order them."""
+    """The fields of every message. ``seq`` counts a device's publications, so a reader can order them."""
 
     v: int = PROTOCOL
-    """The protocol's version. A reader refuses one that it does not know."""
+    """The protocol's version. A reader refuses a version that it does not know."""
     ts: str = ""
-    """When it was made; RFC 3339 UTC, by the device's clock. Empty in a will."""
+    """Time of creation by the device's clock; RFC 3339 UTC. Empty in a will."""
     seq: int = 0
-    """Rises with each message of the device, over boots as well. 0 in a will."""
+    """Increases with each message of the device, across boots as well. 0 in a will."""
     boot_id: str = ""
-    """Another one after each boot of the machine."""
+    """A new value after each boot of the machine."""
 
     def __post_init__(self) -> None:
         if self.v != PROTOCOL:
@@ -36,18 +36,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The newest want or command that was not obeyed, and why."""
+    """The newest want or command that the device refused, and why."""
 
     model: str
     job: str
     code: str
-    """Why."""
+    """The code of the reason."""
     message: str = ""
-    """The same in a sentence."""
+    """The reason in a sentence."""
 
 
 class DeviceStatus(Message, frozen=True, kw_only=True):
-    """Retained; the will is the same with ``online`` false."""
+    """Retained; the will is this message with ``online`` false."""
 
     device: str
     online: bool
@@ -55,107 +55,107 @@ class DeviceStatus(Message, frozen=True, kw_only=True):
     agent_version: str = ""
     """The agent's version."""
     refused: Refused | None = None
-    """Null: nothing, or a newer order of that model was obeyed."""
+    """The last refusal. Null: there was none, or a newer order for that model was accepted."""
     refused_count: int = 0
-    """Orders that were not obeyed, since the agent was started."""
+    """Orders refused since the agent started."""
     clock_plausible: bool = True
-    """False: the system clock is behind what is known to have happened, so it was never set."""
+    """False: the system clock is earlier than a time that is known to have passed, so it was never set."""
     twin: str | msgspec.UnsetType = msgspec.UNSET
-    """Set while another client connects by this device's id: why that is believed, and what to do."""
+    """Set while another client connects with this device's id: the evidence, and what to do."""
 
 
 class ActiveRelease(msgspec.Struct, frozen=True):
-    """What runs under one model name."""
+    """The active release of one model name."""
 
     model: str
     version: int
-    """The version that is active."""
+    """The active version."""
     job: str
-    """The job that made it."""
+    """The job that made the release."""
     verdict: str
-    """accepted; rejected where float runs instead."""
+    """accepted; rejected: float runs instead."""
     runtime: str = ""
-    """What it runs on, with its version."""
+    """The runtime that it runs on, with the runtime's version."""
     stale: bool = False
-    """Whether another runtime is installed now than the one that judged it."""
+    """Whether the installed runtime differs from the one that judged the release."""
 
 
 class DeviceInfo(Message, frozen=True, kw_only=True):
-    """Retained; what this device is and has."""
+    """Retained; the hardware, runtimes, sensors and releases of this device."""
 
     device: str
     groups: list[str] = []
-    """The groups that it is in, besides `all`."""
+    """The device's groups besides `all`."""
     agent_version: str = ""
     """The agent's version."""
     board: str = ""
     """The board's name, as its maker gives it."""
     arch: str = ""
-    """As uname says it."""
+    """The machine architecture as `uname -m` reports it."""
     cpu: str = ""
     """The processor's name."""
     cores: int = 0
-    """Processors."""
+    """Number of processors."""
     memory_bytes: int = 0
-    """Of the machine."""
+    """Memory of the machine."""
     python: str = ""
     """Version of the agent's Python."""
     runtimes: dict[str, str] = {}
-    """Name → version of each runtime that works here."""
+    """name → version of each runtime that works here."""
     formats: list[str] = []
-    """Of models that can be quantized here: onnx, tflite."""
+    """Formats of models that can be quantized here: onnx, tflite."""
     sources: dict[str, dict[str, Any]] = {}
-    """name → kind, channels, rate_hz; ``shared``: of a sensor with a process of its own, how that does."""
+    """name → kind, channels, rate_hz; ``shared``: for a sensor with a process of its own, the state of that process."""
     active: list[ActiveRelease] = []
-    """What runs, one a model."""
+    """The active releases, one per model."""
     highest: dict[str, int] = {}
-    """model → highest version accepted."""
+    """model → highest accepted version."""
     thermal: dict[str, Any] = {}
-    """Governor, clock rates, temperatures and throttling, when the message was made."""
+    """Governor, clock rates, temperatures and throttling at the time of the message."""
     confinement: list[str] = []
-    """What confines a worker; empty: nothing does, or that is not known yet."""
+    """The confinement of a worker; empty: none, or not known yet."""
     layers: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
-    """kind of process (daemon, worker, trust, capture, sensor) → what confines it; left out until that is known."""
+    """kind of process (daemon, worker, trust, capture, sensor) → its confinement; left out until it is known."""
     features: list[str] = []
-    """What a manifest may say since version 0.1.0 that this agent knows: names of ``FEATURES``."""
+    """The manifest features newer than version 0.1.0 that this agent knows: names of ``FEATURES``."""
     left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Set where the message would have been too large: the fields that tell less than there is."""
+    """Set if the full message would have been too large: the fields that were shortened."""
 
 
 class JobReport(Message, frozen=True, kw_only=True):
-    """Retained; a view of a job. ``results`` is the result object (see the README), growing stage by stage."""
+    """Retained; a view of a job. ``results`` is the result object (see the README), which grows stage by stage."""
 
     device: str
     job: str
     model: str
     version: int
-    """The model's version that it is about."""
+    """The model's version."""
     stage: str
     """receive, capture, calibrate, quantize, validate, benchmark or activate."""
     status: str
     """queued, in_progress, succeeded, rejected, failed or canceled."""
     code: str = ""
-    """Why it ended as it did; empty while it goes on."""
+    """The code of the outcome; empty while the job runs."""
     message: str = ""
-    """The same in a sentence."""
+    """The outcome in a sentence."""
     progress: float = 0.0
     """Fraction of the stage done, 0 to 1."""
     detail: str = ""
-    """One sentence about what is being done now."""
+    """One sentence about the current step."""
     eta_s: float | None = None
-    """Seconds until the stage ends, as far as that can be said."""
+    """Estimated seconds until the stage ends; null: unknown."""
     started: str = ""
-    """When the order was accepted; RFC 3339 UTC."""
+    """Time at which the order was accepted; RFC 3339 UTC."""
     seconds: dict[str, float] = {}
-    """Stage → what it took."""
+    """stage → its duration."""
     release: str = ""
     """The folder of an activated release on the device."""
     results: dict[str, Any] = {}
-    """The result object, growing stage by stage."""
+    """The result object, which grows stage by stage."""
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended, whichever way."""
+        """Whether the job has ended, with any outcome."""
         return self.status not in ("queued", "in_progress")
 
 
@@ -164,35 +164,35 @@ class Need(Message, frozen=True, kw_only=True):
 
     device: str
     sha256: str
-    """Which blob."""
+    """The blob's SHA-256."""
     chunks: list[tuple[int, int]] = []
     """First and last index of each range of chunks."""
     pages: list[tuple[int, int]] = []
-    """The same of digest pages."""
+    """First and last index of each range of digest pages."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """Signed and expiring: what a host may tell a device to do about a job or version it names."""
+    """A signed, expiring command to a device about the job or version that it names."""
 
     v: int = PROTOCOL
     """The protocol's version."""
     namespace: str
-    """The topics that it is for: one that lies elsewhere is not obeyed."""
+    """The namespace of the topics that it is for; a device refuses it at any other topic."""
     id: str
     """The last level of its topic."""
     action: Literal["rollback", "cancel", "recalibrate", "forget"]
-    """What to do."""
+    """The action to take."""
     model: str = ""
     version: int = 0
-    """rollback, recalibrate: the version it is about, which must be the active one."""
+    """rollback, recalibrate: the version that it applies to, which must be the active one."""
     job: str = ""
-    """cancel: the job it is about."""
+    """cancel: the job to cancel."""
     targets: list[str] = []
-    """Scopes it is addressed to, as in topics: d/pi-01, g/lab."""
+    """The scopes that it is addressed to, as in topics: d/pi-01, g/lab."""
     created: str = ""
-    """RFC 3339 UTC."""
+    """Time of creation, RFC 3339 UTC."""
     expires: str = ""
-    """RFC 3339 UTC; after that no device obeys it."""
+    """RFC 3339 UTC; devices refuse the command after that time."""
 
     def __post_init__(self) -> None:
         if self.v != PROTOCOL:
@@ -200,27 +200,27 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(Message, frozen=True, kw_only=True):
-    """Retained; how a command ended. An empty ``code`` is success."""
+    """Retained; the outcome of a command. An empty ``code`` means success."""
 
     device: str
     command: str
     """The command's id."""
     code: str = ""
-    """Empty: obeyed."""
+    """Empty: success."""
     message: str = ""
-    """What was done, or why not, in a sentence."""
+    """The action taken, or the reason for the refusal, in a sentence."""
 
 
 M = TypeVar("M", bound=msgspec.Struct)
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """The message's JSON. Non-finite floats become null, as JSON has none."""
+    """Return the message's JSON. Non-finite floats become null, since JSON cannot represent them."""
     return msgspec.json.encode(message)
 
 
 def decode(data: bytes, kind: type[M]) -> M:
-    """The message of ``kind`` in ``data``; raises ``WireError`` for anything else."""
+    """Return the message of ``kind`` in ``data``; raise ``WireError`` for anything else."""
     if len(data) > MAX_REPORT_BYTES:
         raise WireError("too_large", f"a message of {len(data)} bytes; the limit is {MAX_REPORT_BYTES}")
     try:

@@ -1,4 +1,4 @@
-"""The numbers of a manifest, with their limits."""
+"""The number types of a manifest, with their limits."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import msgspec
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _LARGEST = 1.7976931348623157e308
 Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
-"""TOML can say inf and nan, JSON cannot: in a manifest they would become null, and a gate its default."""
+"""Excludes inf and nan: TOML has them, JSON does not. They would become null, and a gate would take its default."""
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=_LARGEST)]
 Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Windows = Annotated[int, msgspec.Meta(ge=1, le=100_000)]

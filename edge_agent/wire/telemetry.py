@@ -1,7 +1,7 @@
-"""What a device says of itself over time: the state of each model, events, and samples of the machine and of serving.
+"""Telemetry of a device: the state of each model, events, and samples of the machine and of serving.
 
-Flat JSON like every message. A field that a device cannot tell is null: no board knows all of them. Shares are
-fractions from 0 to 1; units stand in key names. ``edge_agent.telemetry`` publishes these messages.
+Flat JSON like every message. A value that the board cannot measure is null; no board has all of them. Shares are
+fractions from 0 to 1. Key names end in the unit. ``edge_agent.telemetry`` publishes these messages.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -19,39 +19,39 @@ class Kind(NamedTuple):
 
     severity: Severity
     text: str
-    """What has happened."""
+    """What happened."""
 
 
 EVENT_KINDS: Final = {
     "started": Kind("info", "the agent runs"),
     "restarted_after_crash": Kind(
-        "warning", "the agent before this one ended without a word: a crash, a kill, or a power cut"
+        "warning", "the previous agent ended without a clean stop: a crash, a kill, or a power cut"
     ),
     "activated": Kind("info", "a release became the active one"),
-    "rolled_back": Kind("warning", "a release is not active any more: the one before it is again, or none"),
+    "rolled_back": Kind("warning", "a release is no longer active; the previous one is active again, or none"),
     "rejected": Kind("warning", "a model did not pass its gates"),
-    "failed": Kind("error", "a job failed, before there was a verdict or while its release was activated"),
-    "sensor_lost": Kind("error", "a shared sensor of the config no longer answers"),
-    "sensor_back": Kind("info", "a shared sensor that was lost answers again"),
-    "throttled": Kind("warning", "the processor was slowed down, for heat or for want of power"),
-    "undervoltage": Kind("warning", "the power supply gives too little"),
-    "disk_low": Kind("warning", "less disk is free than the device keeps in reserve"),
-    "model_stale": Kind("warning", "a model is served on another runtime than the one that judged it"),
-    "refused": Kind("warning", "a signed order was not obeyed; once an hour, however often it is sent"),
+    "failed": Kind("error", "a job failed, before its verdict or during the activation of its release"),
+    "sensor_lost": Kind("error", "a shared sensor of the config does not respond"),
+    "sensor_back": Kind("info", "a lost shared sensor responds again"),
+    "throttled": Kind("warning", "the processor was slowed down, because of heat or too little power"),
+    "undervoltage": Kind("warning", "the power supply delivers too little"),
+    "disk_low": Kind("warning", "less disk space is free than the device's reserve"),
+    "model_stale": Kind("warning", "a model is served by another runtime than the one that judged it"),
+    "refused": Kind("warning", "a signed order was refused; reported once an hour, however often it is sent"),
     "events_lost": Kind(
         "warning",
-        "events are lost that were not published: too many waited, the disk spoilt their files, or the agent ended "
-        "with some that it could not write",
+        "events were lost before they were published: too many were queued, the disk damaged their files, or the "
+        "agent ended with some that it could not write",
     ),
 }
-"""A reader takes a kind that it does not know for an event all the same."""
+"""A reader must accept an event of a kind that it does not know."""
 
 
 class ModelState(Message, frozen=True, kw_only=True):
-    """Retained, one a model name, published when something of it changes.
+    """Retained, one per model name, published when a field changes.
 
-    ``active_*`` and every measured number are of the release that runs now, as its verdict proved them; they stay when
-    a newer job is rejected. ``job`` to ``verdict`` are of the newest job.
+    ``active_*`` and every measured number describe the active release, as proved by its verdict. They stay when a newer
+    job is rejected. ``job`` to ``verdict`` describe the newest job.
     """
 
     device: str
@@ -59,33 +59,33 @@ class ModelState(Message, frozen=True, kw_only=True):
     active_version: int = 0
     """0: no release is active."""
     active_since: str = ""
-    """When it became active; RFC 3339 UTC."""
+    """Time of its activation; RFC 3339 UTC."""
     previous_version: int = 0
-    """What a rollback activates; 0: nothing."""
+    """The version that a rollback would activate; 0: none."""
     newest_version: int = 0
-    """The highest version that was accepted."""
+    """The highest accepted version."""
     job: str = ""
     """The newest job's id."""
     job_version: int = 0
-    """The version that it is about."""
+    """The version that the job is for."""
     stage: str = ""
-    """The stage that it is in, or ended in."""
+    """The job's stage; for an ended job, its last one."""
     status: str = ""
     """queued, in_progress, succeeded, rejected, failed or canceled."""
     code: str = ""
-    """Why it ended as it did; empty while it goes on."""
+    """The code of the outcome; empty while the job runs."""
     message: str = ""
-    """The same in a sentence."""
+    """The outcome in a sentence."""
     progress: float | None = None
-    """Fraction of the whole job done, 0 to 1; null: no job is under way."""
+    """Fraction of the whole job done, 0 to 1; null: no job is running."""
     verdict: str = ""
     """accepted, rejected or failed; empty: the job has not ended, or was canceled."""
     method: str = ""
     """float, dynamic, uniform or static."""
     runtime: str = ""
-    """What the release runs on, with its version."""
+    """The runtime of the release, with the runtime's version."""
     stale: bool | None = None
-    """Whether the runtime that is installed is another one than the one that judged the release."""
+    """Whether the installed runtime differs from the one that judged the release."""
     float_bytes: int | None = None
     """Size of the float model's file."""
     model_bytes: int | None = None
@@ -109,7 +109,7 @@ class ModelState(Message, frozen=True, kw_only=True):
     latency_ratio_upper: float | None = None
     """Its proved upper bound."""
     agreement: float | None = None
-    """Fraction of held-out windows on which the release does what float does."""
+    """Fraction of held-out windows on which the release agrees with float."""
     agreement_lower: float | None = None
     """Its proved lower bound."""
     float_accuracy: float | None = None
@@ -117,108 +117,110 @@ class ModelState(Message, frozen=True, kw_only=True):
     accuracy: float | None = None
     """The release's accuracy there."""
     float_rss_bytes: int | None = None
-    """What the float model adds to an empty runtime: after calls; of a release made before version 0.2, at its peak."""
+    """Memory that the float model adds to an empty runtime, after its calls; for a release made before version 0.2, at
+    its peak."""
     rss_bytes: int | None = None
-    """What the release adds, counted as float's."""
+    """Memory that the release adds, measured in the same way."""
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """QoS 0, not retained: how the machine and the agent are, every ``[telemetry] health_s`` seconds."""
+    """QoS 0, not retained: the state of the machine and of the agent, every ``[telemetry] health_s`` seconds."""
 
     device: str
     uptime_s: float | None = None
-    """Since the machine was booted."""
+    """Since the boot of the machine."""
     cpu_share: float | None = None
-    """Of all processors together, since the sample before; null in the first one."""
+    """Load of all processors together since the previous sample; null in the first sample."""
     load_1m: float | None = None
-    """Processes that ran or waited for a processor, over the last minute."""
+    """Average number of processes that ran or waited for a processor, over the last minute."""
     memory_available_bytes: int | None = None
-    """What a process could take without swapping."""
+    """Memory that a process could allocate without swapping."""
     swap_used_bytes: int | None = None
-    """Of the machine."""
+    """Swap in use on the machine."""
     disk_free_bytes: int | None = None
-    """On the file system of ``state_dir``."""
+    """Free space on the file system of ``state_dir``."""
     disk_written_bytes_per_day: float | None = None
-    """Of the whole device that holds ``state_dir``, since it was booted; null within the first hour."""
+    """Bytes written to the whole block device that holds ``state_dir``, since boot; null within the first hour."""
     temperature_c: float | None = None
-    """Of the processor, its hottest zone; where no zone says that it is one, of the hottest of all."""
+    """The processor's hottest zone; if no zone is marked as the processor's, the hottest of all zones."""
     clock_hz: float | None = None
-    """The slowest of the processors that are on."""
+    """Clock rate of the slowest processor that is online."""
     throttled: bool | None = None
     """Whether the processor is slowed down now."""
     throttled_since_boot: bool | None = None
-    """Whether it ever was since the machine was booted."""
+    """Whether the processor was slowed down at any time since boot."""
     undervoltage: bool | None = None
-    """Whether the power supply gives too little now."""
+    """Whether the power supply delivers too little now."""
     undervoltage_since_boot: bool | None = None
-    """Whether it ever did since the machine was booted."""
+    """Whether the power supply delivered too little at any time since boot."""
     clock_plausible: bool = True
-    """False: the system clock is behind what is known to have happened, so it was never set."""
+    """False: the system clock is earlier than a time that is known to have passed, so it was never set."""
     agent_uptime_s: float = 0.0
-    """Since the agent was started."""
+    """Since the start of the agent."""
     agent_rss_bytes: int | None = None
     """Resident memory of the agent's process."""
     agent_cpu_share: float | None = None
-    """Of one processor, since the sample before, the agent's children left out."""
+    """Load of the agent without its children since the previous sample, as a fraction of one processor."""
     reconnects: int = 0
-    """Connections to the broker after the first, since the agent was started."""
+    """Connections to the broker after the first, since the start of the agent."""
     dropped_messages: int = 0
-    """Messages of others that had no room, since the agent was started."""
+    """Incoming messages dropped because a queue was full, since the start of the agent."""
 
 
 class ModelSample(Message, frozen=True, kw_only=True):
-    """QoS 0, not retained: what serving did with one model in the interval before ``ts``, all applications together.
+    """QoS 0, not retained: the use of one model in the interval before ``ts``, over all applications.
 
-    Where several versions answered in the interval, as when another one has just been activated, each has a message.
+    If several versions answered in the interval, as after an activation, each one has its own message.
     """
 
     device: str
     model: str
     version: int = 0
-    """The one that answered."""
+    """The version that answered."""
     interval_s: float = 0.0
-    """How long the interval was."""
+    """Length of the interval."""
     applications: int = 0
-    """How many said something in it."""
+    """Number of applications that reported in the interval."""
     inferences: int = 0
-    """Calls of the model that gave an answer."""
+    """Successful calls of the model."""
     errors: int = 0
     """Calls that raised: the window did not fit, or the model failed on it."""
     dropped: int = 0
-    """Datagrams of the device's applications that were not counted, as they came too fast or made no sense."""
+    """Datagrams of the device's applications that were not counted: they came too fast or could not be decoded."""
     p50_ms: float | None = None
-    """Of the model's own call, as in the verdict, within 4.5 %: steps and what is made of the outputs are not in it."""
+    """Median time of the model's own call, within 4.5 %. As in the verdict, it includes neither steps nor
+    postprocessing."""
     p95_ms: float | None = None
     """95 % of the calls took at most this."""
     p99_ms: float | None = None
     """99 % of the calls took at most this."""
     rss_bytes: int | None = None
-    """Of the applications' whole processes, the largest."""
+    """Resident memory of the largest application process, as a whole."""
     runtime: str = ""
-    """What the model runs on."""
+    """The runtime that the model runs on."""
     stale: bool | None = None
-    """Whether that is another runtime than the one that judged the release."""
+    """Whether that runtime differs from the one that judged the release."""
 
 
 class Event(Message, frozen=True, kw_only=True):
-    """QoS 1, not retained, in order: what a person should know; kept on the device until the broker has it.
+    """QoS 1, not retained, in order: an event that a person should know about; stored until the broker has it.
 
-    An event may be published twice, after a connection broke; it then has the same ``event_seq``. So a reader that has
-    seen one passes over what is not above it. An empty payload is nobody's event, and to be passed over, too.
+    A broken connection may cause an event to be published twice, with the same ``event_seq``. So a reader skips every
+    event whose number is not above the last one it has seen. A reader also skips an empty payload.
     """
 
     device: str
     event_seq: int
-    """Rises with each event of the device, over boots as well; gaps mean nothing."""
+    """Increases with each event of the device, across boots as well; gaps have no meaning."""
     kind: str
-    """What has happened: see the table of kinds."""
+    """The kind of event: see the table of kinds."""
     severity: Severity = "info"
     """info: as intended; warning: look at it; error: something does not work."""
     code: str = ""
-    """A code of the project, where one is behind it."""
+    """The error code behind the event, if there is one."""
     message: str = ""
-    """What has happened, in a sentence."""
+    """What happened, in a sentence."""
     model: str = ""
     version: int = 0
-    """Of that model; 0: it is about none."""
+    """Version of that model; 0: the event concerns no version."""
     job: str = ""

@@ -1,19 +1,19 @@
-"""Topic names of protocol v1: built in one place, parsed in one place.
+"""Topic names of protocol v1: the one place that builds and parses them.
 
     <ns>/b/<sha256>/<group>/<index>   retained  chunk                            host writes, devices read
     <ns>/b/<sha256>/h/<page>          retained  raw 32-byte chunk digests
     <ns>/d/<device>/want/<model>      retained  signed manifest
     <ns>/g/<group>/want/<model>       retained  the same for a group; every device is in group ``all``
     <ns>/d|g/<name>/cmd/<id>          retained  signed, expiring command
-    <ns>/d/<device>/done/<id>         retained  a command's end
+    <ns>/d/<device>/done/<id>         retained  a command's outcome
     <ns>/d/<device>/status            retained  online/offline (the will)
     <ns>/d/<device>/info              retained  hardware, runtimes, sources, releases
     <ns>/d/<device>/job/<job>         retained  latest report of a job
     <ns>/d/<device>/need                        chunks that the broker no longer has
-    <ns>/d/<device>/model/<model>     retained  what runs under one model name, and its newest job
-    <ns>/d/<device>/event                       QoS 1, in order: what a person should know
-    <ns>/d/<device>/tele/health                 QoS 0: the machine
-    <ns>/d/<device>/tele/model/<model>          QoS 0: what serving does with one model
+    <ns>/d/<device>/model/<model>     retained  a model name's active release and newest job
+    <ns>/d/<device>/event                       QoS 1, in order: events that a person should know about
+    <ns>/d/<device>/tele/health                 QoS 0: the machine and the agent
+    <ns>/d/<device>/tele/model/<model>          QoS 0: how applications use one model
 
 At most six slashes in all (AWS IoT Core), so a namespace has at most two levels.
 """
@@ -26,13 +26,13 @@ from edge_agent.errors import WireError
 from edge_agent.wire.chunks import GROUP_CHUNKS, check_digest
 
 NAME_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
-"""Of the whole of a name: of a device, group, model, job or command."""
+"""The full name of a device, group, model, job or command."""
 _NAME = re.compile(NAME_PATTERN)
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,6}")
 EVERYONE = "all"
 MODEL_STREAMS = "model/"
-"""What the streams of models begin with; the model's name follows."""
+"""Prefix of the streams of models; the model's name follows."""
 
 ScopeKind = Literal["d", "g"]
 
@@ -46,7 +46,7 @@ def check_name(name: str, what: str = "name") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whom a want or command is addressed to: one device (``d``) or a group (``g``)."""
+    """The addressee of a want or command: one device (``d``) or a group (``g``)."""
 
     kind: ScopeKind
     name: str
@@ -93,7 +93,7 @@ _LEAFLESS = ("status", "info", "need", "event")
 
 @dataclass(frozen=True, slots=True)
 class DeviceTopic:
-    """What a device says; ``leaf`` is the job, command, model or stream, and empty for status, info, need, event.
+    """A message of a device; ``leaf`` is the job, command, model or stream, and empty for status, info, need, event.
 
     Streams are ``health`` and, with two levels, ``model/<model>``.
     """
@@ -152,21 +152,21 @@ class Topics:
         """The filters for all wants and commands of ``scope``; name ``+`` covers every scope of its kind."""
         return f"{self.namespace}/{scope}/want/+", f"{self.namespace}/{scope}/cmd/+"
 
-    # What a device says.
+    # Messages of a device.
     def device(self, device: str, kind: DeviceKind, leaf: str = "") -> str:
-        """The topic of what ``device`` says; ``leaf`` is the job, command, model or stream."""
+        """The topic of a message of ``device``; ``leaf`` is the job, command, model or stream."""
         return f"{self.namespace}/d/{device}/{kind}" + (f"/{leaf}" if leaf else "")
 
     def devices(self, kind: DeviceKind) -> str:
-        """The filter for what every device says of one kind."""
+        """The filter for one kind of message of every device."""
         return f"{self.namespace}/d/+/{kind}" + ("/#" if kind == "tele" else "" if kind in _LEAFLESS else "/+")
 
     def model_stream(self, device: str, model: str) -> str:
-        """The topic of what serving does with ``model`` on ``device``."""
+        """The topic of the samples of how applications use ``model`` on ``device``."""
         return self.device(device, "tele", f"{MODEL_STREAMS}{check_name(model, 'model')}")
 
     def parse(self, topic: str) -> Topic:
-        """The meaning of ``topic``; raises ``WireError`` for anything that is not of this protocol."""
+        """Return the meaning of ``topic``; raise ``WireError`` if it is not part of this protocol."""
         prefix = self.namespace + "/"
         if not topic.startswith(prefix):
             raise WireError("malformed", f"topic {topic[:120]!r} is outside namespace {self.namespace}")
@@ -186,4 +186,4 @@ class Topics:
                 return DeviceTopic(check_name(device, "device"), kind, check_name(leaf))
             case ["d", device, "tele", "model", model]:
                 return DeviceTopic(check_name(device, "device"), "tele", MODEL_STREAMS + check_name(model, "model"))
-        raise WireError("malformed", f"topic {topic[:120]!r} is not of this protocol")
+        raise WireError("malformed", f"topic {topic[:120]!r} is not part of this protocol")

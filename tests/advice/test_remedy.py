@@ -12,7 +12,7 @@ from edge_agent.errors import CODES
         ("non_finite", "3 of 300 rows of the labelled set hold NaN or Inf; the first is row 7 of 'x'; remove them"),
         ("source_unavailable", "x.npz cannot be replayed ([Errno 2] No such file); check path in the config"),
         ("source_unavailable", "a microphone needs PortAudio (not found): sudo apt install libportaudio2"),
-        ("source_unavailable", "/dev/video0: permission denied, it is the user root's; use sudo"),
+        ("source_unavailable", "/dev/video0: permission denied, it belongs to user root; use sudo"),
         ("too_few_windows", "60 windows cannot prove it even without an error; give at least 88 rows (--eval)"),
         ("no_space", "the set holds transposed arrays: 3 MB are free; free some, or save contiguous copies"),
         ("model_unsupported", "the model uses what nobody knows"),

@@ -80,7 +80,7 @@ def test_few_segments_tell_nothing() -> None:
     assert unknown.enough is None
     assert not unknown.stable
     assert unknown.summary(planned=40).spread is None
-    assert "do not tell" in unknown.sentence
+    assert "do not show" in unknown.sentence
 
 
 def test_zeros_and_constants_have_a_range_that_is_sure() -> None:

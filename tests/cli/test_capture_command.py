@@ -298,7 +298,7 @@ def test_of_what_is_not_kept_there_is_nothing_to_show(
     assert "set [sources.imu] keep_seconds = 8" in capsys.readouterr().err
     kept.write_text(kept.read_text().replace("/state", "/elsewhere"))
     assert main(["capture", "imu", "--kept", "--config", str(kept)]) == 5
-    assert "no samples are kept in" in capsys.readouterr().err
+    assert "no samples are stored in" in capsys.readouterr().err
     kept.write_text(kept.read_text().replace("keep_windows = 120", ""))
     assert main(["capture", "imu", "--kept", "--config", str(kept)]) == 2
     said = capsys.readouterr().err

@@ -114,7 +114,7 @@ def test_of_a_source_that_somebody_has_it_says_who(write: Write, imu: SerialImu)
 
     os.close(holder)
     assert check.level == "warn"
-    assert f"is held by process {os.getpid()} (" in check.detail
+    assert f"is in use by process {os.getpid()} (" in check.detail
 
 
 def test_a_driver_that_crashes_or_hangs_does_not_take_the_doctor_with_it(

@@ -47,7 +47,7 @@ def assert_refused(device: Path, path: str, *argv: str | Path) -> str:
     ended = edge_agent(*argv, "--config", device / "config.toml")
 
     assert ended.returncode == 2, ended
-    assert f"{device / path}: permission denied, it is the user " in ended.stderr
+    assert f"{device / path}: permission denied, it belongs to user " in ended.stderr
     assert "use sudo" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""

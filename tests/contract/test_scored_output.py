@@ -45,7 +45,7 @@ def test_the_first_output_is_judged_unless_another_is_named() -> None:
 
 @pytest.mark.parametrize("output", [Output(name="c"), Output(kind="detection", boxes="a", scores="c")])
 def test_an_output_that_the_model_lacks_is_named(output: Output) -> None:
-    with pytest.raises(RecipeError, match=r"'c'.*outputs are a, b"):
+    with pytest.raises(RecipeError, match=r"'c'.*has the outputs a, b"):
         ScoredOutput(info("a", "b"), task(output=output))
 
 
@@ -76,7 +76,7 @@ def test_the_anomaly_score_is_the_output_or_how_badly_it_gives_an_input_back() -
 
     assert judged(feeds, [np.array([[7.0]])]).tolist() == [[7.0]]
     assert judged(feeds, [np.array([[1.0, 2.0, 6.0]])]).tolist() == [3.0]
-    with pytest.raises(ContractError, match="neither one anomaly score nor like an input"):
+    with pytest.raises(ContractError, match="neither one anomaly score nor shaped like an input"):
         judged(feeds, [np.zeros((1, 4))])
 
 

@@ -139,7 +139,7 @@ def test_a_chosen_model_that_is_a_link_is_not_released(local: LocalAgent, tmp_pa
     job = in_place_of_the_chosen(local, lambda path: path.symlink_to(tmp_path / "password"))
 
     assert (job.status, job.code) == (Status.FAILED, "release_corrupt")
-    assert "it is a link, which is not followed" in job.message
+    assert "it is a link; links are not followed" in job.message
     assert not [path for path in local.store.models.rglob("*") if path.is_file() and "broker" in path.read_text()]
 
 

@@ -44,7 +44,7 @@ def test_what_is_no_file_is_not_waited_for_nor_followed(folder: Path, what: str)
             with socket.socket(socket.AF_UNIX) as listening, short_address(path) as address:
                 listening.bind(address)
 
-    with pytest.raises(OSError, match=r"it is no regular file|it is a link, which is not followed"):
+    with pytest.raises(OSError, match=r"it is not a regular file|it is a link; links are not followed"):
         read_file(folder, "stage", "file")
 
 

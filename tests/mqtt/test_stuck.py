@@ -52,5 +52,5 @@ def test_what_the_broker_does_not_take_is_given_up_and_the_rest_gets_out(
     assert last == ["d/pi/status"]
     assert before in ([["d/pi/event"]] * 3, [["d/pi/event"]] * 4), "a connection may end before its sender returns"
     assert len(told) == 1
-    assert "rather than take it" in told[0]
+    assert "instead of accepting it" in told[0]
     assert line in caplog.text

@@ -68,7 +68,7 @@ def test_a_broker_that_ends_every_session_at_once_is_suspected_to_serve_a_twin(
     ends = [event for event in drained(events) if isinstance(event, Disconnected)]
     assert len(connections) <= MOST
     assert [end.twin for end in ends[:5]] == [False, False, False, False, True]
-    assert "again and again, within 30 s of letting us in; see whether another client connects as" in ends[4].reason
+    assert "repeatedly, within 30 s of accepting us; check whether another client connects as" in ends[4].reason
 
 
 def drained(events: "queue.SimpleQueue[Event]") -> list[Event]:

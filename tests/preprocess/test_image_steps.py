@@ -241,7 +241,7 @@ def test_several_pictures_are_each_done_alone() -> None:
         ({"op": "resize", "height": 0, "width": 4}, "recipe_unsupported", ">= 1"),
         ({"op": "resize", "heigth": 4, "width": 4}, "recipe_unsupported", "did you mean 'height'?"),
         ({"op": "resize", "shorter": 4, "method": "lanczos"}, "recipe_unsupported", "lanczos"),
-        ({"op": "center_crop", "height": 11, "width": 5}, "shape_mismatch", "10x13 holds no 11x5; resize it first"),
+        ({"op": "center_crop", "height": 11, "width": 5}, "shape_mismatch", "10x13 is smaller than 11x5; resize it"),
         ({"op": "letterbox"}, "recipe_unsupported", "size is missing"),
         ({"op": "letterbox", "size": [0, 5]}, "recipe_unsupported", ">= 1"),
         ({"op": "color", "from": "rgb", "to": "hsv"}, "recipe_unsupported", "hsv"),

@@ -171,7 +171,7 @@ def test_of_pictures_the_shape_is_foretold_too() -> None:
     for changes, words in (
         ({"frame": None}, "transpose on a tensor of 96x96"),
         ({"rate_hz": 30.0}, "pictures are not resampled in time"),
-        ({"steps": [{"op": "center_crop", "height": 300, "width": 300}]}, "240x320 holds no 300x300"),
+        ({"steps": [{"op": "center_crop", "height": 300, "width": 300}]}, "240x320 is smaller than 300x300"),
     ):
         with pytest.raises(EdgeAgentError, match=words):
             check_inputs([msgspec.structs.replace(pictures, **changes)])

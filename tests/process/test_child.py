@@ -146,7 +146,7 @@ def test_stop_kills_a_child_that_ignores_sigterm() -> None:
             "was killed by SIGABRT: Fatal Python error: x",
         ),
         (ChildExit(-40, "signaled", 40, "", 0.0), "was killed by signal 40"),
-        (ChildExit(3, "exited", 0, "", 0.0), "exited with 3 without saying how it ended"),
+        (ChildExit(3, "exited", 0, "", 0.0), "exited with 3 without reporting a result"),
     ],
 )
 def test_how_a_child_died_is_said_in_its_own_words(ended: ChildExit, words: str) -> None:

@@ -225,7 +225,7 @@ def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path), *map(str, paths)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
-    assert said[0].startswith("no_space · what the sensor sends is not kept in")
+    assert said[0].startswith("no_space · the sensor's samples are not stored in")
     assert "free space" in said[0]
     assert said[1] == "True {'calibration': 0, 'judging': 0} []"
     assert said[2] == "None True {'calibration': 8, 'judging': 12}"
@@ -352,7 +352,7 @@ def test_a_budget_that_can_never_pay_for_a_stretch_is_said(tmp_path: Path) -> No
     assert poor.flush()
     assert poor.trouble is not None
     assert poor.trouble.code == "usage"
-    assert "keep_mb_per_day = 0.02 is too little for stretches of 0.0041 MB" in poor.trouble.message
+    assert "keep_mb_per_day = 0.02 is too small for segments of 0.0041 MB" in poor.trouble.message
     assert "0.1 or more" in poor.trouble.message
     poor.close()
 

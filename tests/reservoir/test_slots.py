@@ -304,7 +304,7 @@ def test_a_broken_head_is_begun_anew(tmp_path: Path) -> None:
 
 
 def test_no_file_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no samples are kept") as raised:
+    with pytest.raises(StoreError, match="no samples are stored") as raised:
         read(tmp_path)
 
     assert raised.value.code == "state_unreadable"
@@ -361,7 +361,7 @@ def test_a_writer_does_not_follow_either(tmp_path: Path, what: str) -> None:
     else:
         (tmp_path / FILE).symlink_to("elsewhere")
 
-    with pytest.raises(OSError, match=r"it is no regular file|it is a link"):
+    with pytest.raises(OSError, match=r"it is not a regular file|it is a link"):
         SlotFile(tmp_path, HEAD)
 
     assert (tmp_path / "elsewhere").read_bytes() == b"of others"

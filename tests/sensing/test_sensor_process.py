@@ -96,7 +96,7 @@ def test_who_reads_is_shown_a_line_that_was_malformed(process: SourceProcess, se
 
     assert before == ""
     assert reader.malformed == 1
-    assert reader.malformed_example.startswith("'BMI270 reset': it is no row of 2 decimals; send")
+    assert reader.malformed_example.startswith("'BMI270 reset': it is not a row of 2 decimals; send")
     (finding,) = MonitoredSource(reader, "imu").findings()
     assert "such as 'BMI270 reset'" in finding.message
     assert read_for(late, 60, until=1).size
@@ -144,7 +144,7 @@ def test_a_process_that_is_killed_and_started_again_is_an_interruption(process: 
     reader = process.subscribe()
     before = read_for(reader, 60, until=1)
     process.kill()
-    until_trouble(reader, "does not run")
+    until_trouble(reader, "is not running")
     assert not is_served(process.folder)
     process.start()
     after = read_for(reader, 60, until=101)
@@ -196,7 +196,7 @@ def test_a_source_that_is_no_sensor_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_process_the_error_says_what_to_look_at(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="its process does not run; see edge-agent status") as error:
+    with pytest.raises(SourceError, match="its process is not running; see edge-agent status") as error:
         subscribe("imu", tmp_path / "nowhere", open_within_s=0.1)
 
     assert error.value.code == "source_unavailable"

@@ -520,7 +520,7 @@ def test_the_state_folder_is_the_configured_one(versions: Versions, monkeypatch:
     assert versions.answers(serving.load("har"), 1)
 
     config.write_text("state_dir =")
-    with pytest.raises(EdgeAgentError, match=r"config\.toml is no TOML"):
+    with pytest.raises(EdgeAgentError, match=r"config\.toml is not valid TOML"):
         serving.load("har")
 
 

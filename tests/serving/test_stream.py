@@ -206,7 +206,7 @@ def test_pictures(store: Store, maker: Maker, tmp_path: Path) -> None:
         ({}, 5, "shape_mismatch", "not of shape []"),
         ({}, [["a", "b", "c"]], "dtype_mismatch", "array of numbers"),
         ({"channels": ["ax", "ay", "as"]}, np.zeros((5, 3)), "channel_unknown", "no channel 'az'"),
-        ({"rate_hz": 96_000}, np.zeros((5, 3)), "recipe_unsupported", "cannot be made"),
+        ({"rate_hz": 96_000}, np.zeros((5, 3)), "recipe_unsupported", "cannot be resampled"),
     ],
 )
 def test_what_does_not_fit_is_said(

@@ -153,7 +153,7 @@ def test_a_second_reader_is_refused_and_told_who_reads(rig: Rig, source: Source)
     )
 
     assert other.stdout.startswith("source_busy")
-    assert f"is held by process {os.getpid()} (" in other.stdout
+    assert f"is in use by process {os.getpid()} (" in other.stdout
 
 
 @pytest.mark.parametrize("kind", own_kinds())
@@ -264,7 +264,7 @@ def test_a_kind_of_another_package_is_found_by_its_entry_point(tmp_path: Path, m
         check_table("it", {"kind": "lidar", "paht": "x"})
     with pytest.raises(ConfigError, match=r"kind broken .* cannot be loaded: ModuleNotFoundError"):
         check_table("it", {"kind": "broken"})
-    with pytest.raises(ConfigError, match="has no struct Options and function open"):
+    with pytest.raises(ConfigError, match="lacks the struct Options or the function open"):
         check_table("it", {"kind": "empty"})
     with pytest.raises(ConfigError, match="did you mean 'lidar'"):
         check_table("it", {"kind": "lidra"})

@@ -189,15 +189,15 @@ class TestMqtt:
             (
                 {},
                 b'{"acc": {"x": 1}}',
-                """'{"acc": {"x": 1}}': there is no field 'x'; it has acc.x; name channels so""",
+                """'{"acc": {"x": 1}}': there is no field 'x'; it has acc.x; name channels like these""",
             ),
-            ({}, b"21.5", "'21.5': there is no field 'x'; it is no object with fields"),
-            ({}, b'{"x": true, "y": 1}', "field 'x' is true, no number"),
+            ({}, b"21.5", "'21.5': there is no field 'x'; it is no object; send one with fields"),
+            ({}, b'{"x": true, "y": 1}', "field 'x' is true, not a number"),
             ({}, b"\xff\x00" + b"z" * 999, r"'\xff\x00zzz"),
             (
                 {"format": "raw"},
                 b"\0" * 9,
-                "its 9 bytes are no whole samples of 2 x float32; correct dtype or channels",
+                "its 9 bytes are not a whole number of samples of 2 x float32; correct dtype or channels",
             ),
         ],
     )
@@ -279,7 +279,7 @@ class TestMqtt:
         try:
             login = {"username": "sensor", "password_file": str(tmp_path / "right")}
             open_source("it", self.table(broker.url, **login)).close()
-            with pytest.raises(SourceError, match=r"does not know this user name and password|does not let") as error:
+            with pytest.raises(SourceError, match=r"does not know this user name and password|does not admit") as error:
                 open_source("it", self.table(broker.url, **login | {"password_file": str(tmp_path / "wrong")}))
         finally:
             broker.kill()
@@ -319,7 +319,7 @@ class TestMqtt:
         check_table("own", own)
         assert source_table(config, "other") == config.sources["other"]
         assert source_table(config, "imu") == {"kind": "serial"}
-        with pytest.raises(SourceError, match="needs the url of a broker"):
+        with pytest.raises(SourceError, match="needs a broker: set url"):
             open_source("own", config.sources["own"])
 
 
@@ -433,7 +433,7 @@ class TestCamera:
     def test_another_size_than_it_gives_is_an_error(self, tmp_path: Path) -> None:
         write_video(tmp_path / "v.avi", 3, (48, 64), 30)
 
-        with pytest.raises(SourceError, match="gives pictures of 64x48, not 320x240; set width and height"):
+        with pytest.raises(SourceError, match="delivers pictures of 64x48, not 320x240; set width and height"):
             open_source("it", {"kind": "camera", "device": str(tmp_path / "v.avi"), "width": 320, "height": 240})
 
     def test_a_file_that_is_no_video(self, tmp_path: Path) -> None:

@@ -98,16 +98,16 @@ def _save(path: Path, **arrays: Any) -> Path:
 @pytest.mark.parametrize(
     ("arrays", "options", "says"),
     [
-        ({"x": SAMPLES}, {}, "does not say its rate; add rate_hz"),
+        ({"x": SAMPLES}, {}, "does not state its rate; add rate_hz"),
         ({"x": SAMPLES}, {"rate_hz": 5, "channels": ["ax"]}, "has 3 channels, not 1"),
         ({"x": SAMPLES[:, :1]}, {"rate_hz": 5, "channels": ["a", "b"]}, "has 1 channel, not 2"),
         ({"x": SAMPLES, "y": SAMPLES}, {"rate_hz": 5}, "no array samples"),
         ({"x": SAMPLES[:, 0]}, {"rate_hz": 5}, "no array samples"),
-        ({"samples": SAMPLES[:0]}, {"rate_hz": 5}, "holds no numbers"),
-        ({"samples": SAMPLES.astype(str)}, {"rate_hz": 5}, "holds no numbers"),
+        ({"samples": SAMPLES[:0]}, {"rate_hz": 5}, "contains no numbers"),
+        ({"samples": SAMPLES.astype(str)}, {"rate_hz": 5}, "contains no numbers"),
         ({"samples": np.array([[{}]], dtype=object)}, {"rate_hz": 5}, "cannot be replayed"),
         ({"samples": SAMPLES, "rate_hz": np.ones(2)}, {}, "cannot be replayed"),
-        ({"samples": SAMPLES, "rate_hz": np.inf}, {}, "does not say its rate"),
+        ({"samples": SAMPLES, "rate_hz": np.inf}, {}, "does not state its rate"),
         ({"samples": SAMPLES, "channels": np.array("ax")}, {"rate_hz": 5}, "cannot be replayed"),
     ],
 )
@@ -144,18 +144,18 @@ OTHERS = {
     "r.csv.zip": (archive(r__csv="ax\n1\n"), "it is a zip archive; unpack it"),
     "r.xlsx": (
         archive(**{"[Content_Types].xml": "", "xl/workbook.xml": ""}),
-        "it is a workbook of a spreadsheet; save",
+        "it is a spreadsheet; save",
     ),
     "r.npz": (archive(r__csv="ax\n1\n"), "it is a zip archive; unpack it"),
-    "cut.npz": (archive(r__npy="")[:20], "it is an archive that was cut short; copy"),
+    "cut.npz": (archive(r__npy="")[:20], "it is a truncated archive; copy"),
     "r.wav.gz": (gzip.compress(b"RIFF"), "it is compressed by gzip; unpack it"),
     "r.parquet": (b"PAR1\x15\x04\x15\x10", "it is a Parquet file; save it as .csv"),
     "r.mat": (b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM", "it is a MATLAB file; save its array with numpy.savez"),
     "r.flac": (b"fLaC\0\0\0\x22", "it is FLAC; save it as .wav"),
-    "r.png": (b"\x89PNG....", "it is a picture; name the folder"),
+    "r.png": (b"\x89PNG....", "it is a picture; set path to the folder"),
     "r.bin": (
         b"\1\0\2\0",
-        "it is no recording; recordings are .npz, .csv, .tsv, .txt, .wav, or a folder of pictures: save",
+        "it is not a recording; recordings are .npz, .csv, .tsv, .txt, .wav, or a folder of pictures: save",
     ),
     "empty.npz": (b"", "it is empty; record it again"),
 }
@@ -181,7 +181,9 @@ def test_a_column_may_be_called_as_another_format_begins(tmp_path: Path, name: s
 def test_an_array_of_rates_is_no_rate(tmp_path: Path) -> None:
     np.savez(tmp_path / "r.npz", samples=SAMPLES, rate_hz=[50, 50])
 
-    with pytest.raises(SourceError, match=r"its array rate_hz of type int64 and shape \[2\] is no number; save one"):
+    with pytest.raises(
+        SourceError, match=r"its array rate_hz of type int64 and shape \[2\] is not one number; save one"
+    ):
         replay(tmp_path / "r.npz", rate_hz=50)
 
 

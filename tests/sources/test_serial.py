@@ -148,7 +148,7 @@ def test_a_port_is_held_exclusively_and_its_holder_named(terminal: Terminal, sou
     )
 
     assert other.returncode != 0
-    assert f"is held by process {os.getpid()} (" in other.stderr
+    assert f"is in use by process {os.getpid()} (" in other.stderr
 
 
 def test_a_port_locked_by_another_program_is_busy(terminal: Terminal) -> None:
@@ -184,9 +184,9 @@ def test_a_port_that_is_none(tmp_path: Path, name: str, says: str) -> None:
         ({"kind": "serial", "port": "/dev/x", "rate_hz": 50}, "channels"),
         (serial_table(Path("/dev/x"), layout="<3h"), 'need framing = "cobs" or "sync", not "csv"'),
         (serial_table(Path("/dev/x"), framing="cobs"), "must begin with its byte order"),
-        (serial_table(Path("/dev/x"), framing="cobs", layout="<2h"), "holds 2 numbers and must hold 3"),
-        (serial_table(Path("/dev/x"), framing="cobs", layout="<3h", counter="n"), "holds 3 numbers and must hold 4"),
-        (serial_table(Path("/dev/x"), framing="cobs", layout="<3s"), "must hold nothing but"),
+        (serial_table(Path("/dev/x"), framing="cobs", layout="<2h"), "has 2 numbers and must have 3"),
+        (serial_table(Path("/dev/x"), framing="cobs", layout="<3h", counter="n"), "has 3 numbers and must have 4"),
+        (serial_table(Path("/dev/x"), framing="cobs", layout="<3s"), "must contain only"),
         (
             serial_table(Path("/dev/x"), framing="sync", layout="<3h", check="sum8"),
             'needs framing = "sync", and that needs it',

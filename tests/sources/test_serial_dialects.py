@@ -130,49 +130,53 @@ SHOWN = {
     "labels that are no channels": (
         b"Temp:21.5,Hum:40,P:9\n",
         {},
-        r"'Temp:21.5,Hum:40,P:9': it has no label ax; name channels as its labels: Temp, Hum, P",
+        r"'Temp:21.5,Hum:40,P:9': it has no label ax; name the channels like its labels: Temp, Hum, P",
     ),
-    "more numbers than channels": (b"1;2;3;4\n", {}, "'1;2;3;4': it has 4 numbers, not 3; name as many channels"),
+    "more numbers than channels": (b"1;2;3;4\n", {}, "'1;2;3;4': it has 4 numbers, not 3; name 4 channels"),
     "fewer": (b"1.5 2\r\n", {}, "'1.5 2': it has 2 numbers, not 3"),
     "JSON that nobody expected": (b'{"x": 1}\n', {}, """'{"x": 1}': it is JSON; set framing = "json\""""),
-    "bytes of another baud": (b"\xfe\x80\x00\xf8\x1c\n", {}, r"'\xfe\x80\x00\xf8\x1c': it is no text; check baud"),
-    "a long line": (b"hello " * 40 + b"\n", {}, "'" + "hello " * 10 + "...': it is no row of 3 decimals"),
+    "bytes of another baud": (b"\xfe\x80\x00\xf8\x1c\n", {}, r"'\xfe\x80\x00\xf8\x1c': it is not text; check baud"),
+    "a long line": (b"hello " * 40 + b"\n", {}, "'" + "hello " * 10 + "...': it is not a row of 3 decimals"),
     "a word in place of a number": (
         b"1,ERR,3\n",
         {},
-        "'1,ERR,3': number 2 of it is 'ERR', no decimal; send decimals and nothing else",
+        "'1,ERR,3': its number 2 is 'ERR', not a decimal; send only decimals",
     ),
-    "hexadecimal": (b"0x1 0xA2 0x0F\n", {}, "'0x1 0xA2 0x0F': number 1 of it is '0x1', no decimal; send decimals"),
-    "units behind numbers": (b"1.5 g, 2 g, 3 g\n", {}, "'1.5 g, 2 g, 3 g': number 1 of it is '1.5 g', no decimal"),
-    "a log's words before the numbers": (b"[INFO] 1,2,3\n", {}, "number 1 of it is '[INFO] 1', no decimal; send"),
-    "a label a line that is no channel": (b"Temp: 21.5\n", {}, "it has no label ax; name channels as its labels: Temp"),
+    "hexadecimal": (b"0x1 0xA2 0x0F\n", {}, "'0x1 0xA2 0x0F': its number 1 is '0x1', not a decimal; send only"),
+    "units behind numbers": (b"1.5 g, 2 g, 3 g\n", {}, "'1.5 g, 2 g, 3 g': its number 1 is '1.5 g', not a decimal"),
+    "a log's words before the numbers": (b"[INFO] 1,2,3\n", {}, "its number 1 is '[INFO] 1', not a decimal; send"),
+    "a label a line that is no channel": (
+        b"Temp: 21.5\n",
+        {},
+        "it has no label ax; name the channels like its labels: Temp",
+    ),
     "a log's words with a colon": (
         b"I (312) boot: hello\n",
         {},
-        "'I (312) boot: hello': it is no row of 3 decimals; send",
+        "'I (312) boot: hello': it is not a row of 3 decimals; send",
     ),
     "a nested field": (
         b'{"Time": "12:00", "AM2301": {"x": 1, "y": 2}}\n',
         {"framing": "json", "channels": ["x", "y"]},
-        "there is no field 'x'; it has Time, AM2301.x, AM2301.y; name channels so",
+        "there is no field 'x'; it has Time, AM2301.x, AM2301.y; name channels like these",
     ),
     "an object in place of a number": (
         b'{"acc": {"x": 1, "y": 2}}\n',
         {"framing": "json", "channels": ["acc"]},
-        "field 'acc' is an object of x, y, no number; name the path to one of these",
+        "field 'acc' is an object of x, y, not a number; name the path to one of these",
     ),
-    "null": (b'{"x": null}\n', {"framing": "json", "channels": ["x"]}, "field 'x' is null, no number"),
+    "null": (b'{"x": null}\n', {"framing": "json", "channels": ["x"]}, "field 'x' is null, not a number"),
     "a number with its unit in a string": (
         b'{"x": "21.5 C"}\n',
         {"framing": "json", "channels": ["x"]},
-        "field 'x' is '21.5 C', no number; send the number alone, without its unit",
+        "field 'x' is '21.5 C', not a number; send the number alone, without its unit",
     ),
     "a string that is no number": (
         b'{"x": "0x1F"}\n',
         {"framing": "json", "channels": ["x"]},
-        "field 'x' is '0x1F', no number; send a number, with a decimal point",
+        "field 'x' is '0x1F', not a number; send a number, with a decimal point",
     ),
-    "no JSON": (b"x: 1\n", {"framing": "json", "channels": ["x"]}, "'x: 1': it is no JSON (invalid character"),
+    "no JSON": (b"x: 1\n", {"framing": "json", "channels": ["x"]}, "'x: 1': it is not JSON (invalid character"),
 }
 
 
@@ -207,7 +211,7 @@ def test_of_a_frame_with_a_wrong_checksum_both_are_shown(terminal: Terminal) -> 
 
     assert read(source, 0) == []
     (finding,) = MonitoredSource(source, "imu").findings()
-    shown = "a frame of 9 bytes, aa 55 01 00 02 00 03 00 07: its checksum is 07, that of its numbers 06; correct check"
+    shown = "a frame of 9 bytes, aa 55 01 00 02 00 03 00 07: its checksum is 07, but its numbers give 06; correct check"
     assert shown in finding.message
     assert shown in source.trouble
     source.close()
@@ -219,7 +223,7 @@ def test_where_no_frame_begins_the_bytes_are_shown(terminal: Terminal) -> None:
     terminal.write(bytes(range(30)))
 
     assert read(source, 0) == []
-    shown = "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f ...: there is no aa 55 in it; check baud and sync"
+    shown = "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f ...: it does not contain aa 55; check baud and sync"
     assert source.trouble.endswith(shown)
     source.close()
 
@@ -229,7 +233,7 @@ def test_labels_of_which_one_never_comes_are_told(terminal: Terminal) -> None:
     terminal.write(b"half\n" + b">x:1.5\n" * 4)
 
     assert read(source, 0) == []
-    assert source.trouble.endswith("'>x:1.5': it came before y; name channels as the labels, in the order they come in")
+    assert source.trouble.endswith("'>x:1.5': it came before y; name channels like the labels, in the same order")
     source.close()
 
 
@@ -239,5 +243,5 @@ def test_bytes_without_the_end_of_a_line_are_told(terminal: Terminal) -> None:
         terminal.write(b"\xf8\x80\x78" * 300)
         read(source, 0)
 
-    assert "no line ends within 4096 bytes; check baud and framing" in source.trouble
+    assert "no end of line within 4096 bytes; check baud and framing" in source.trouble
     source.close()

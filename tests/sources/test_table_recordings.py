@@ -285,7 +285,7 @@ def test_other_names_of_such_files(tmp_path: Path, name: str) -> None:
 
 REFUSED = {
     "nothing in it": ("", {}, r"r.csv cannot be replayed: it is empty; record it again"),
-    "a header only": ("ax,ay\n", {}, r"line 1 \('ax,ay'\) has no row of numbers under it"),
+    "a header only": ("ax,ay\n", {}, r"line 1 \('ax,ay'\) has no row of numbers below it"),
     "no header": (
         "0.1,0.2\n0.3,0.4\n",
         {},
@@ -300,7 +300,7 @@ REFUSED = {
     "a column of words": (
         "ax,what\n1,walking\n2,walking\n",
         {},
-        r"line 2 \('1,walking'\): field 2 \('what'\) is 'walking', no number; leave that column out of the file",
+        r"line 2 \('1,walking'\): field 2 \('what'\) is 'walking', not a number; leave that column out of the file",
     ),
     "a number with its unit": (
         "t,hum,ax\n0.1,40 %,1\n0.2,41 %,2\n",
@@ -310,45 +310,49 @@ REFUSED = {
     "a comment's mark within quotes": (
         '"n","ax"\n"1 # first",1\n"2 # second",2\n',
         {},
-        r"line 2 .*: field 1 \('n'\) is '1 # first', no number; leave that column out of the file",
+        r"line 2 .*: field 1 \('n'\) is '1 # first', not a number; leave that column out of the file",
     ),
     "a time in words": (
         "time,ax\nhalf past three,1\n",
         {},
-        r"line 2 .*: field 1 \('time'\) is 'half past three', no known time; write 2026-05-01T12:00:00.250",
+        r"line 2 .*: field 1 \('time'\) is 'half past three', not a known time; write 2026-05-01T12:00:00.250",
     ),
     "a name that is another column's": (
         "ay,ax\n1,2\n",
         {"channels": ["ax", "az"]},
-        "channels calls column 1 'ax', the file calls it 'ay' and another one 'ax'; correct channels in the config",
+        "channels names column 1 'ax', but the file names it 'ay' and another one 'ax'; correct channels in the config",
     ),
     "a header of another separator": (
         "ax,ay\n1;2\n3;4\n",
         {},
         r"line 1 \('ax,ay'\) and line 2 \('1;2'\) have different separators; write both with the same",
     ),
-    "JSON": ('{"ax": 1}\n{"ax": 2}\n', {}, r"""line 1 \('{"ax": 1}'\) is JSON and no table; write one sample a line"""),
-    "hexadecimal": ("ax\n0x1F\n", {}, r"line 2 \('0x1F'\): field 1 \('ax'\) is '0x1F', no number"),
+    "JSON": (
+        '{"ax": 1}\n{"ax": 2}\n',
+        {},
+        r"""line 1 \('{"ax": 1}'\) is JSON, not a table; write one sample per line""",
+    ),
+    "hexadecimal": ("ax\n0x1F\n", {}, r"line 2 \('0x1F'\): field 1 \('ax'\) is '0x1F', not a number"),
     "prose": ("Dear diary\ntoday it rained\n", {}, r"line 2 \('today it rained'\): field 1 is 'today'"),
     "a long line": ("ax,ay\n" + "walking " * 99, {}, r"line 2 \('walking walking .{44}\.\.\.'\)"),
     "bytes of another kind": (b"\x7fELF\x02\x01\x01\0\0\n\x03\0>\0\n", {}, r"line 2 \('\\x03\\x00>\\x00'\)"),
     "a comma that may be either": (
         "load\tspeed\n1,234\t5,678\n",
         {},
-        r"line 2 \('1,234\\t5,678'\): whether its comma is a decimal mark or sets thousands apart is not clear; write",
+        r"line 2 \('1,234\\t5,678'\): its comma may be a decimal mark or a thousands separator; write",
     ),
     "a unit of time that is not clear": (
         "t,ax\n0,1\n1,2\n2,3\n",
         {"rate_hz": None},
-        r"the unit of column 't' \(0, 1, 2\) is not clear; write it into the header, as t \[ms\], or set rate_hz",
+        r"the unit of column 't' \(0, 1, 2\) is unclear; write it into the header, as t \[ms\], or set rate_hz",
     ),
-    "nothing but the time": ("t;\n0,02;\n0,04;\n", {}, "holds nothing but the time"),
+    "nothing but the time": ("t;\n0,02;\n0,04;\n", {}, "contains only the time"),
     "another number of channels": (
         PLAIN,
         {"channels": ["a", "b", "c"]},
         r"has 2 channels \(ax, ay\), not 3; correct channels",
     ),
-    "no rate": (PLAIN, {"rate_hz": None}, "does not say its rate; add rate_hz"),
+    "no rate": (PLAIN, {"rate_hz": None}, "does not state its rate; add rate_hz"),
     "no row is whole": ("a,b,c\n1,,3\n4,,6\n", {}, r"line 2 \('1,,3'\): field 2 \('b'\) is empty, and no other line"),
     "no end of a line": ("a,b\n" + "1,2," * 300_000, {}, "line 2 has no end within 1048576 characters"),
 }
@@ -457,7 +461,7 @@ def test_a_rate_that_the_time_stamps_contradict_is_told_with_both_numbers(tmp_pa
 
     (finding,) = wrong.findings()
     assert (finding.code, finding.refuse) == ("wrong_rate", False)
-    assert "column 't' say 50 samples a second, rate_hz says 100; set rate_hz = 50" in finding.message
+    assert "column 't' give 50 samples per second, rate_hz says 100; set rate_hz = 50" in finding.message
     assert right.findings() == []
 
 

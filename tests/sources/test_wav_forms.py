@@ -79,13 +79,13 @@ REFUSED = {
     "what nobody knows": (wav(0x1234, 8, data=b"\0" * 8), "compressed as format 0x1234"),
     "floats of 16 bits": (wav(3, 16, data=b"\0" * 8), "it has floats of 16 bits; save it as plain PCM"),
     "integers of 64 bits": (wav(1, 64, data=b"\0" * 16), "it has integers of 64 bits"),
-    "no sample": (wav(1, 16, data=b""), "it holds no sound"),
-    "no format": (b"RIFF\x10\0\0\0WAVEdata\x04\0\0\0abcd", "it has no chunk 'fmt ' with a chunk 'data' behind it"),
+    "no sample": (wav(1, 16, data=b""), "it contains no sound"),
+    "no format": (b"RIFF\x10\0\0\0WAVEdata\x04\0\0\0abcd", "it has no chunk 'fmt ' followed by a chunk 'data'"),
     "chunks behind no sample": (
         wav(1, 16, data=b"LIST\x04\0\0\0INFOid3 \0\0\0\0", size=0),
-        "it holds no sound; record it again",
+        "it contains no sound; record it again",
     ),
-    "another file": (b"RIFF\x10\0\0\0AVI " + b"\0" * 20, "it is no WAV file"),
+    "another file": (b"RIFF\x10\0\0\0AVI " + b"\0" * 20, "it is not a WAV file"),
     "big-endian": (
         b"RIFX" + wav(1, 16)[4:],
         "it is a WAV file of big-endian numbers; save it as .wav, e.g. with ffmpeg",

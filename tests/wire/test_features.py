@@ -152,8 +152,8 @@ def test_a_workers_task_has_it_in_the_same_way() -> None:
     [
         ({"output": Output(kind="raw"), "outputs": TWO}, "[output] is for one output, [[outputs]] for several"),
         ({"outputs": [Output(kind="raw")]}, "[[outputs]] 1: name is missing"),
-        ({"outputs": [*TWO, TWO[0]]}, "[[outputs]] 3: output 'class' stands in two of them"),
-        ({"outputs": [*TWO, SHARING]}, "[[outputs]] 3: output 'speed' stands in two of them"),
+        ({"outputs": [*TWO, TWO[0]]}, "[[outputs]] 3: output 'class' is named in two of them"),
+        ({"outputs": [*TWO, SHARING]}, "[[outputs]] 3: output 'speed' is named in two of them"),
     ],
 )
 def test_outputs_that_contradict_each_other_are_no_manifest(changes: dict[str, Any], words: str) -> None:

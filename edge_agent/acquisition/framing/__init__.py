@@ -1,12 +1,13 @@
-"""Framings: bytes that come off a wire in arbitrary pieces become samples. Pure; one file per framing.
+"""Framings: decode samples from bytes that arrive in arbitrary pieces. Pure; one file per framing.
 
-A decoder starts in the middle of a stream, finds where a sample begins, and finds it again after noise or lost bytes.
-What it cannot understand it counts and drops: a sample is whole and its channels are in their places, or it is none.
+A decoder starts in the middle of a stream, finds the beginning of a sample, and synchronizes again after noise or lost
+bytes. It counts and drops everything that it cannot decode: a sample is complete, with every channel in its place, or
+it is dropped.
 
 * ``decimals``: lines of decimals, in any of the ``dialects`` of firmware, or labelled ``one_a_line``
-* ``json_lines``: one JSON document a line
+* ``json_lines``: one JSON document per line
 * ``cobs``: binary records in COBS frames
-* ``sync``: binary records behind a sync word, with a checksum
+* ``sync``: binary records after a sync word, with a checksum
 """
 
 from typing import Any, Protocol
@@ -19,33 +20,33 @@ Samples = NDArray[np.float32]
 
 
 class Decoder(Protocol):
-    """Feed it bytes; it gives rows of numbers."""
+    """Decodes bytes to rows of numbers."""
 
     unit: str
-    """What a sample is on the wire: ``line``, ``frame``."""
+    """The unit of a sample on the wire: ``line``, ``frame``."""
     wanted: str
-    """What each should have been: ``3 decimals``."""
+    """The expected content of a unit: ``3 decimals``."""
 
     @property
     def malformed(self) -> int:
-        """Samples that were dropped."""
+        """Number of dropped samples."""
         ...
 
     @property
     def example(self) -> str:
-        """One of them, printable and cut, and what is wrong with it; may be empty."""
+        """A dropped sample, printable and shortened, and its fault; may be empty."""
         ...
 
     def restart(self) -> None:
-        """The stream was interrupted: look for the beginning of a sample anew."""
+        """Resynchronize after an interruption of the stream."""
         ...
 
     def feed(self, data: bytes) -> Numbers:
-        """The rows ``[n, columns]`` that ended in ``data``; n may be 0."""
+        """Return the rows ``[n, columns]`` that ended in ``data``; n may be 0."""
         ...
 
 
 def to_samples(numbers: NDArray[Any]) -> Samples:
-    """As float32; what that cannot hold is Inf, which quality refuses by name."""
+    """Convert to float32; numbers that are too large become Inf, which the quality check refuses by name."""
     with np.errstate(over="ignore"):
         return numbers.astype(np.float32)

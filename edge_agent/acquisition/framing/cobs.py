@@ -1,7 +1,7 @@
-"""Binary records in COBS frames become samples: no zero byte in a frame, one behind it. Pure.
+"""Decodes binary records in COBS frames: a frame contains no zero byte and ends with one. Pure.
 
-A frame of another length than the record's, or with a wrong checksum, is counted and dropped. Lost and added bytes show
-in the length; a byte that was changed shows only in a checksum.
+A frame whose length differs from the record's, or with a wrong checksum, is counted and dropped. The length reveals
+lost and added bytes; only a checksum reveals a changed byte.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from edge_agent.acquisition.framing.record import Record
 from edge_agent.acquisition.shown import shown_bytes
 
 _decode: Any = cobs.decode
-"""The library brings no types."""
+"""The library has no type annotations."""
 
 
 class CobsDecoder:
-    """Feed it bytes; it gives rows. ``malformed`` counts the frames that were dropped."""
+    """Decodes bytes to rows. ``malformed`` counts the dropped frames."""
 
     def __init__(self, record: Record, columns: int) -> None:
         self._record = record
@@ -31,25 +31,25 @@ class CobsDecoder:
 
     @property
     def malformed(self) -> int:
-        """Frames that were dropped."""
+        """Number of dropped frames."""
         return self._malformed + self._frames.overlong
 
     @property
     def example(self) -> str:
-        """The last of them, and what is wrong with it."""
+        """The last dropped frame, and its fault."""
         if not self._last:
             return self._frames.endless
         return f"a frame of {len(self._last)} bytes, {shown_bytes(self._last)}: {self._why(self._last)}"
 
     def restart(self) -> None:
-        """The stream was interrupted: drop what is left of a frame, and what comes until the next frame's end."""
+        """Resynchronize after an interruption: drop all bytes until the end of the next frame."""
         self._frames.restart()
 
     def feed(self, data: bytes) -> Numbers:
-        """The rows ``[n, columns]`` of all frames that end in ``data``; n may be 0."""
+        """Return the rows ``[n, columns]`` of all frames that end in ``data``; n may be 0."""
         rows = []
         for frame in self._frames.feed(data, end=b"\0"):
-            if not frame:  # some send a zero before a frame, too
+            if not frame:  # some boards send a zero before a frame, too
                 continue
             row = self._decode(frame)
             if row is None:
@@ -63,7 +63,7 @@ class CobsDecoder:
         try:
             return self._record.why_malformed(_decode(frame))
         except cobs.DecodeError:
-            return "it is no COBS; check baud and framing"
+            return "it is not COBS; check baud and framing"
 
     def _decode(self, frame: bytes) -> tuple[float, ...] | None:
         try:

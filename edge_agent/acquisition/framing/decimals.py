@@ -1,12 +1,12 @@
-"""Lines of decimals become samples. Pure.
+"""Decodes lines of decimals. Pure.
 
-One line is one sample: as many decimals as there are columns, in their order; LF, CR LF or CR; blanks around a number,
-empty lines and a terminal's colours do no harm, ``nan`` and ``inf`` are numbers (quality will speak of them). What
-stands between numbers, or labels before them, is found by the first line that is a sample (:mod:`.dialects`); labelled
-numbers may also come one a line (:mod:`.one_a_line`). A line that is anything else is counted and dropped, a firmware's
-words when it boots included. After many such lines in a row, the dialect is looked for anew.
+One line is one sample: one decimal per column, in the order of the columns. Lines end with LF, CR LF or CR. Blanks
+around a number, empty lines and a terminal's colours are ignored. ``nan`` and ``inf`` are numbers (the quality check
+reports them). The first line that is a sample determines the dialect: the separators, and labels before the numbers
+(:mod:`.dialects`). Labelled numbers may also be sent one per line (:mod:`.one_a_line`). Every other line, such as the
+output of a booting firmware, is counted and dropped. After many such lines in a row, the dialect is detected again.
 
-Lines are decoded a block at a time; only a block with a malformed line in it is looked at line by line.
+Lines are decoded in blocks; only a block with a malformed line is decoded line by line.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from edge_agent.acquisition.shown import shown
 from edge_agent.strict import counted
 
 _ANOTHER_DIALECT = 20
-"""After so many malformed lines in a row."""
+"""Number of malformed lines in a row after which the dialect is detected again."""
 
 
 class CsvDecoder:
-    """Feed it bytes; it gives rows. ``malformed`` counts the lines that were dropped.
+    """Decodes bytes to rows. ``malformed`` counts the dropped lines.
 
     Args:
-        columns: how many numbers a sample has.
-        names: of them, for lines with labels.
+        columns: number of columns of a sample.
+        names: names of the columns, for lines with labels.
     """
 
     def __init__(self, columns: int, names: Sequence[str] = ()) -> None:
@@ -44,29 +44,29 @@ class CsvDecoder:
 
     @property
     def malformed(self) -> int:
-        """Lines that were dropped."""
+        """Number of dropped lines."""
         return self._malformed + self._lines.overlong + self._one_a_line.cut
 
     @property
     def example(self) -> str:
-        """The last of them, and what is wrong with it."""
+        """The last dropped line, and its fault."""
         if self._last is None:
             return self._one_a_line.example or self._lines.endless
         return f"{shown(self._last)}: {why_malformed(bare(self._last), self._columns, self._names)}"
 
     def restart(self) -> None:
-        """The stream was interrupted: drop what is left of a line, and what comes until the next line's end."""
+        """Resynchronize after an interruption: drop all bytes until the end of the next line."""
         self._lines.restart()
         self._one_a_line.restart()
 
     def feed(self, data: bytes) -> Numbers:
-        """The rows ``[n, columns]`` of all lines that end in ``data``; n may be 0."""
+        """Return the rows ``[n, columns]`` of all lines that end in ``data``; n may be 0."""
         lines = self._lines.feed_text(data)
         if not lines:
             return np.empty((0, self._columns))
         values = None
         if self._dialect is not None:
-            plain = self._dialect is self._known[0]  # as it is: no time for a call a line
+            plain = self._dialect is self._known[0]  # unchanged lines: saves a call per line
             values = decimals(lines if plain else [self._dialect(line) for line in lines], self._columns)
             self._in_a_row = 0 if values is not None else self._in_a_row
         if values is None:
@@ -74,7 +74,7 @@ class CsvDecoder:
         return np.array(values, np.float64).reshape(-1, self._columns)
 
     def _one(self, line: bytes) -> list[float]:
-        """The numbers that are complete with one line; none if it is malformed."""
+        """Return the numbers that one line completes; none if it is malformed."""
         text = bare(line)
         if not text.strip():
             return []

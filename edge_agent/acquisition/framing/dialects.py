@@ -1,10 +1,10 @@
-"""The ways in which firmware prints a sample on a line, each made one: decimals with commas between them. Pure.
+"""The dialects in which firmware prints a sample on a line, converted to comma-separated decimals. Pure.
 
-* commas, also with one behind the last: ``1.5,-2,3,``
+* commas, also with one after the last: ``1.5,-2,3,``
 * semicolons or tabs, also with decimal commas: ``1,5;-2;3``
 * blanks: ``1.5  -2 3``
 * brackets around the numbers, as Python prints them: ``(1.5, -2, 3)``, ``[1.5, -2, 3]``
-* labels, as Arduino's plotter wants them, in any order: ``ay:-2,ax:1.5``, ``ax: 1.5  ay: -2``, ``ax=1.5 ay=-2``
+* labels, as for Arduino's plotter, in any order: ``ay:-2,ax:1.5``, ``ax: 1.5  ay: -2``, ``ax=1.5 ay=-2``
 """
 
 import re
@@ -17,28 +17,28 @@ from edge_agent.acquisition.shown import listed, shown
 from edge_agent.strict import counted
 
 ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
-"""What decimals, ``nan``, ``inf`` and ``infinity`` are written with; ``float`` alone would accept ``1_0``."""
+"""The characters of decimals, ``nan``, ``inf`` and ``infinity``; ``float`` alone would accept ``1_0``."""
 _PAIR = re.compile(rb"\s*([^\s:=,;][^:=,;\t]*?)\s*[:=]\s*([^\s:=,;]+)[\s,;]*")
 _DIGIT = re.compile(rb"\d")
 _TEXT_SHARE = 0.9
 _decode = msgspec.json.Decoder().decode
 
 Dialect = Callable[[bytes], bytes]
-"""Makes a line one of decimals with commas between them; a line of another dialect becomes one that is malformed."""
+"""Converts a line to comma-separated decimals; a line of another dialect becomes a malformed one."""
 
 
 def dialects(names: Sequence[str]) -> list[Dialect]:
-    """Those that are tried, in this order.
+    """Return the dialects to try, in this order.
 
     Args:
-        names: of the numbers in a sample, for labels; empty: no labels are looked for.
+        names: names of the columns, for labels; empty: labels are not tried.
     """
     plain: list[Dialect] = [_commas, _comma_behind, _semicolons, _tabs, _blanks, _bracketed]
     return [*plain, _by_label(names)] if names else plain
 
 
 def decimals(lines: Sequence[bytes], columns: int) -> list[float] | None:
-    """All numbers of lines of comma-separated decimals, or None if one of them is malformed."""
+    """Return all numbers of lines of comma-separated decimals, or None if one line is malformed."""
     rows = [line.split(b",") for line in lines]
     if any(len(row) != columns for row in rows) or any(line.translate(None, ALLOWED) for line in lines):
         return None
@@ -49,34 +49,36 @@ def decimals(lines: Sequence[bytes], columns: int) -> list[float] | None:
 
 
 def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
-    """What is wrong with a line that is no sample in any dialect, and what to do."""
+    """Return the fault of a line that is no sample in any dialect, and what to do."""
     text = line.strip()
     printable = sum(letter in b"\t" or 0x20 <= letter < 0x7F for letter in text)  # noqa: PLR2004  # ASCII's
     if not text:
         return "it is empty"
     if printable < _TEXT_SHARE * len(text):
-        return "it is no text; check baud, or set the framing of binary records"
+        return "it is not text; check baud, or set the framing of binary records"
     if is_json(text):
         return 'it is JSON; set framing = "json"'
     labels = labelled(text)
     if labels and decimals([b",".join(labels.values())], len(labels)) is not None:
         absent = [name for name in names if name.encode() not in labels]
         if absent:
-            return f"it has no label {absent[0]}; name channels as its labels: {listed(labels)}"
+            return f"it has no label {absent[0]}; name the channels like its labels: {listed(labels)}"
     split = [dialect(text).split(b",") for dialect in dialects(())]
     for fields in split:
         if len(fields) > 1 and len(fields) != columns and decimals([b",".join(fields)], len(fields)) is not None:
-            return f"it has {len(fields)} numbers, not {columns}; name as many channels"
+            return f"it has {len(fields)} numbers, not {columns}; name {len(fields)} channels"
     for fields in split:
         wrong = [place for place, field in enumerate(fields) if decimals([field], 1) is None]
         if len(fields) == columns and (len(wrong) < columns or all(map(_DIGIT.search, fields))):
             given = shown(fields[wrong[0]].strip())
-            return f"number {wrong[0] + 1} of it is {given}, no decimal; send decimals and nothing else"
-    return f"it is no row of {counted(columns, 'decimal')}; send one sample a line, commas between its numbers"
+            return f"its number {wrong[0] + 1} is {given}, not a decimal; send only decimals"
+    return (
+        f"it is not a row of {counted(columns, 'decimal')}; send one sample per line, with commas between its numbers"
+    )
 
 
 def is_json(text: bytes) -> bool:
-    """Whether a line is an object of JSON, or an array of such."""
+    """Return whether a line is a JSON object, or an array of objects."""
     try:
         found = _decode(text)
     except (msgspec.DecodeError, RecursionError, ValueError):
@@ -86,7 +88,7 @@ def is_json(text: bytes) -> bool:
 
 
 def labelled(line: bytes) -> dict[bytes, bytes]:
-    """The values behind labels, by label; empty if the line is made of anything else, or repeats one."""
+    """Return label → value; empty if the line has anything but labelled values, or repeats a label."""
     found: dict[bytes, bytes] = {}
     line = line.removeprefix(b">")
     at = 0
@@ -116,7 +118,7 @@ def _tabs(line: bytes) -> bytes:
 
 
 def _apart(line: bytes, mark: bytes) -> bytes:
-    """With ``mark`` between numbers, whose decimals may be behind a comma."""
+    """Convert a line with ``mark`` between numbers, which may have decimal commas."""
     if mark not in line.strip(b" \r"):
         return b""
     return line.strip(b" \r").removesuffix(mark).replace(b",", b".").replace(mark, b",")

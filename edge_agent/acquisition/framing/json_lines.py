@@ -1,4 +1,4 @@
-"""Lines of JSON become samples; what a document may be says :mod:`edge_agent.acquisition.framing.fields`. Pure."""
+"""Decodes lines of JSON; :mod:`edge_agent.acquisition.framing.fields` defines the documents. Pure."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from edge_agent.acquisition.shown import shown
 
 
 class JsonDecoder:
-    """Feed it bytes; it gives rows. ``malformed`` counts the lines that were dropped."""
+    """Decodes bytes to rows. ``malformed`` counts the dropped lines."""
 
     def __init__(self, names: list[str]) -> None:
         self._fields = Fields(names)
@@ -21,22 +21,22 @@ class JsonDecoder:
 
     @property
     def malformed(self) -> int:
-        """Lines that were dropped."""
+        """Number of dropped lines."""
         return self._malformed + self._lines.overlong
 
     @property
     def example(self) -> str:
-        """The last of them, and what is wrong with it."""
+        """The last dropped line, and its fault."""
         if self._last is None:
             return self._lines.endless
         return f"{shown(self._last)}: {self._fields.why_malformed(bare(self._last))}"
 
     def restart(self) -> None:
-        """The stream was interrupted: drop what is left of a line, and what comes until the next line's end."""
+        """Resynchronize after an interruption: drop all bytes until the end of the next line."""
         self._lines.restart()
 
     def feed(self, data: bytes) -> Numbers:
-        """The rows ``[n, columns]`` of all lines that end in ``data``; n may be 0."""
+        """Return the rows ``[n, columns]`` of all lines that end in ``data``; n may be 0."""
         rows: list[list[float]] = []
         for line in self._lines.feed_text(data):
             try:

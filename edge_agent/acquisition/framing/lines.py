@@ -1,7 +1,7 @@
-"""A stream of bytes in pieces becomes whole lines. Pure.
+"""Splits a stream of bytes into whole lines. Pure.
 
-What comes before the first line's end is not looked at: a reader that opens a port mid-line starts there. A line that
-never ends is given up, so that it cannot grow for ever.
+Bytes before the first line's end are ignored, since a reader may open a port in the middle of a line. A line that never
+ends is dropped, so that it cannot grow for ever.
 """
 
 import re
@@ -11,20 +11,20 @@ from edge_agent.acquisition.shown import shown
 _MAX_LINE = 4096
 _SHOWN_BYTES = 64
 _ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
-"""What colours a terminal and moves its cursor (ECMA-48, control sequences)."""
+"""Control sequences (ECMA-48) that set a terminal's colours or move its cursor."""
 
 
 def bare(line: bytes) -> bytes:
-    """A line without a terminal's colours in it and the zero bytes that a board sends around it when it boots."""
+    """Remove a terminal's colours from a line, and zero bytes of a booting board around it."""
     return _ESCAPES.sub(b"", line).strip(b"\0")
 
 
 class Lines:
-    """Feed it bytes; it gives the lines that ended.
+    """Splits bytes into complete lines.
 
     Attributes:
-        overlong: lines that were given up.
-        endless: the last of them, and what is wrong with it; empty if there is none.
+        overlong: number of lines dropped for their length.
+        endless: the last of them, and its fault; empty if there is none.
     """
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ class Lines:
         self.endless = ""
 
     def restart(self) -> None:
-        """The stream was interrupted: drop what is left of a line, and what comes until the next line's end."""
+        """Resynchronize after an interruption: drop all bytes until the end of the next line."""
         self._partial = b""
         self._synchronized = False
 
     def feed(self, data: bytes, end: bytes = b"\n") -> list[bytes]:
-        """The lines that ended in ``data``, without ``end``."""
+        """Return the lines that ended in ``data``, without ``end``."""
         block, found, rest = (self._partial + data).rpartition(end)
         self._partial = rest
         if not found:
@@ -53,12 +53,12 @@ class Lines:
         return block.split(end)
 
     def feed_text(self, data: bytes) -> list[bytes]:
-        """The lines of text that ended in ``data``, with LF, CR LF or CR behind them; not those that are empty."""
+        """Return the nonempty lines of text that ended in ``data``, with LF, CR LF or CR."""
         return [line for line in self.feed(data.replace(b"\r", b"\n")) if line]
 
     def _drop_endless_line(self) -> None:
         if len(self._partial) > _MAX_LINE:
             self.overlong += 1
             beginning = shown(self._partial[:_SHOWN_BYTES])
-            self.endless = f"{beginning}: no line ends within {_MAX_LINE} bytes; check baud and framing"
+            self.endless = f"{beginning}: no end of line within {_MAX_LINE} bytes; check baud and framing"
             self.restart()

@@ -1,8 +1,8 @@
-"""Lines with one labelled number each become samples. Pure.
+"""Decodes lines with one labelled number each. Pure.
 
-``x: 1.5`` and ``y: -2`` on a line of its own each, or as Teleplot has it: ``>x:1.5``, ``>x:1627551892437:1.5``,
-``>x:1.5§g|np``. Nothing in such lines says where a sample begins, so it begins with the first name, and the others have
-to follow in their order; a sample in which one is missing is dropped. Lines of other names do no harm.
+The lines are like ``x: 1.5`` and ``y: -2``, or in Teleplot's format: ``>x:1.5``, ``>x:1627551892437:1.5``,
+``>x:1.5§g|np``. They do not mark the beginning of a sample, so it begins with the first name, and the others must
+follow in order. A sample with a missing number is dropped. Lines with other names are ignored.
 """
 
 import re
@@ -18,11 +18,11 @@ _LINE = re.compile(
 
 
 class OneALine:
-    """Feed it lines; it gives rows.
+    """Decodes lines to rows.
 
     Attributes:
-        cut: samples that were dropped because a name was missing; the one that had begun before the first is not.
-        example: the last line that cut one, and what is wrong with it; empty if there is none.
+        cut: number of samples dropped because a name was missing, without a partial one before the first.
+        example: the last line that interrupted a sample, and its fault; empty if there is none.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -31,13 +31,13 @@ class OneALine:
         self.restart()
 
     def restart(self) -> None:
-        """The stream was interrupted: what has come of a sample is none."""
+        """Drop a partial sample after an interruption of the stream."""
         self._row: list[float] = []
         self._met = False
-        """Whether the first name has come, from which on other names are known to be of other things."""
+        """Whether the first name was seen; from then on lines with other names are ignored."""
 
     def feed(self, line: bytes) -> list[float] | None:
-        """The numbers that are complete with ``line``, mostly none; None: it is no such line."""
+        """Return the numbers of the sample that ``line`` completes, mostly none; None: it is no such line."""
         found = _LINE.fullmatch(line)
         value = decimals([found["value"]], 1) if found else None
         if found is None or value is None:
@@ -60,7 +60,5 @@ class OneALine:
         if self._met:
             self.cut += 1
             missing = self._names[len(self._row)].decode()
-            self.example = (
-                f"{shown(line)}: it came before {missing}; name channels as the labels, in the order they come in"
-            )
+            self.example = f"{shown(line)}: it came before {missing}; name channels like the labels, in the same order"
         self._row = []

@@ -1,4 +1,4 @@
-"""One binary sample: numbers as ``struct`` describes them, and a checksum behind them. Pure.
+"""One binary sample: numbers in a ``struct`` layout, followed by a checksum. Pure.
 
 ``layout`` is a format of Python's ``struct`` with its byte order first: ``"<6h"`` is six little-endian int16,
 ``"<Ixx3f"`` a uint32, two bytes of padding and three float32. The checksum covers the record and has its byte order.
@@ -29,34 +29,33 @@ _SUMS: dict[str, _Sum] = {
     "crc16-xmodem": _Sum(2, lambda data: binascii.crc_hqx(data, 0)),
     "crc32": _Sum(4, zlib.crc32),
 }
-"""Polynomials and starts are those of the catalogue of CRC algorithms under these names."""
+"""Polynomials and initial values are those of the CRC catalogue under these names."""
 
 
 class Record:
-    """A sample's bytes.
+    """The binary format of a sample.
 
     Attributes:
         size: bytes of the numbers and the checksum.
-        first_modulus: at what the first number begins again if it counts: 256 for a uint8; 0 for floats.
+        first_modulus: the value at which the first number wraps if it is a counter: 256 for a uint8; 0 for floats.
     """
 
     def __init__(self, layout: str, columns: int, check: Check) -> None:
-        """Understand ``layout``; raises ``ValueError`` with what is wrong with it."""
+        """Parse ``layout``; raise ``ValueError`` with its fault."""
         if layout[:1] not in ("<", ">"):
             raise ValueError(f"layout {layout!r} must begin with its byte order, < (little-endian) or >")
         if set(layout[1:]) - set(_INTEGERS + "efdx0123456789 "):
-            raise ValueError(f"layout {layout!r} must hold nothing but {_INTEGERS}efd for numbers and x for padding")
+            raise ValueError(f"layout {layout!r} must contain only {_INTEGERS}efd for numbers and x for padding")
         try:
             self._struct = struct.Struct(layout)
         except struct.error as error:
-            raise ValueError(f"layout {layout!r}: {error}; write it as Python's struct wants it") from None
+            raise ValueError(f"layout {layout!r}: {error}; write it in the format of Python's struct") from None
         if not 0 < self._struct.size <= _MAX_BYTES:
             raise ValueError(f"layout {layout!r} has {self._struct.size} bytes and must have 1 to {_MAX_BYTES}")
         values = self._struct.unpack(bytes(self._struct.size))
         if len(values) != columns:
             raise ValueError(
-                f"layout {layout!r} holds {counted(len(values), 'number')} and must hold {columns} "
-                "(channels and counter)"
+                f"layout {layout!r} has {counted(len(values), 'number')} and must have {columns} (channels and counter)"
             )
         self._check = _SUMS[check]
         self._order: Literal["little", "big"] = "little" if layout[0] == "<" else "big"
@@ -65,7 +64,7 @@ class Record:
         self.first_modulus = 256 ** struct.calcsize("<" + first) if first in _INTEGERS else 0
 
     def decode(self, data: bytes) -> tuple[float, ...] | None:
-        """The numbers in ``data``; None if its length or checksum is wrong."""
+        """Return the numbers in ``data``; None if its length or checksum is wrong."""
         if len(data) != self.size:
             return None
         body = data[: self._struct.size]
@@ -74,9 +73,9 @@ class Record:
         return self._struct.unpack(body)
 
     def why_malformed(self, data: bytes) -> str:
-        """What is wrong with ``data``, of which :meth:`decode` gives None, and what to do."""
+        """Return the fault of ``data`` for which :meth:`decode` returns None, and what to do."""
         if len(data) != self.size:
             return f"it has {len(data)} bytes, not {self.size}; correct layout and check"
         body, behind = data[: self._struct.size], data[self._struct.size :]
         right = self._check.of(body).to_bytes(self._check.size, self._order)
-        return f"its checksum is {behind.hex(' ')}, that of its numbers {right.hex(' ')}; correct check or layout"
+        return f"its checksum is {behind.hex(' ')}, but its numbers give {right.hex(' ')}; correct check or layout"

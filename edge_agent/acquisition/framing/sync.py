@@ -1,8 +1,8 @@
-"""Binary records behind a sync word, with a checksum, become samples. Pure.
+"""Decodes binary records that follow a sync word and end with a checksum. Pure.
 
-The sync word may turn up among the numbers, too. So where the place of a frame is not known (at the beginning, after
-noise or lost bytes) a frame counts only if its checksum is right *and* the next sync word follows on it. Bytes that
-belong to no frame are counted as the samples that they may have been; the half frame at the beginning is not.
+The sync word may also occur among the numbers. So while the decoder is not synchronized (at the beginning, after noise
+or lost bytes) a frame counts only if its checksum is correct *and* the next sync word follows it. Bytes outside frames
+are counted as the samples that they may have been, except for a partial frame at the beginning.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from edge_agent.acquisition.shown import shown_bytes
 
 
 class SyncDecoder:
-    """Feed it bytes; it gives rows. ``malformed`` is about how many frames were dropped."""
+    """Decodes bytes to rows. ``malformed`` is the approximate number of dropped frames."""
 
     def __init__(self, record: Record, columns: int, sync: bytes) -> None:
         self._record = record
@@ -27,23 +27,23 @@ class SyncDecoder:
 
     @property
     def example(self) -> str:
-        """A frame with a wrong checksum, else bytes of no frame, and what is wrong with them."""
+        """A frame with a wrong checksum, else bytes outside frames, and their fault."""
         if self._wrong_frame:
             why = self._record.why_malformed(self._wrong_frame[len(self._sync) :])
             return f"a frame of {len(self._wrong_frame)} bytes, {shown_bytes(self._wrong_frame)}: {why}"
         if self._stray_bytes:
-            return f"{shown_bytes(self._stray_bytes)}: there is no {self._sync.hex(' ')} in it; check baud and sync"
+            return f"{shown_bytes(self._stray_bytes)}: it does not contain {self._sync.hex(' ')}; check baud and sync"
         return ""
 
     def restart(self) -> None:
-        """The stream was interrupted: look for a sync word anew."""
+        """Resynchronize after an interruption of the stream."""
         self._buffer = b""
         self._locked = False
         self._stray = -self._size
-        """Bytes of no frame that are not yet counted; the first frame's worth is free."""
+        """Uncounted bytes outside frames; it starts negative, since a partial first frame does not count."""
 
     def feed(self, data: bytes) -> Numbers:
-        """The rows ``[n, columns]`` of all frames that end in ``data``; n may be 0."""
+        """Return the rows ``[n, columns]`` of all frames that end in ``data``; n may be 0."""
         buffer, at, rows = self._buffer + data, 0, []
         while (found := buffer.find(self._sync, at)) >= 0:
             self._drop(buffer[at:found])
@@ -61,7 +61,7 @@ class SyncDecoder:
             rows.append(row)
             at = end
         else:
-            keep = max(at, len(buffer) - len(self._sync) + 1)  # a sync word may have begun
+            keep = max(at, len(buffer) - len(self._sync) + 1)  # it may end with the beginning of a sync word
             self._drop(buffer[at:keep])
             at = keep
         self._buffer = buffer[at:]
@@ -72,7 +72,7 @@ class SyncDecoder:
             return
         self._locked = False
         self._stray += len(stray)
-        if len(stray) > 1:  # of a frame that was none, bytes are dropped one by one
+        if len(stray) > 1:  # bytes of a false frame are dropped one by one
             self._stray_bytes = stray
         if self._stray >= self._size:
             self.malformed += self._stray // self._size

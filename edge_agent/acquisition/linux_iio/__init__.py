@@ -1,1 +1,1 @@
-"""Linux's industrial I/O: the devices of /sys/bus/iio, and the layout of what they write."""
+"""Linux's industrial I/O: the devices of /sys/bus/iio, and the layout of their buffers."""

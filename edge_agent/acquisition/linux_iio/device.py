@@ -1,7 +1,7 @@
-"""A device of Linux's industrial I/O as its files show it: finding it, its channels, and setting up its buffer.
+"""A device of Linux's industrial I/O: finds it, reads its channels, and sets up its buffer.
 
-Settings that are already as wanted are not written, so a buffer that an administrator has set up can be read by a
-service that may not write to ``/sys``.
+Settings that are already correct are not written, so a service without write access to ``/sys`` can read a buffer that
+an administrator has set up.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ TIMESTAMP = "timestamp"
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel whose number in the unit of its kind is ``(raw + offset) * scale``."""
+    """A channel whose value in its unit is ``(raw + offset) * scale``."""
 
     name: str
     offset: float
@@ -25,12 +25,12 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What comes out of a buffer that was switched on.
+    """The layout of an enabled buffer.
 
     Attributes:
-        scan: one sample's bytes.
-        places: which of its elements each channel is.
-        stamped: whether its last element is a time stamp, in ns.
+        scan: the format of one sample.
+        places: index of each channel's element.
+        stamped: whether the last element is a time stamp, in ns.
     """
 
     scan: Scan
@@ -42,7 +42,7 @@ class Device:
     """The folder of one device."""
 
     def __init__(self, root: Path, wanted: str) -> None:
-        """Find the device called ``wanted`` (``iio:device0``, or what its ``name`` says); raises ``SourceError``."""
+        """Find the device ``wanted`` (``iio:device0``, or the content of its ``name``); raise ``SourceError``."""
         folders = {folder.name: folder for folder in sorted(root.glob("iio:device*"))}
         names = {_text(folder / "name"): folder for folder in reversed(folders.values()) if (folder / "name").is_file()}
         found = folders.get(wanted) or names.get(wanted)
@@ -52,28 +52,28 @@ class Device:
         self.folder = found
 
     def channel(self, name: str) -> Channel:
-        """The channel ``in_<name>_raw``; raises ``SourceError`` with the ones that there are."""
+        """Return the channel ``in_<name>_raw``; raise ``SourceError`` with the existing channels."""
         if not (self.folder / f"in_{name}_raw").is_file():
             there = [path.name[3:-4] for path in self.folder.glob("in_*_raw")]
             raise SourceError("source_unavailable", f"{self.folder} has no channel {name!r}{did_you_mean(name, there)}")
         return Channel(name, self._shared(name, "offset", 0.0), self._shared(name, "scale", 1.0))
 
     def raw(self, name: str) -> float:
-        """The number that a channel has now; raises ``OSError`` or ``ValueError``."""
+        """Return the current raw number of a channel; raise ``OSError`` or ``ValueError``."""
         return float(_text(self.folder / f"in_{name}_raw"))
 
     def sampling_frequency(self) -> float | None:
-        """Samples a second, as the driver says; None if it does not."""
+        """Return the driver's samples per second; None if it does not report them."""
         try:
             return float(_text(self.folder / "sampling_frequency"))
         except (OSError, ValueError):
             return None
 
     def set_up(self, names: list[str], rate_hz: float, length: int) -> "Layout":
-        """Switch the buffer on for ``names`` at ``rate_hz``, with room for ``length`` samples.
+        """Enable the buffer for ``names`` at ``rate_hz``, with room for ``length`` samples.
 
         Raises:
-            SourceError: a setting cannot be read or written, or a type is not known.
+            SourceError: a setting cannot be read or written, or a type is unknown.
         """
         scan = self.folder / "scan_elements"
         try:
@@ -107,7 +107,7 @@ class Device:
         return Layout(Scan(elements), places, stamped=stamped and enabled[-1] == TIMESTAMP)
 
     def _shared(self, name: str, what: str, default: float) -> float:
-        """A channel's own ``scale`` or ``offset``, else that of its kind: of ``accel_x`` that of ``accel``."""
+        """Return a channel's own ``scale`` or ``offset``, else that of its kind: ``accel`` for ``accel_x``."""
         kind = name.partition("_")[0].rstrip("0123456789")
         for prefix in (name, name.rpartition("_")[0], kind):
             path = self.folder / f"in_{prefix}_{what}"
@@ -124,7 +124,7 @@ def _text(path: Path) -> str:
 
 
 def _is(path: Path, value: str) -> bool:
-    """Whether a setting has ``value``; numbers are compared as numbers."""
+    """Return whether a setting has ``value``; numbers are compared as numbers."""
     try:
         return float(_text(path)) == float(value)
     except (OSError, ValueError):

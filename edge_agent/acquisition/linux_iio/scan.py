@@ -1,7 +1,7 @@
-"""How Linux's industrial I/O describes numbers in a buffer: ``le:s12/16>>4`` and their places. Pure.
+"""The format of a buffer of Linux's industrial I/O: types such as ``le:s12/16>>4``, and offsets. Pure.
 
-The kernel puts the enabled channels in the order of their ``index``, each aligned to its own size, and the whole
-aligned to the largest (``Documentation/iio/iio_devbuf.rst``, ``iio_compute_scan_bytes``).
+The kernel stores the enabled channels in the order of their ``index``. Each one is aligned to its own size, and the
+whole sample to the largest (``Documentation/iio/iio_devbuf.rst``, ``iio_compute_scan_bytes``).
 """
 
 import re
@@ -17,7 +17,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One number: how many bytes it is stored in, and which of their bits it is."""
+    """One number: the size of its storage word, and its bits in it."""
 
     big_endian: bool
     signed: bool
@@ -27,11 +27,11 @@ class Element:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return self.storage_bits // 8
 
     def decode(self, raw: NDArray[np.uint64]) -> Numbers:
-        """The numbers in storage words ``[n]``, which are in the processor's order already."""
+        """Return the numbers in storage words ``[n]``, which are already in the processor's byte order."""
         values = raw >> np.uint64(self.shift)
         spare = np.uint64(64 - self.bits)
         if self.signed:
@@ -40,10 +40,10 @@ class Element:
 
 
 def parse_type(text: str) -> Element:
-    """An element as its ``_type`` file describes it; raises ``ValueError``."""
+    """Parse the content of a ``_type`` file; raise ``ValueError``."""
     found = _TYPE.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text.strip()!r} is no type such as le:s12/16>>4")
+        raise ValueError(f"{text.strip()!r} is not a type such as le:s12/16>>4")
     order, sign, bits, storage, repeat, shift = found.groups()
     element = Element(order == "be", sign == "s", int(bits), int(storage), int(shift))
     if int(repeat or 1) != 1:
@@ -61,7 +61,7 @@ class Scan:
     """
 
     def __init__(self, elements: list[Element]) -> None:
-        """From the enabled channels in the order of their index."""
+        """Lay out the enabled channels, given in the order of their index."""
         self._elements = elements
         self._offsets, end = [], 0
         for element in elements:
@@ -71,7 +71,7 @@ class Scan:
         self.size = _aligned(end, max(element.size for element in elements))
 
     def decode(self, data: bytes) -> Numbers:
-        """Whole samples as ``[n, elements]``, before offset and scale."""
+        """Return whole samples as ``[n, elements]``, before offset and scale."""
         scans = np.frombuffer(data, np.uint8).reshape(-1, self.size)
         return np.stack(
             [

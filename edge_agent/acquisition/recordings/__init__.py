@@ -1,13 +1,13 @@
-"""Recordings: files that play a sensor. One file per format.
+"""Recordings: files that are replayed as a sensor. One module per format.
 
 * ``arrays``: ``.npz``
 * ``table``: ``.csv`` and other tables of text
 * ``sound``: ``.wav``
 * ``pictures``: a folder of images
-* ``formats``: which of these a file is
-* ``naming``: which of its channels are meant by the operator's names
+* ``formats``: detects the format of a file
+* ``naming``: matches the operator's names with the channels of a file
 
-What is wrong with a file is raised as one of :data:`BROKEN`, with what is wrong.
+A faulty file raises one of :data:`BROKEN`, with the fault in its message.
 """
 
 import tokenize
@@ -26,7 +26,7 @@ Data = NDArray[np.float32] | NDArray[np.uint8]
 BROKEN: tuple[type[BaseException], ...] = (
     OSError,
     ValueError,
-    TypeError,  # rate_hz or channels of an unfit shape
+    TypeError,  # rate_hz or channels of a wrong shape
     EOFError,
     zipfile.BadZipFile,
     zlib.error,
@@ -34,29 +34,29 @@ BROKEN: tuple[type[BaseException], ...] = (
     tokenize.TokenError,  # numpy parses a header as Python
     SyntaxError,
 )
-"""What reading a broken file raises."""
+"""The exceptions of reading a faulty file."""
 
 
-class Unreadable(ValueError):  # noqa: N818  # a finding about a file, in words that say what to do
-    """A file that cannot be read as a recording; the message says where, why, and what to do."""
+class Unreadable(ValueError):  # noqa: N818  # about a file, with advice
+    """A file that cannot be read as a recording; the message gives the place, the reason, and advice."""
 
 
 class Recording(Protocol):
     """An open recording.
 
     Attributes:
-        names: of the channels; empty if the file does not say.
-        columns: how many channels there are.
-        rate_hz: samples a second; None if the file does not say.
-        rate_said_by: where in the file the rate was found.
-        length: samples in it.
-        window_size: 0: one stream; else it consists of independent windows of so many samples.
+        names: names of the channels; empty if the file has none.
+        columns: number of channels.
+        rate_hz: samples per second; None if the file does not state the rate.
+        rate_said_by: the place in the file that states the rate.
+        length: number of samples.
+        window_size: 0: one stream; else the size of its independent windows in samples.
         frame_shape: ``()`` for numbers (float32), ``(height, width)`` for pictures (uint8).
-        at_once: how many samples to take at a time, so that little memory is held.
-        malformed: samples that could not be understood so far.
-        malformed_example: the first of them, and what is wrong with it; empty if there is none, or it cannot be shown.
-        breaks: samples, ascending, before which others are missing.
-        findings: what is to be said of it.
+        at_once: number of samples to take at a time, to save memory.
+        malformed: number of malformed samples so far.
+        malformed_example: the first of them, and its fault; empty if there is none, or it cannot be shown.
+        breaks: indices, ascending, of samples before which others are missing.
+        findings: findings about the recording.
     """
 
     names: list[str]
@@ -73,7 +73,7 @@ class Recording(Protocol):
     findings: Sequence[StreamFinding]
 
     def take(self, start: int, count: int) -> Data:
-        """Samples ``[n, *frame_shape, columns]``; n is less than ``count`` at the end, or by what is malformed."""
+        """Return samples ``[n, *frame_shape, columns]``; n < ``count`` at the end, or if some are malformed."""
         ...
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Recording(Protocol):
 
 
 class Unbroken:
-    """What is the same in recordings that have no time stamps."""
+    """Common attributes of recordings without time stamps."""
 
     malformed_example = ""
     rate_said_by = ""
@@ -91,7 +91,7 @@ class Unbroken:
 
 
 def numbers_only(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """``array`` itself; raises ``Unreadable`` if it holds no numbers."""
+    """Return ``array``; raise ``Unreadable`` if it contains no numbers."""
     if array.dtype.kind not in "fiu" or not array.size:
-        raise Unreadable(f"{what} holds no numbers; save numbers of one shape and type")
+        raise Unreadable(f"{what} contains no numbers; save numbers of one shape and type")
     return array

@@ -1,7 +1,7 @@
-"""Recordings of numbers: ``.npz`` with samples x channels or ready windows.
+"""Recordings of numbers: ``.npz`` with samples x channels or cut windows.
 
-The array ``samples`` or ``windows`` is taken, or the only one of two or three axes; ``channels`` and
-``rate_hz`` may lie beside it. The recording is held in memory as float32.
+The data are the array ``samples`` or ``windows``, or the only array of two or three axes. The file may also contain
+``channels`` and ``rate_hz``. The recording is stored in memory as float32.
 """
 
 import zipfile
@@ -36,15 +36,15 @@ class ArrayRecording(Unbroken):
         self.length = len(self._samples)
 
     def take(self, start: int, count: int) -> NDArray[np.float32]:
-        """Samples ``[n, columns]``, a copy."""
+        """Return samples ``[n, columns]``, a copy."""
         return self._samples[start : start + count].copy()
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
 
 def read_npz(path: Path) -> ArrayRecording:
-    """The recording in an ``.npz``; raises one of ``BROKEN``, ``Unreadable`` among them."""
+    """Read the recording in an ``.npz``; raise one of ``BROKEN``, such as ``Unreadable``."""
     with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
         entries = {name: array for name, array in file.items() if isinstance(array, np.ndarray)}
         arrays = {name: array for name, array in entries.items() if array.ndim in (_STREAM_AXES, _WINDOWS_AXES)}
@@ -64,5 +64,7 @@ def _rate(array: NDArray[Any]) -> float:
     try:
         return float(array.reshape(()))
     except (TypeError, ValueError):
-        text = f"its array rate_hz of type {array.dtype} and shape {list(array.shape)} is no number; save one number"
+        text = (
+            f"its array rate_hz of type {array.dtype} and shape {list(array.shape)} is not one number; save one number"
+        )
         raise Unreadable(text) from None

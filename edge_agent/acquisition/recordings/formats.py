@@ -1,6 +1,6 @@
-"""What a file is, by its name and its first bytes, so that each recording meets the reader that is made for it.
+"""Detects the format of a recording by its name and its first bytes.
 
-A file of another kind is refused by the name of that kind, with what makes a recording of it.
+A file of another kind is refused with the name of that kind, and advice on how to convert it to a recording.
 """
 
 import zipfile
@@ -13,8 +13,8 @@ _HEAD_BYTES = 512
 _AS_TABLE = "save it as .csv"
 _AS_WAV = "save it as .wav, e.g. with ffmpeg -c:a pcm_s16le"
 _AS_ARRAYS = "save its array with numpy.savez(path, samples=array)"
-_UNPACK = "unpack it, and name what was in it in path"
-_IN_A_FOLDER = "name the folder with the pictures in path"
+_UNPACK = "unpack it, and set path to its content"
+_IN_A_FOLDER = "set path to the folder with the pictures"
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x93NUMPY", "a single array (.npy)", _AS_ARRAYS),
     (b"\x80\x04", "a pickle", _AS_ARRAYS),
@@ -23,7 +23,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF", "an HDF5 file", _AS_ARRAYS),
     (b"PAR1", "a Parquet file", _AS_TABLE),
     (b"SQLite format 3", "an SQLite database", _AS_TABLE),
-    (b"\xd0\xcf\x11\xe0", "a workbook of Excel (.xls)", _AS_TABLE),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", _AS_TABLE),
     (b"BZh", "compressed by bzip2", _UNPACK),
     (b"\xfd7zXZ", "compressed by xz", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", _UNPACK),
@@ -38,9 +38,9 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "a picture", _IN_A_FOLDER),
     (b"\xff\xd8\xff", "a picture", _IN_A_FOLDER),
 )
-"""First bytes, what begins with them, and how to make a recording of it. Letters may be a table's: ``PAR1,PAR2``."""
+"""First bytes, the kind of file, and the advice. Bytes that are letters may also begin a table: ``PAR1,PAR2``."""
 _NO_TEXT = frozenset(range(0x20)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
-"""Bytes that no text has; a terminal's and a floppy's marks may be in some."""
+"""Bytes that do not occur in text; escape characters and an end-of-file mark (0x1A) may."""
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _TABLES = (".csv", ".tsv", ".txt")
 _KNOWN = "recordings are .npz, .csv, .tsv, .txt, .wav, or a folder of pictures"
@@ -55,7 +55,7 @@ class Format(Enum):
 
 
 def format_of(path: Path) -> Format:
-    """What ``path`` is.
+    """Detect the format of ``path``.
 
     Raises:
         OSError: it cannot be read.
@@ -75,25 +75,25 @@ def format_of(path: Path) -> Format:
     if suffixes[-1:] == [".wav"] or (head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"):
         return Format.SOUND
     if suffixes[-1:] == [".npz"]:
-        raise Unreadable("it is no .npz, which is an archive of arrays; save it with numpy.savez(path, samples=array)")
+        raise Unreadable("it is not an .npz archive of arrays; save it with numpy.savez(path, samples=array)")
     if suffixes[-1:] == [".gz"] and not set(suffixes[-2:-1]) & set(_TABLES):
         raise Unreadable(f"it is compressed by gzip; {_UNPACK}")
     if suffixes[-1:] in ([suffix] for suffix in (*_TABLES, ".gz")) or _is_text(head):
         return Format.TABLE
-    raise Unreadable(f"it is no recording; {_KNOWN}: save it as one of these")
+    raise Unreadable(f"it is not a recording; {_KNOWN}: save it as one of these")
 
 
 def _check_archive(path: Path) -> None:
-    """Raise ``Unreadable`` for an archive of anything but arrays."""
+    """Raise ``Unreadable`` for an archive that does not contain arrays."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.namelist()
     except zipfile.BadZipFile:
-        raise Unreadable("it is an archive that was cut short; copy or save it again") from None
+        raise Unreadable("it is a truncated archive; copy or save it again") from None
     if any(entry.endswith(".npy") for entry in entries):
         return
     if any(entry in ("[Content_Types].xml", "content.xml") for entry in entries):
-        raise Unreadable(f"it is a workbook of a spreadsheet; {_AS_TABLE}")
+        raise Unreadable(f"it is a spreadsheet; {_AS_TABLE}")
     raise Unreadable(f"it is a zip archive; {_UNPACK}")
 
 

@@ -1,4 +1,4 @@
-"""Which channels of a recording are meant by the names that an operator gives. Pure."""
+"""Matches an operator's names with the channels of a recording. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,24 +9,24 @@ from edge_agent.strict import counted
 
 
 class Named(NamedTuple):
-    """Channels, by their places in the file and their names."""
+    """Channels: their positions in the file, and their names."""
 
     places: list[int]
     names: list[str]
 
 
 def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> Named:
-    """The channels that are meant.
+    """Return the channels that the operator's names refer to.
 
-    Names that the file has choose among its channels, in any order. Others give names to all of them.
+    Names that the file has select among its channels, in any order. Other names rename all of its channels.
 
     Args:
         own: the file's names of its channels; empty if it has none.
-        wanted: the operator's names; empty: all channels, by their own names or else ``c0``, ``c1``, ...
-        columns: how many channels the file has.
+        wanted: the operator's names; empty: all channels, with their own names or else ``c0``, ``c1``, ...
+        columns: number of channels in the file.
 
     Raises:
-        Unreadable: the names are too few or too many, or some are those of other channels in the file.
+        Unreadable: there are too few or too many names, or some belong to other channels in the file.
     """
     if len(own) not in (0, columns):
         raise Unreadable(
@@ -49,8 +49,8 @@ def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> N
 
 
 def check_renaming(own: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise ``Unreadable`` where a channel is to have the name that the file has for another one."""
+    """Raise ``Unreadable`` if a new name of a channel is the file's name of another one."""
     for place, (now, name) in enumerate(zip(own, wanted, strict=False)):
         if name != now and name in own:
-            text = f"channels calls column {place + 1} {name!r}, the file calls it {now!r} and another one {name!r}"
+            text = f"channels names column {place + 1} {name!r}, but the file names it {now!r} and another one {name!r}"
             raise Unreadable(f"{text}; correct channels in the config")

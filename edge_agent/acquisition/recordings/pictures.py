@@ -1,8 +1,8 @@
-"""Recordings of pictures: a folder of image files, in the order of their names, read one by one.
+"""Recordings of pictures: a folder of image files, in alphabetical order, read one by one.
 
-A picture is uint8 ``[height, width, channels]`` with the channels in the order asked for, upright as its EXIF data say.
-All have one size: that of the first, or the one asked for (then each is resized to it, bilinear with antialias). A file
-that turns out to be no image is counted and dropped.
+A picture is uint8 ``[height, width, channels]`` with the channels in the configured order, rotated by its EXIF data.
+All pictures have one size: that of the first, or the configured one (then each is resized to it, bilinear with
+antialias). A file that cannot be read as an image is counted and dropped.
 """
 
 from pathlib import Path
@@ -26,10 +26,10 @@ class PictureRecording(Unbroken):
     rate_hz: float | None = None
 
     def __init__(self, folder: Path, colour: str, size: tuple[int, int] | None) -> None:
-        """Look at every file's header; ``size`` is width and height. Raises one of ``BROKEN``."""
+        """Read every file's header; ``size`` is width and height. Raise one of ``BROKEN``."""
         self._files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
         if not self._files:
-            raise ValueError(f"no image in it; known are {', '.join(SUFFIXES)}")
+            raise ValueError(f"it contains no image; known suffixes are {', '.join(SUFFIXES)}")
         self._colour = colour
         self._size = size
         self.names = COLOURS[colour]
@@ -40,12 +40,12 @@ class PictureRecording(Unbroken):
         self.frame_shape: tuple[int, ...] = (height, width)
 
     def take(self, start: int, count: int) -> NDArray[np.uint8]:
-        """Pictures ``[n, height, width, channels]``."""
+        """Return pictures ``[n, height, width, channels]``."""
         pictures = [picture for path in self._files[start : start + count] if (picture := self._load(path)) is not None]
         return np.stack(pictures) if pictures else np.empty((0, *self.frame_shape, self.columns), np.uint8)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
     def _load(self, path: Path) -> NDArray[np.uint8] | None:
         try:
@@ -53,7 +53,7 @@ class PictureRecording(Unbroken):
                 image = ImageOps.exif_transpose(opened).convert("L" if self._colour == "gray" else "RGB")
         except _BAD_IMAGE:
             self.malformed += 1
-            self.malformed_example = self.malformed_example or f"{path.name}: it is no image"
+            self.malformed_example = self.malformed_example or f"{path.name}: it is not an image"
             return None
         if self._size is not None and image.size != self._size:
             image = image.resize(self._size, Image.Resampling.BILINEAR)
@@ -68,9 +68,9 @@ class PictureRecording(Unbroken):
                     turned = image.getexif().get(_ORIENTATION, 1) in _ON_THE_SIDE
                     sizes.setdefault(image.size[::-1] if turned else image.size, path)
             except _BAD_IMAGE:
-                continue  # counted when it is its turn
+                continue  # counted when it is loaded
         if not sizes:
-            raise ValueError("not one of its files is an image")
+            raise ValueError("none of its files is an image")
         if len(sizes) > 1:
             (first, one), (second, other) = list(sizes.items())[:2]
             raise ValueError(f"{one.name} is {first[0]}x{first[1]}, {other.name} {second[0]}x{second[1]}; add size")

@@ -1,8 +1,8 @@
 """Recordings of sound: ``.wav``, read piece by piece.
 
-Integers of 8, 16, 24 or 32 bits and floats of 32 or 64 bits, plain or as WAVE_FORMAT_EXTENSIBLE. Samples are float32,
-integers from -1 to 1 as the kind ``audio`` delivers them, and channels have the names that it gives them. The format is
-that of Microsoft's "Multimedia Programming Interface and Data Specifications 1.0" and ``mmreg.h``.
+Supports integers of 8, 16, 24 or 32 bits and floats of 32 or 64 bits, plain or as WAVE_FORMAT_EXTENSIBLE. Samples are
+float32, with integers scaled to -1 to 1. Scale and channel names are those of the kind ``audio``. The format is that of
+Microsoft's "Multimedia Programming Interface and Data Specifications 1.0" and ``mmreg.h``.
 """
 
 import os
@@ -34,14 +34,14 @@ _COMPRESSED = {
     0x2000: "AC-3",
 }
 _SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
-"""What follows the format's number in the GUIDs of WAVE_FORMAT_EXTENSIBLE that name one."""
+"""The bytes after the format code in a GUID of WAVE_FORMAT_EXTENSIBLE."""
 _TO_DO = "save it as plain PCM, e.g. with ffmpeg -c:a pcm_s16le"
 _PLAIN_BYTES, _EXTENSIBLE_BYTES = 16, 40
 _CHUNK = struct.Struct("<4sI")
 """The name of a chunk and its size."""
 _UNKNOWN = 0xFFFF_FFFF
 _DATA_SIZE = slice(8, 16)
-"""Where the chunk ``ds64`` of a file beyond 4 GB (EBU Tech 3306) has the size of ``data``."""
+"""Position of the size of ``data`` in the chunk ``ds64`` of a file beyond 4 GB (EBU Tech 3306)."""
 
 
 class _Format(NamedTuple):
@@ -61,7 +61,7 @@ class SoundRecording(Unbroken):
     malformed = 0
 
     def __init__(self, path: Path) -> None:
-        """Read the header; raises one of ``BROKEN``."""
+        """Read the header; raise one of ``BROKEN``."""
         self._path = path
         with path.open("rb") as file:
             form, self._begin, size = _find(file)
@@ -70,10 +70,10 @@ class SoundRecording(Unbroken):
         self.rate_hz: float | None = float(form.rate_hz)
         self.length = size // (self._width * self.columns)
         if not self.length:
-            raise Unreadable("it holds no sound; record it again")
+            raise Unreadable("it contains no sound; record it again")
 
     def take(self, start: int, count: int) -> NDArray[np.float32]:
-        """Samples ``[n, columns]``; integers from -1 to 1, floats as they are."""
+        """Return samples ``[n, columns]``; integers scaled to -1 to 1, floats unchanged."""
         frame = self._width * self.columns
         with self._path.open("rb") as file:
             file.seek(self._begin + start * frame)
@@ -83,14 +83,14 @@ class SoundRecording(Unbroken):
         return numbers.astype(np.float32).reshape(-1, self.columns)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
 
 def _find(file: BinaryIO) -> tuple[_Format, int, int]:
-    """The format, and where the samples begin and how many bytes they have; raises ``Unreadable``."""
+    """Return the format, the offset of the samples and their size in bytes; raise ``Unreadable``."""
     head = file.read(12)
     if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
-        raise Unreadable("it is no WAV file, which begins with RIFF and WAVE; check path in the config")
+        raise Unreadable("it is not a WAV file, which begins with RIFF and WAVE; check path in the config")
     end = os.fstat(file.fileno()).st_size
     form: _Format | None = None
     beyond_4_gb = 0
@@ -108,17 +108,17 @@ def _find(file: BinaryIO) -> tuple[_Format, int, int]:
                 size = beyond_4_gb
             elif size == 0 and not _are_chunks(file, end):
                 size = _UNKNOWN
-            # A program that wrote into a pipe did not know the size, and a file may have been cut short.
+            # A program that writes into a pipe does not know the size, and a file may be truncated.
             return form, begin, min(size, end - begin)
         else:
             file.seek(size, os.SEEK_CUR)
-            if size % 2 and file.read(1) not in (b"\0", b""):  # some forget the byte that makes the length even
+            if size % 2 and file.read(1) not in (b"\0", b""):  # some programs omit the byte that pads to an even length
                 file.seek(-1, os.SEEK_CUR)
-    raise Unreadable("it has no chunk 'fmt ' with a chunk 'data' behind it; record it again")
+    raise Unreadable("it has no chunk 'fmt ' followed by a chunk 'data'; record it again")
 
 
 def _are_chunks(file: BinaryIO, end: int) -> bool:
-    """Whether what follows is whole chunks to the end of the file, so that it is no sound."""
+    """Return whether the rest of the file consists of whole chunks, so that it is not sound."""
     while chunk := file.read(_CHUNK.size):
         if len(chunk) < _CHUNK.size:
             return False
@@ -131,9 +131,9 @@ def _are_chunks(file: BinaryIO, end: int) -> bool:
 
 
 def _format(chunk: bytes) -> _Format:
-    """What the chunk ``fmt`` says; raises ``Unreadable`` for what cannot be read, by its name."""
+    """Parse the chunk ``fmt``; raise ``Unreadable`` with the name of an unsupported format."""
     if len(chunk) < _PLAIN_BYTES:
-        raise Unreadable("its chunk 'fmt ' is cut short; record it again")
+        raise Unreadable("its chunk 'fmt ' is truncated; record it again")
     code, columns, rate_hz, _, align, bits = struct.unpack("<HHIIHH", chunk[:_PLAIN_BYTES])
     if code == _EXTENSIBLE and len(chunk) >= _EXTENSIBLE_BYTES and chunk[26:40] == _SUBFORMAT_TAIL:
         (code,) = struct.unpack("<H", chunk[24:26])
@@ -142,7 +142,7 @@ def _format(chunk: bytes) -> _Format:
         raise Unreadable(f"its sound is compressed as {_COMPRESSED.get(code, f'format 0x{code:04x}')}; {_TO_DO}")
     if not columns or not rate_hz or align != columns * width:
         raise Unreadable(
-            f"its header says {counted(columns, 'channel')}, {rate_hz} Hz, {align} bytes a sample; record it again"
+            f"its header has {counted(columns, 'channel')}, {rate_hz} Hz, {align} bytes per sample; record it again"
         )
     if width not in (_FLOATS if code == _FLOAT else {*_TYPES, _BYTES_OF_24_BITS}) or bits > 8 * width:
         raise Unreadable(f"it has {'floats' if code == _FLOAT else 'integers'} of {bits} bits; {_TO_DO}")
@@ -150,7 +150,7 @@ def _format(chunk: bytes) -> _Format:
 
 
 def pcm(data: bytes, width: int) -> NDArray[np.float32]:
-    """Integers of ``width`` bytes, little-endian (one byte: unsigned), as numbers from -1 to 1."""
+    """Convert integers of ``width`` bytes, little-endian (one byte: unsigned), to numbers from -1 to 1."""
     if width == _BYTES_OF_24_BITS:
         padded = np.zeros((len(data) // 3, 4), np.uint8)
         padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)

@@ -1,7 +1,7 @@
-"""What an input contract's steps are called, which options they have, and what shape they make of a shape. Pure.
+"""The steps of an input contract: their names, their options, and the shape of their results. Pure.
 
-Host and device read steps with this, so a mistake is found when a manifest is written, and again before a device
-fetches a byte for it. It needs no numbers: what a step does to them is in :mod:`edge_agent.preprocess`.
+Host and device both read steps with this package. So a mistake is found when a manifest is written, and again before a
+device fetches a byte for it. The arithmetic of the steps is in :mod:`edge_agent.preprocess`.
 
     basic     standardize, scale, clip, transpose, reshape, cast
     images    resize, letterbox, center_crop, color
@@ -38,19 +38,19 @@ STEPS: dict[str, type[Step]] = {
 
 
 def read_steps(contract: InputContract) -> list[tuple[str, Step]]:
-    """The steps with their names; raises ``RecipeError`` (recipe_unsupported) for an unknown step, option or value."""
+    """Return the steps with their names; raise ``RecipeError`` (recipe_unsupported) for an unknown name or value."""
     if contract.frame and contract.rate_hz:
         raise RecipeError("recipe_unsupported", "frame: pictures are not resampled in time; leave rate_hz out")
     return [_step(f"steps {number}", table, contract.rate_hz) for number, table in enumerate(contract.steps, 1)]
 
 
 def check_inputs(inputs: Iterable[InputContract], where: str = "[input]") -> None:
-    """Check each contract as far as it can be without its source and its model.
+    """Check each contract as far as possible without its source and its model.
 
     Raises:
         RecipeError: ``recipe_unsupported``: an unknown step, option or value.
-        ContractError: ``shape_mismatch``: a step does not fit what the window and the steps before it give. Which
-            channels there are is known only where the contract names them.
+        ContractError: ``shape_mismatch``: a step does not fit the result of the window and the steps before it.
+            The number of channels is known only if the contract names them.
     """
     for contract in inputs:
         at = f"{where} {contract.name}" if contract.name else where
@@ -63,7 +63,7 @@ def check_inputs(inputs: Iterable[InputContract], where: str = "[input]") -> Non
 
 
 def shape_after(steps: Iterable[tuple[str, Step]], shape: Shape) -> Shape:
-    """What ``steps`` make of a window of ``shape``; raises ``ContractError`` (shape_mismatch)."""
+    """Return the shape that ``steps`` make of a window of ``shape``; raise ``ContractError`` (shape_mismatch)."""
     for number, (name, step) in enumerate(steps, 1):
         try:
             shape = step.shape(shape)

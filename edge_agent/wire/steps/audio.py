@@ -1,14 +1,15 @@
-"""Steps for sound, after librosa's names; ``sr`` is the contract's ``rate_hz``. Pure.
+"""Steps for sound, with librosa's names; ``sr`` is the contract's ``rate_hz``. Pure.
 
     { op = "log_mel", n_fft = 512, win_length = 400, hop_length = 160, n_mels = 40 }
     { op = "mfcc", n_fft = 512, hop_length = 160, n_mels = 40, n_mfcc = 13 }
 
-A window of one channel, ``[samples, 1]`` or ``[samples]``, becomes ``[frames, n_mels]`` or ``[frames, n_mfcc]``: time
-first, where librosa has it last (``transpose`` turns it). Defaults are librosa's. What other trainers have instead:
+A window of one channel, ``[samples, 1]`` or ``[samples]``, becomes ``[frames, n_mels]`` or ``[frames, n_mfcc]``. Time
+comes first; librosa puts it last (``transpose`` swaps the axes). The defaults are librosa's. Options for other
+training libraries:
 
     torchaudio   pad_mode = "reflect", mel_scale = "htk", norm = "none", top_db = 0 (80 in its MFCC)
     tf.signal    center = false, frame = "win_length", mel_scale = "htk", triangles = "mel", norm = "none",
-                 power = 1 for magnitudes, log = "ln", offset = 1e-6, amin as small as may be; dct = "tf"
+                 power = 1 for magnitudes, log = "ln", offset = 1e-6, the smallest amin; dct = "tf"
 """
 
 from typing import Annotated, Literal, Self
@@ -27,19 +28,19 @@ class LogMel(Step, frozen=True, kw_only=True):
     """The logarithm of a mel spectrogram."""
 
     sr: Positive | None = None
-    """Samples a second: the contract's ``rate_hz``, so it need not be given."""
+    """Samples per second; defaults to the contract's ``rate_hz``."""
     n_fft: Length = 2048
     win_length: Length | None = None
-    """None: n_fft. A shorter window stands in the middle of a frame of n_fft samples."""
+    """None: n_fft. A shorter window is centred in a frame of n_fft samples."""
     hop_length: Length | None = None
     """None: a quarter of win_length."""
     window: Literal["hann", "hamming", "ones"] = "hann"
-    """Periodic."""
+    """The window function, in its periodic form."""
     center: bool = True
-    """Whether n_fft / 2 samples are added at both ends, so that frame t is centred at t * hop_length."""
+    """Whether n_fft / 2 samples are added at both ends, so that the centre of frame t is t * hop_length."""
     pad_mode: Literal["constant", "reflect"] = "constant"
     frame: Literal["n_fft", "win_length"] = "n_fft"
-    """Without center, what a frame takes: n_fft samples, or win_length and then zeros up to n_fft."""
+    """Length of a frame without center: n_fft samples, or win_length samples and then zeros up to n_fft."""
     power: Positive = 2.0
     n_mels: Bands = 128
     fmin: NotNegative = 0.0
@@ -47,16 +48,16 @@ class LogMel(Step, frozen=True, kw_only=True):
     """None: sr / 2."""
     mel_scale: Literal["slaney", "htk"] = "slaney"
     triangles: Literal["hz", "mel"] = "hz"
-    """Whether the filters' sides are straight over frequency or over mel."""
+    """The scale on which the filters are triangles: frequency or mel."""
     norm: Literal["slaney", "none"] = "slaney"
     log: Literal["db", "ln", "log10"] = "db"
     """db: 20 / power * log10."""
     amin: Positive = 1e-10
-    """What is below it counts as it."""
+    """Lower bound of a value."""
     offset: NotNegative = 0.0
     """Added before the logarithm."""
     top_db: NotNegative = 80.0
-    """log = "db": nothing lies further than this below the window's peak; 0: no such limit."""
+    """log = "db": lower bound of a value, in dB below the window's peak; 0: no bound."""
 
     def __post_init__(self) -> None:
         if self.window_samples > self.n_fft:
@@ -79,20 +80,20 @@ class LogMel(Step, frozen=True, kw_only=True):
 
     @property
     def frame_samples(self) -> int:
-        """Samples that a frame takes."""
+        """Samples per frame."""
         return self.n_fft if self.frame == "n_fft" else self.window_samples
 
     def at_rate(self, rate_hz: float | None) -> Self:
-        """The same with its ``sr``; raises ``ValueError`` if the contract has another, or none."""
+        """Return a copy with its ``sr``; raise ``ValueError`` if the contract has another rate, or none."""
         if rate_hz is None:
-            said = "rate_hz" if self.sr is None else f"rate_hz = {self.sr:g}"
-            raise ValueError(f"the pitch of a sample depends on the rate; set {said} in [input]")
+            setting = "rate_hz" if self.sr is None else f"rate_hz = {self.sr:g}"
+            raise ValueError(f"the pitch of a sample depends on the rate; set {setting} in [input]")
         if self.sr not in (None, rate_hz):
             raise ValueError(f"sr = {self.sr:g} contradicts rate_hz = {rate_hz:g} of [input]; leave sr out")
         return msgspec.structs.replace(self, sr=rate_hz)
 
     def shape(self, given: Shape) -> Shape:
-        """``[frames, n_mels]``; raises ``ValueError`` for several channels, or if not one frame fits."""
+        """Return ``[frames, n_mels]``; raise ``ValueError`` for several channels, or if not one frame fits."""
         if not given or len(given) > _COLUMN_AXES or given[1:] not in ((), (1,)):
             raise ValueError("a sound is [samples, 1] or [samples]; name one of the source's channels")
         samples, pad = given[0], self.n_fft // 2 if self.center else 0
@@ -120,5 +121,5 @@ class Mfcc(LogMel, frozen=True, kw_only=True):
             raise ValueError(f"n_mfcc = {self.n_mfcc} is more than n_mels = {self.n_mels}")
 
     def shape(self, given: Shape) -> Shape:
-        """``[frames, n_mfcc]``; raises ``ValueError`` as ``log_mel``."""
+        """Return ``[frames, n_mfcc]``; raise ``ValueError`` as ``log_mel`` does."""
         return super().shape(given)[0], self.n_mfcc

@@ -1,11 +1,11 @@
-"""Steps that every kind of data needs. Pure.
+"""Steps for every kind of data. Pure.
 
 { op = "standardize", mean = [0, 0, 9.8], std = [2, 2, 2] }   # (x - mean) / std along the last axis
 { op = "scale", factor = 0.5, offset = 1.0 }                  # x * factor + offset
 { op = "clip", low = -4, high = 4 }
 { op = "transpose", axes = [1, 0] }
 { op = "reshape", shape = [3, -1] }
-{ op = "cast", dtype = "int16" }                              # nearest integer, kept within the type
+{ op = "cast", dtype = "int16" }                              # nearest integer, clipped to the type's range
 """
 
 from math import prod
@@ -27,23 +27,23 @@ class Standardize(Step, frozen=True, kw_only=True):
     std: Annotated[list[Positive], msgspec.Meta(min_length=1)]
 
     def shape(self, given: Shape) -> Shape:
-        """The same; raises ``ValueError`` unless there is one value, or one a channel."""
+        """Return ``given``; raise ``ValueError`` unless there is one value, or one per channel."""
         channels = given[-1] if given else 1
-        for what, values in (("mean", self.mean), ("std", self.std)):
+        for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, channels):
-                raise ValueError(f"{len(values)} values of {what} for {counted(channels, 'channel')}")
+                raise ValueError(f"{len(values)} values of {name} for {counted(channels, 'channel')}")
         return given
 
 
 class Scale(Step, frozen=True, kw_only=True):
-    """One factor and offset for everything."""
+    """One factor and one offset for all values."""
 
     factor: Finite
     offset: Finite = 0.0
 
 
 class Clip(Step, frozen=True, kw_only=True):
-    """Limits for every value."""
+    """A lower and an upper limit for all values."""
 
     low: Finite
     high: Finite
@@ -54,7 +54,7 @@ class Clip(Step, frozen=True, kw_only=True):
 
 
 class Transpose(Step, frozen=True, kw_only=True):
-    """Another order of the axes: axis ``i`` of the result is axis ``axes[i]`` of what is given."""
+    """Another order of the axes: axis ``i`` of the result is axis ``axes[i]`` of the input."""
 
     axes: list[Axis]
 
@@ -63,9 +63,9 @@ class Transpose(Step, frozen=True, kw_only=True):
             raise ValueError(f"axes = {self.axes} does not name each axis once, from 0 up")
 
     def shape(self, given: Shape) -> Shape:
-        """The sizes in the new order; raises ``ValueError`` for another number of axes."""
+        """Return the sizes in the new order; raise ``ValueError`` for another number of axes."""
         if len(self.axes) != len(given):
-            raise ValueError(f"axes = {self.axes} are {len(self.axes)}, the tensor has {len(given)}")
+            raise ValueError(f"axes = {self.axes} lists {len(self.axes)} axes; the tensor has {len(given)}")
         return tuple(given[axis] for axis in self.axes)
 
 
@@ -79,7 +79,7 @@ class Reshape(Step, frozen=True, kw_only=True):
             raise ValueError(f"shape = {self.sizes} has a size of 0, or more than one -1")
 
     def shape(self, given: Shape) -> Shape:
-        """The new shape; raises ``ValueError`` if it has not as many values."""
+        """Return the new shape; raise ``ValueError`` if the number of values differs."""
         known, values = prod(size for size in self.sizes if size != -1), prod(given)
         free = -1 in self.sizes
         if values % known or (not free and values != known):
@@ -88,6 +88,6 @@ class Reshape(Step, frozen=True, kw_only=True):
 
 
 class Cast(Step, frozen=True, kw_only=True):
-    """Another number type: floats as they are; for integers the nearest one, kept within the type's range."""
+    """Another number type: floats unchanged; integers rounded to the nearest and clipped to the type's range."""
 
     dtype: Literal["int8", "uint8", "int16", "uint16", "int32", "int64", "float32", "float64"]

@@ -1,4 +1,4 @@
-"""What every step has: options that are checked when they are read, and a shape that follows from a shape. Pure."""
+"""The base of all steps: options that are checked on reading, and the shape of the result. Pure."""
 
 from typing import Annotated, Self
 
@@ -11,21 +11,21 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0, le=3.4e38)]
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A step's options; a wrong one raises ``ValueError`` where it is made."""
+    """A step's options; a wrong value raises ``ValueError`` on construction."""
 
     def shape(self, given: Shape) -> Shape:
-        """The shape that a tensor of shape ``given`` has after the step.
+        """Return the shape of a tensor of shape ``given`` after the step.
 
         Raises:
-            ValueError: the step cannot be done to such a tensor; says why.
+            ValueError: the step does not accept such a tensor; the message gives the reason.
         """
         return given
 
     def at_rate(self, rate_hz: float | None) -> Self:
-        """The step for windows of ``rate_hz`` samples a second, None where the contract does not say.
+        """Return the step for windows of ``rate_hz`` samples per second; None if the contract gives no rate.
 
         Raises:
-            ValueError: the step needs a rate, or has another.
+            ValueError: the step needs a rate, or has a different one.
         """
         del rate_hz
         return self

@@ -207,10 +207,10 @@ def test_a_constant_feeds_its_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "code", "says"),
     [
-        ({"x": VALUES[:, :3]}, "shape_mismatch", "shape 3, the model's input 'x' wants 1x4"),
+        ({"x": VALUES[:, :3]}, "shape_mismatch", "shape 3; the model's input 'x' needs 1x4"),
         ({"x": VALUES[:, None, None]}, "shape_mismatch", "shape 1x1x4"),
-        ({"x": VALUES.astype(complex)}, "dtype_mismatch", "holds complex128, the model's input 'x' wants float32"),
-        ({"x": VALUES.astype(str)}, "dtype_mismatch", "wants float32"),
+        ({"x": VALUES.astype(complex)}, "dtype_mismatch", "type complex128; the model's input 'x' needs float32"),
+        ({"x": VALUES.astype(str)}, "dtype_mismatch", "needs float32"),
         ({"x": VALUES, "labels": np.zeros(59, int)}, "shape_mismatch", "'x' 60, 'labels' 59"),
         ({"x": np.float32(3)}, "shape_mismatch", "array 'x' of c.npz is a single value; give"),
         ({"x": VALUES, "groups": VALUES}, "data_unreadable", "one integer or string a row"),

@@ -303,7 +303,7 @@ def test_rates_that_have_nothing_in_common(tmp_path: Path, rate_hz: float) -> No
     error = refused(RecipeError, tmp_path, make_task(recording(tmp_path, motion(NEEDED)), inputs=[contract]))
 
     assert error.code == "recipe_unsupported"
-    assert "cannot be made of a source of 50 Hz" in error.message
+    assert "a source of 50 Hz cannot be resampled" in error.message
 
 
 def test_ready_windows_cannot_be_resampled(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ INPUT = msgspec.structs.replace
             "no channel 'aw'",
         ),
         ({"inputs": [INPUT(CONTRACT, channels=["ax"])]}, ContractError, "shape_mismatch", "shape 1x64"),
-        ({"inputs": [INPUT(CONTRACT, window=Window(60, 30))]}, ContractError, "shape_mismatch", "wants 1x3x64"),
+        ({"inputs": [INPUT(CONTRACT, window=Window(60, 30))]}, ContractError, "shape_mismatch", "needs 1x3x64"),
         ({"inputs": [INPUT(CONTRACT, window=None)]}, ContractError, "shape_mismatch", "window"),
         ({"inputs": [INPUT(CONTRACT, name="y")]}, ContractError, "input_missing", "names 'y'"),
         ({"inputs": []}, ContractError, "input_missing", "'x' has no data"),
@@ -539,7 +539,7 @@ def test_no_window_spans_a_dropout(tmp_path: Path) -> None:
 
     assert found(captured) == ["sets_unlike", "stream_gaps"]  # the first channel is a counter
     assert captured.said["warnings"][1] == (
-        "the stream was interrupted once, and what was incomplete captured again; check cable, power and load"
+        "the stream was interrupted once, and incomplete windows were captured again; check cable, power and load"
     )
     for split in SPLITS:
         for row in captured.data.rows(split):

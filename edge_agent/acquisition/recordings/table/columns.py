@@ -1,10 +1,10 @@
-"""Which columns of a table are channels, which is the time, and what they are called. Pure.
+"""Selects the channels and the time among a table's columns, and names them. Pure.
 
-The time is a column of dates or times of day, else one of numbers that never go down and whose name says so (``t``,
-``Time (s)``, ``timestamp_ms``). It is no channel. Names are without their units.
+The time is a column of dates or times of day, else a column of numbers that never decrease and whose name is that of a
+time (``t``, ``Time (s)``, ``timestamp_ms``). It is not a channel. Names do not include units.
 
-A plain table whose rate the operator says keeps every column of numbers as a channel, named by all of its words. Such
-tables were read before times and units were, and what manifests name must stay.
+In a plain table with a configured rate, every column of numbers stays a channel, named by its full header. The first
+version read such tables so, and existing manifests must keep working.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from edge_agent.strict import counted
 
 
 class Chosen(NamedTuple):
-    """The columns, the names of the channels among them, and that of the time."""
+    """The columns, the names of the channels, and the name of the time."""
 
     columns: Columns
     names: list[str]
@@ -38,16 +38,16 @@ class _Time(NamedTuple):
 
 
 def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], rate_hz: float | None) -> Chosen:
-    """The columns of ``table``.
+    """Choose the columns of ``table``.
 
     Args:
-        table: the form of the file.
+        table: the layout of the file.
         head: its first lines, for messages.
-        names: of all columns, or of those that are channels, as far as the operator says.
-        rate_hz: samples a second, as far as the operator says.
+        names: the operator's names of all columns, or of the channels; may be empty.
+        rate_hz: the operator's samples per second, if configured.
 
     Raises:
-        Unreadable: columns have no names or too few; the unit of the time is not clear; there is none but the time.
+        Unreadable: columns have no names or too few; the unit of the time is unclear; there is only the time.
     """
     texts = [place for place in range(table.width) if _is_text_time(table, place)]
     chooses = _are_the_files(names, table.header)
@@ -64,7 +64,7 @@ def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], ra
     dropped = {*texts, *counts, *([0] if not as_ever and _is_index(table, words[0]) else [])}
     channels = [place for place in range(table.width) if place in stay or place not in dropped]
     if not channels:
-        raise Unreadable(f"{head[0]} begins a table that holds nothing but the time; record it again")
+        raise Unreadable(f"{head[0]} begins a table that contains only the time; record it again")
     time = _time(table, texts, labels, counts, rate_hz)
     meant = _meant(words, labels, channels, [] if renamed else names, whole=as_ever)
     channels = [channels[place] for place in meant.places]
@@ -76,14 +76,14 @@ def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], ra
 
 
 def _are_the_files(names: Sequence[str], header: Sequence[str]) -> bool:
-    """Whether all names are the header's, with or without their units, so that they choose among its columns."""
+    """Return whether all names are in the header, with or without units, so that they select among its columns."""
     return bool(names) and any(set(names) <= set(own) for own in (header, [named(word).name for word in header]))
 
 
 def _meant(
     words: Sequence[str], labels: Sequence[Named], channels: Sequence[int], names: Sequence[str], *, whole: bool
 ) -> Meant:
-    """The channels that ``names`` mean, or all; with ``whole`` their own names are all the words of the header."""
+    """Return the channels that ``names`` refer to, or all; with ``whole`` their own names are the full header."""
     long, short = [words[place] for place in channels], [labels[place].name for place in channels]
     own, other = (long, short) if whole or len(set(short)) < len(short) else (short, long)  # acc [g] beside acc [m/s²]
     if _are_the_files(names, other) and not set(names) <= set(own):
@@ -95,7 +95,7 @@ def _meant(
 
 
 def _words(table: Layout, head: Sequence[Line], names: Sequence[str], texts: int) -> list[str]:
-    """What each column is called, in the operator's words or the file's."""
+    """Return the name of each column: the operator's, or the file's."""
     if len(names) == table.width:
         return list(names)
     if table.header:
@@ -122,7 +122,7 @@ def _label(word: str, unit: str) -> Named:
 
 
 def _is_index(table: Layout, word: str) -> bool:
-    """Whether the first column is what pandas writes for the number of a row: without a name, and counting from 0."""
+    """Return whether the first column is a row index as pandas writes it: without a name, counting from 0."""
     return (
         not word and table.width > 1 and [row[0] for row in table.rows] == [str(row) for row in range(len(table.rows))]
     )
@@ -134,12 +134,12 @@ def _is_text_time(table: Layout, place: int) -> bool:
 
 
 def _first(table: Layout, place: int) -> str:
-    """A column's first field that is not empty; a logger may begin before its clock is set."""
+    """Return a column's first nonempty field; a logger may start before its clock is set."""
     return next(filter(None, (row[place] for row in table.rows)), "")
 
 
 def _numeric_times(table: Layout, place: int, labels: Sequence[Named]) -> Times | None:
-    """The first numbers of a column that its name and its going up make a time."""
+    """Return the first numbers of a column that is a time by its name and by increasing."""
     if not is_time_name(labels[place].name):
         return None
     numbers = [table.dialect.number(row[place]) for row in table.rows]
@@ -152,7 +152,7 @@ def _numeric_times(table: Layout, place: int, labels: Sequence[Named]) -> Times 
 def _time(
     table: Layout, texts: Sequence[int], labels: Sequence[Named], counts: dict[int, Times], rate_hz: float | None
 ) -> _Time | None:
-    """The column that is the time: one with a time of day, else any date, else a count whose unit is known."""
+    """Return the column of the time: one with a time of day, else any date, else numbers with a known unit."""
     if texts:
         clocks = [place for place in texts if has_clock(_first(table, place))]
         return _Time((clocks or texts)[0], None)
@@ -167,5 +167,5 @@ def _time(
     first = ", ".join(f"{time:g}" for time in times[:3])
     name = labels[place].name
     raise Unreadable(
-        f"the unit of column {name!r} ({first}) is not clear; write it into the header, as {name} [ms], or set rate_hz"
+        f"the unit of column {name!r} ({first}) is unclear; write it into the header, as {name} [ms], or set rate_hz"
     )

@@ -1,7 +1,7 @@
-"""A line becomes fields, and a field a number. Pure.
+"""Splits a line into fields, and parses numbers. Pure.
 
-Numbers are decimals with a point or a comma, ``nan`` and ``inf`` (quality will speak of them), with groups of thousands
-set apart by the other of the two marks, a blank or an apostrophe: ``1,234.5``, ``1.234,5``, ``1 234,5``, ``1'234.5``.
+Numbers are decimals with a point or a comma, ``nan`` and ``inf`` (the quality check reports them). The other mark, a
+blank or an apostrophe may separate groups of thousands: ``1,234.5``, ``1.234,5``, ``1 234,5``, ``1'234.5``.
 """
 
 import csv
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 SEPARATORS = ",;\t|"
 BLANKS = " "
-"""The separator of a table whose fields stand apart by any number of blanks or tabs."""
+"""The separator of a table with any number of blanks or tabs between fields."""
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _WORD = r"[+-]?(?:nan|inf|infinity)"
 _SPACES = " \u00a0\u202f'\u2019"
 
 
 class Form(NamedTuple):
-    """How numbers with one kind of decimal mark are written: plainly, and in groups of thousands."""
+    """The forms of numbers with one kind of decimal mark: plain, and with groups of thousands."""
 
     plain: re.Pattern[str]
     grouped: re.Pattern[str]
@@ -34,13 +34,13 @@ FORMS = {".": _form(r"\d+\.?\d*|\.\d+", r"\.\d*", ","), ",": _form(r"\d+(?:,\d+)
 
 
 class Dialect(NamedTuple):
-    """How the fields of a table stand apart, and what its decimal mark is."""
+    """The separator and the decimal mark of a table."""
 
     separator: str
     decimal: str
 
     def split(self, text: str) -> list[str]:
-        """The fields of a line, without quotes and blanks around them."""
+        """Split a line into fields, without quotes and blanks around them."""
         if '"' in text:
             if self.separator == BLANKS:
                 text = BLANKS.join(text.split())
@@ -52,7 +52,7 @@ class Dialect(NamedTuple):
         return [field.strip() for field in text.split(self.separator)]
 
     def number(self, field: str) -> float | None:
-        """The number that ``field`` is; None if it is none."""
+        """Parse ``field`` as a number; None if it is none."""
         form = FORMS[self.decimal]
         if not form.plain.fullmatch(field):
             if not form.grouped.fullmatch(field):
@@ -61,17 +61,17 @@ class Dialect(NamedTuple):
         return float(field.replace(",", ".") if self.decimal == "," else field)
 
     def grouped(self, field: str) -> bool:
-        """Whether ``field`` is a number only because it is read in groups of thousands."""
+        """Return whether ``field`` is a number only if groups of thousands are allowed."""
         form = FORMS[self.decimal]
         return not form.plain.fullmatch(field) and form.grouped.fullmatch(field) is not None
 
 
 DIALECTS = [Dialect(separator, decimal) for separator in (*SEPARATORS, BLANKS) for decimal in (".", ",")]
-"""Those that are looked for, the plainest first. A comma is mark and separator at once where numbers are quoted."""
+"""The dialects to try, the plainest first. A comma can be both mark and separator if numbers are quoted."""
 
 
 def trimmed(fields: list[str]) -> list[str]:
-    """Fields without the empty ones at the end, which separators behind the last field make."""
+    """Remove empty fields at the end, which result from separators after the last field."""
     end = len(fields)
     while end and not fields[end - 1]:
         end -= 1

@@ -1,9 +1,9 @@
-"""What a table of text looks like: separator, decimal mark, header and units. Pure.
+"""Detects the layout of a text table: separator, decimal mark, header and units. Pure.
 
-Each dialect is tried on the first lines. The one wins in which most lines are rows of numbers, all equally wide and
-under a header as wide as they are. A row is made of numbers, times and empty fields, with a number among them. The
-header is the last line of another kind before the first row, or a comment there; a row of units may stand between. What
-comes before the header (a logger's own words) is not looked at.
+Each dialect is tried on the first lines. The best one has the most rows of numbers of one width, below a header of the
+same width. A row consists of numbers, times and empty fields, with at least one number. The header is the last line of
+another kind before the first row, or a comment there; a row of units may be between them. Lines before the header (a
+logger's own text) are ignored.
 """
 
 from collections import Counter
@@ -18,20 +18,20 @@ from edge_agent.acquisition.recordings.table.stamps import seconds
 from edge_agent.acquisition.units import are_units
 
 _HEADER_WORTH, _FIRST_WORTH = 0.5, 0.25
-"""A header is worth as much as half of the lines, and more in the first line: stray rows do not outvote it."""
+"""A header scores as much as half of the lines, and more in the first line, so that stray rows do not outvote it."""
 
 
 class Layout(NamedTuple):
-    """A table's form.
+    """A table's layout.
 
     Attributes:
-        dialect: how its fields stand apart.
-        width: how many columns there are.
-        header: the columns' words; empty if there is no header.
-        units: those of a row of its own; else empty.
+        dialect: its separator and decimal mark.
+        width: number of columns.
+        header: the columns' texts; empty if there is no header.
+        units: the units, if they have their own row; else empty.
         begins: the number of the first line that may be a row.
         rows: the first rows, as fields.
-        plain: commas, points, and an unquoted header in the first line: what every version has read.
+        plain: whether it has commas, points, and an unquoted header in the first line, which every version reads.
     """
 
     dialect: Dialect
@@ -44,14 +44,14 @@ class Layout(NamedTuple):
 
 
 def layout_of(lines: Sequence[Line], names: Sequence[str] = ()) -> Layout:
-    """The form of a table that begins with ``lines``.
+    """Detect the layout of a table that begins with ``lines``.
 
     Args:
-        lines: its first, without blank ones.
-        names: of columns as far as the operator says; one that has no header needs them.
+        lines: its first lines, without blank ones.
+        names: the operator's names of columns; required without a header.
 
     Raises:
-        Unreadable: with the line that is in the way, and what to do.
+        Unreadable: it is no table; the message names the offending line, and gives advice.
     """
     if not lines:
         raise Unreadable("it is empty; record it again")
@@ -95,24 +95,24 @@ class _Candidate(NamedTuple):
 
 
 def _candidates(lines: Sequence[Line], dialect: Dialect, named: int) -> Iterator[_Candidate]:
-    """What a table in ``dialect`` may be, one for each width that rows have."""
+    """Yield the possible layouts in ``dialect``, one for each width of rows."""
     split = [None if line.comment else dialect.split(line.row) for line in lines]
     rows = {index: fields for index, fields in enumerate(split) if fields is not None and is_row(fields, dialect)}
     first_line = next((index for index, fields in enumerate(split) if fields is not None), None)
     if first_line is not None and _counts(trimmed(rows.get(first_line, []))) and len(rows) > 1:
-        del rows[first_line]  # pandas' names of columns that have none: 0, 1, 2
+        del rows[first_line]  # pandas' default names of columns: 0, 1, 2
     for width, count in Counter(len(trimmed(fields)) for fields in rows.values()).items():
         own = [index for index, fields in rows.items() if len(trimmed(fields)) == width]
         header = _find_header(lines[: own[0]], dialect, width, rows)
         grouped = sum(dialect.grouped(field) for index in own for field in rows[index])
         worth = len(lines) * (_HEADER_WORTH * (header is not None or width == named) + _FIRST_WORTH * (header == 0))
         if header == 0 and width > 1 and dialect == DIALECTS[0] and _unquoted(lines[0]):
-            worth += len(lines)  # commas in the header and a row of as many: nothing else looks like that
+            worth += len(lines)  # commas in the header and rows of the same width are unambiguous
         yield _Candidate((count + worth, width, -grouped, -DIALECTS.index(dialect)), dialect, width, own[0], header)
 
 
 def is_row(fields: list[str], dialect: Dialect) -> bool:
-    """Whether a line is one of numbers, times and empty fields, with a number among them."""
+    """Return whether a line consists of numbers, times and empty fields, with at least one number."""
     numbers = [dialect.number(field) is not None for field in fields if field]
     return any(numbers) and all(
         number or seconds(field) is not None for number, field in zip(numbers, filter(None, fields), strict=True)
@@ -120,7 +120,7 @@ def is_row(fields: list[str], dialect: Dialect) -> bool:
 
 
 def _find_header(before: Sequence[Line], dialect: Dialect, width: int, rows: dict[int, list[str]]) -> int | None:
-    """The index of the header of a table whose first row comes after ``before``."""
+    """Return the index of the header of a table whose first row follows ``before``."""
     fitting = [index for index, line in enumerate(before) if index not in rows and _names(line, dialect, width)]
     plain = [index for index in fitting if not before[index].comment]
     if len(plain) > 1 and are_units(_header(before[plain[-1]], dialect)):
@@ -132,15 +132,15 @@ def _header(line: Line, dialect: Dialect) -> list[str]:
     text = line.text.strip()
     if line.comment:
         text = text.removeprefix(next(mark for mark in COMMENTS if text.startswith(mark))).strip()
-    if dialect.separator == BLANKS:  # a unit belongs to the name before it
+    if dialect.separator == BLANKS:  # join a unit with the name before it
         text = text.replace(" [", "[").replace(" (", "(")
     return dialect.split(text)
 
 
 def _names(line: Line, dialect: Dialect, width: int) -> bool:
-    """Whether a line may be the header of so many columns: words, without another separator within them.
+    """Return whether a line may be the header of ``width`` columns: words that contain no other separator.
 
-    With commas it may hold others, as it always could.
+    Words between commas may contain other separators, for compatibility.
     """
     fields = _header(line, dialect)
     words = [field for field in fields if field]

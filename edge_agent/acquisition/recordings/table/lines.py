@@ -1,10 +1,10 @@
-"""The lines of a text file, numbered, read piece by piece.
+"""Reads the numbered lines of a text file piece by piece.
 
-UTF-8 and UTF-16 with or without a byte order mark; what is neither is read as Latin-1, in which every byte is a letter.
-Lines end with LF, CR LF or CR. A file that gzip has compressed is read as what it holds.
+The encoding is UTF-8 or UTF-16, with or without a byte order mark; anything else is read as Latin-1, in which every
+byte is a character. Lines end with LF, CR LF or CR. A file compressed by gzip is decompressed.
 
-Comments begin with ``#``, ``//`` or ``%``, at a line's beginning or behind its fields. What a spreadsheet writes for a
-number that it has not (``#N/A``) is none.
+Comments begin with ``#``, ``//`` or ``%``, at the beginning of a line or after its fields. A spreadsheet's error value
+(``#N/A``) is not a comment.
 """
 
 import codecs
@@ -27,7 +27,7 @@ COMMENTS = ("#", "//", "%")
 _SPREADSHEETS = r"#(?:N/A|NA\b|VALUE!|DIV/0!|REF!|NAME\?|NUM!|NULL!)"
 _COMMENT = re.compile(rf"\s*(?:(?!{_SPREADSHEETS})#|//|%)", re.IGNORECASE)
 _BEHIND = re.compile(rf"[\s,;|](?:(?!{_SPREADSHEETS})#|//|%(?!\s*(?:[,;|\t]|$)))", re.IGNORECASE)
-"""``40 %`` is no comment but a unit."""
+"""The percent sign of ``40 %`` is a unit, not a comment."""
 
 
 class Line(NamedTuple):
@@ -37,7 +37,7 @@ class Line(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """Return the line as messages quote it."""
         return f"line {self.number} ({shown(self.text)})"
 
     @property
@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
     @property
     def row(self) -> str:
-        """It without a comment behind it; within quotes there is none."""
+        """The line without a trailing comment; a comment mark within quotes does not count."""
         if any(mark in self.text for mark in COMMENTS):
             for found in _BEHIND.finditer(self.text):
                 if self.text.count('"', 0, found.start()) % 2 == 0:
@@ -56,13 +56,13 @@ class Line(NamedTuple):
 
 
 def blocks(path: Path) -> Iterator[list[Line]]:
-    """Lines that are not blank, about a thousand at a time; raises ``OSError``, ``Unreadable`` for an endless line."""
+    """Yield nonblank lines in blocks of about a thousand; raise ``OSError``, ``Unreadable`` for an endless line."""
     with io.TextIOWrapper(_open(path), encoding=encoding_of(path), errors="replace") as file:
         numbers, block = count(1), []
         while text := file.readline(_MAX_LINE):
             number = next(numbers)
             if len(text) == _MAX_LINE and not text.endswith("\n"):
-                raise Unreadable(f"line {number} has no end within {_MAX_LINE} characters; it is no table of text")
+                raise Unreadable(f"line {number} has no end within {_MAX_LINE} characters; it is not a text table")
             if not text.isspace():
                 block.append(Line(number, text.rstrip("\n")))
             if len(block) == _BLOCK:
@@ -72,17 +72,17 @@ def blocks(path: Path) -> Iterator[list[Line]]:
 
 
 def first_lines(path: Path, number: int) -> list[Line]:
-    """The first lines that are not blank."""
+    """Return the first nonblank lines."""
     return list(islice((line for block in blocks(path) for line in block), number))
 
 
 def encoding_of(path: Path) -> str:
-    """The file's encoding, by its mark or by its first bytes."""
+    """Detect the file's encoding by its byte order mark or its first bytes."""
     with _open(path) as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    if head[1:2] == b"\0" != head[:1]:  # a letter of ASCII in two bytes
+    if head[1:2] == b"\0" != head[:1]:  # an ASCII character in two bytes
         return "utf-16-le"
     if head[:1] == b"\0" != head[1:2]:
         return "utf-16-be"
@@ -94,7 +94,7 @@ def encoding_of(path: Path) -> str:
 
 
 def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    """The file's bytes, unpacked; raises ``OSError``, as its reading does."""
+    """Open the file, decompressed; raise ``OSError``, also on reading."""
     with path.open("rb") as file:
         packed = file.read(len(_GZIP)) == _GZIP
     return gzip.open(path) if packed else path.open("rb")

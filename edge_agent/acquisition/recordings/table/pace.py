@@ -1,9 +1,9 @@
-"""The rate and the gaps that time stamps tell of. Pure.
+"""Derives the rate and the gaps of a recording from its time stamps. Pure.
 
-Even stamps (those of a sensor's own clock) are a period apart, and a step of one and a half periods has lost a sample;
-the more they jitter, the longer a step must be. Stamps that come in batches (of a program that reads a buffer now and
-then) tell the rate only on the average, and a gap only where the sensor would count as quiet: after a second, and five
-samples' time.
+Even stamps (from a sensor's own clock) are one period apart, and a step of one and a half periods means a lost sample;
+with more jitter the step must be longer. Stamps in batches (from a program that reads a buffer at intervals) give the
+rate only on average. They show a gap only where the sensor would count as quiet: after a second, and five samples'
+time.
 """
 
 from typing import NamedTuple
@@ -17,20 +17,20 @@ Times = NDArray[np.float64]
 _EVEN_SHARE, _EVEN_BAND = 0.8, 0.5
 _GAP_STEPS = 1.5
 _JITTER_DEVIATIONS = 4
-"""So far from the mean is one normally distributed step in thirty thousand."""
+"""Only one normally distributed step in thirty thousand is this far above the mean."""
 _TO_DEVIATION = 1.4826
-"""A normal distribution's standard deviation over its median absolute deviation."""
+"""Standard deviation of a normal distribution over its median absolute deviation."""
 _ROUND = 1e-3
-"""A crystal is not surer than this, so 99.98 samples a second are 100."""
+"""Tolerance for rounding: no crystal is more accurate, so 99.98 samples per second mean 100."""
 
 
 class Pace(NamedTuple):
-    """What stamps say.
+    """The rate and the regularity of time stamps.
 
     Attributes:
-        rate_hz: samples a second.
-        longest_s: the longest step within which nothing is missing.
-        period_s: after which the stamps begin anew, as those of times of day; 0: they do not.
+        rate_hz: samples per second.
+        longest_s: the longest step without a missing sample.
+        period_s: period after which the stamps wrap, such as a day for times of day; 0: they do not.
     """
 
     rate_hz: float
@@ -38,7 +38,7 @@ class Pace(NamedTuple):
     period_s: float = 0.0
 
     def breaks(self, times: Times) -> NDArray[np.int64]:
-        """Places in ``times`` before which samples are missing: a step is too long, or leads back."""
+        """Return the indices in ``times`` before which samples are missing: a step is too long, or backwards."""
         steps = np.diff(times)
         if self.period_s:
             steps = np.where(steps < -self.period_s / 2, steps + self.period_s, steps)
@@ -46,11 +46,11 @@ class Pace(NamedTuple):
 
 
 def pace_of(times: Times, period_s: float = 0.0) -> Pace | None:
-    """What the first stamps of a recording, in seconds, say; None if that is nothing.
+    """Return the pace of the first stamps of a recording; None if they do not determine one.
 
     Args:
-        times: the stamps.
-        period_s: after which they begin anew; 0: they do not.
+        times: the stamps in seconds.
+        period_s: period after which they wrap; 0: they do not.
     """
     steps = np.diff(times)
     steps = steps[np.isfinite(steps) & (steps >= 0)]
@@ -67,7 +67,7 @@ def pace_of(times: Times, period_s: float = 0.0) -> Pace | None:
 
 
 def _rounded(rate_hz: float) -> float:
-    """The roundest number that is as near as a clock is right."""
+    """Return the roundest number within the accuracy of a clock."""
     for digits in range(1, 7):
         near = float(f"{rate_hz:.{digits}g}")
         if abs(near - rate_hz) <= _ROUND * rate_hz:

@@ -1,7 +1,7 @@
-"""A table of text, played as a sensor.
+"""A text table, replayed as a sensor.
 
-The file is read through once when it is opened: how long it is, which lines are none, where samples are missing. A
-recording of up to 64 MB of float32 is kept from that; a larger one is read again as it is played.
+Opening reads the whole file once, to find its length, malformed lines and gaps. A recording of up to 64 MB of float32
+is then stored in memory; a larger one is read again during the replay.
 """
 
 from array import array
@@ -34,16 +34,16 @@ class TableRecording:
     at_once = 1024
 
     def __init__(self, path: Path, names: Sequence[str] = (), rate_hz: float | None = None) -> None:
-        """Read the file through.
+        """Read the whole file.
 
         Args:
-            path: of the file.
-            names: of its columns, as far as the operator says; a file without a header needs them.
-            rate_hz: samples a second, as far as the operator says.
+            path: path of the file.
+            names: the operator's names of its columns; required for a file without a header.
+            rate_hz: the operator's samples per second, if configured.
 
         Raises:
             OSError: it cannot be read.
-            Unreadable: it is no table of numbers; with the line that is in the way, and what to do.
+            Unreadable: it is no table of numbers; the message names the offending line, and gives advice.
         """
         self._path = path
         head = first_lines(path, _HEAD_LINES)
@@ -61,11 +61,11 @@ class TableRecording:
         self.length = 0
         self._look_through(pace)
         if not self.length:
-            raise Unreadable(f"{self.malformed_example}, and no other line is a whole row; record it again")
+            raise Unreadable(f"{self.malformed_example}, and no other line is a complete row; record it again")
         self._rewind()
 
     def take(self, start: int, count: int) -> NDArray[np.float32]:
-        """Samples ``[n, columns]``, a copy; what does not follow on the last ones is found by reading until there."""
+        """Return samples ``[n, columns]``, a copy; for a new ``start`` the file is read up to it."""
         if start != self._at:
             self._rewind()
             while self._at < start and len(self._read(min(self.at_once, start - self._at))):
@@ -73,7 +73,7 @@ class TableRecording:
         return self._read(count)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._rewind()
 
     def _rewind(self) -> None:
@@ -104,7 +104,7 @@ class TableRecording:
             )
 
     def _pace(self) -> Pace | None:
-        """What the first time stamps say; None without any."""
+        """Return the pace of the first time stamps; None without any."""
         if self._chosen.columns.time is None:
             return None
         parts, rows = [np.empty(0)], 0
@@ -116,7 +116,7 @@ class TableRecording:
         return pace_of(np.concatenate(parts), self._chosen.columns.period_s)
 
     def _look_through(self, pace: Pace | None) -> None:
-        """Find length, malformed lines and gaps, and keep the samples if they are few."""
+        """Find length, malformed lines and gaps, and store the samples if they are few."""
         last, breaks, keep = np.empty(0), array("q"), True
         for block in self._blocks():
             if block.malformed and not self.malformed:
@@ -133,9 +133,9 @@ class TableRecording:
 
 
 def _rate_findings(chosen: Chosen, pace: Pace | None, rate_hz: float | None) -> list[StreamFinding]:
-    """Whether the time stamps contradict what the operator says."""
+    """Return a finding if the time stamps contradict the configured rate."""
     if pace is None or rate_hz is None or TOO_SLOW * rate_hz <= pace.rate_hz <= TOO_FAST * rate_hz:
         return []
-    text = f"the time stamps in column {chosen.time_name!r} say {pace.rate_hz:g} samples a second, rate_hz says "
+    text = f"the time stamps in column {chosen.time_name!r} give {pace.rate_hz:g} samples per second, rate_hz says "
     text += f"{rate_hz:g}; set rate_hz = {pace.rate_hz:g} in [sources], or leave it out"
     return [StreamFinding("wrong_rate", text, refuse=False)]

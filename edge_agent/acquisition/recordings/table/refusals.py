@@ -1,4 +1,4 @@
-"""Why a file is no table of numbers, shown on the line that is in the way. Pure."""
+"""Reasons why a file is no table of numbers, with the offending line. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 
 
 def unclear_marks(lines: Sequence[Line], dialect: Dialect) -> str:
-    """What to say where ``1,234`` may be a decimal or a thousand and no number shows which; empty if one does.
+    """Return the reason if ``1,234`` may be a decimal or a thousand and no number decides it; empty if one does.
 
-    Where fields stand apart by semicolons it is a decimal: spreadsheets write them where the comma is taken.
+    With semicolons between fields it is a decimal: spreadsheets use them where the comma is the decimal mark.
     """
     if dialect.decimal != "," or dialect.separator == ";":
         return ""
@@ -28,18 +28,18 @@ def unclear_marks(lines: Sequence[Line], dialect: Dialect) -> str:
     if unclear is None:
         return ""
     return (
-        f"{unclear}: whether its comma is a decimal mark or sets thousands apart is not clear; "
+        f"{unclear}: its comma may be a decimal mark or a thousands separator; "
         "write numbers with a decimal point and without thousands separators"
     )
 
 
 def no_rows(lines: Sequence[Line]) -> str:
-    """Why a file has no row of numbers, shown on the line that should be the first."""
+    """Return why a file has no row of numbers, with the line that should be the first one."""
     table = [line for line in lines if not line.comment]
     if table and table[0].text.lstrip()[:1] in ("{", "["):
-        return f"{table[0]} is JSON and no table; write one sample a line, its numbers apart by commas"
+        return f"{table[0]} is JSON, not a table; write one sample per line, with commas between its numbers"
     if len(table) < 2:  # noqa: PLR2004  # header and row
-        return f"{(table or list(lines))[0]} has no row of numbers under it; record it again"
+        return f"{(table or list(lines))[0]} has no row of numbers below it; record it again"
     header, line = table[0], table[1]
     separator = max(SEPARATORS, key=lambda mark: (line.text.count(mark), -SEPARATORS.index(mark)))
     dialect = Dialect(separator if separator in line.text else BLANKS, ".")
@@ -49,8 +49,8 @@ def no_rows(lines: Sequence[Line]) -> str:
             word = names[place] if len(names) == len(fields) else ""
             what = f"{line}: field {place + 1}{f' ({shown(word)})' if word else ''} is {shown(field)}"
             if _DATE.search(field) or is_time_name(word):
-                return f"{what}, no known time; write 2026-05-01T12:00:00.250"
+                return f"{what}, not a known time; write 2026-05-01T12:00:00.250"
             if is_quantity(field):
-                return f"{what}, a number with its unit; write the unit into the header alone"
-            return f"{what}, no number; leave that column out of the file"
-    return f"{line} is no row of numbers; write one sample a line, its numbers apart by commas"
+                return f"{what}, a number with its unit; write the unit into the header only"
+            return f"{what}, not a number; leave that column out of the file"
+    return f"{line} is not a row of numbers; write one sample per line, with commas between its numbers"

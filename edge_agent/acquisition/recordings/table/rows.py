@@ -1,6 +1,6 @@
-"""Lines become rows of numbers. Pure.
+"""Parses lines to rows of numbers. Pure.
 
-A block of lines is converted at once; only one with a malformed line in it is looked at line by line.
+A block of lines is converted at once; only a block with a malformed line is parsed line by line.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ Numbers = NDArray[np.float64]
 
 
 class Columns(NamedTuple):
-    """What is taken of a row.
+    """The columns to read from a row.
 
     Attributes:
-        dialect: how fields stand apart.
-        names: of all columns, for messages.
-        values: the places of the channels.
-        time: the place of the time; None if there is none.
-        scale: seconds of the time's unit; None: it is text.
-        period_s: after which a time begins anew that is text; 0: it does not.
+        dialect: separator and decimal mark.
+        names: names of all columns, for messages.
+        values: positions of the channels.
+        time: position of the time; None if there is none.
+        scale: seconds per unit of the time; None: it is text.
+        period_s: period after which a textual time wraps; 0: it does not.
     """
 
     dialect: Dialect
@@ -39,7 +39,7 @@ class Columns(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Rows ``[n, channels]``, their times in seconds ``[n]`` (empty without a time), and lines that were none."""
+    """Rows ``[n, channels]``, their times in seconds ``[n]`` (empty without a time), and malformed lines."""
 
     values: Numbers
     times: Numbers
@@ -47,7 +47,7 @@ class Block(NamedTuple):
 
 
 def rows_of(lines: Sequence[Line], columns: Columns) -> Block:
-    """The rows in ``lines``, which hold neither comments nor blank lines."""
+    """Parse ``lines``, which must not include comments or blank lines."""
     converted = _at_once(lines, columns)
     malformed: list[Line] = []
     if converted is None:
@@ -61,18 +61,18 @@ def rows_of(lines: Sequence[Line], columns: Columns) -> Block:
 
 
 def why_malformed(line: Line, columns: Columns) -> str:
-    """What is wrong with a line that is no row."""
+    """Return the fault of a line that is no row."""
     wrong = _row(line, columns)
     return f"{line}: {wrong}"
 
 
 def _at_once(lines: Sequence[Line], columns: Columns) -> list[list[float]] | None:
-    """Plain numbers and nothing else; None if there is anything that wants a closer look."""
+    """Convert lines of only plain numbers; None if any line needs a closer look."""
     dialect, width = columns.dialect, len(columns.names)
     text = "\n".join(line.text for line in lines)
     if any(mark in text for mark in COMMENTS):
         text = "\n".join(line.row for line in lines)
-    if '"' in text or "_" in text or not text.isascii():  # ``float`` would take 1_0
+    if '"' in text or "_" in text or not text.isascii():  # ``float`` would accept 1_0
         return None
     if dialect.decimal == ",":
         if "." in text or dialect.separator == ",":
@@ -81,7 +81,7 @@ def _at_once(lines: Sequence[Line], columns: Columns) -> list[list[float]] | Non
     separator = None if dialect.separator == BLANKS else dialect.separator
     fields = [line.split(separator) for line in text.split("\n")]
     if all(len(row) == width + 1 and not row[width].strip() for row in fields):
-        fields = [row[:width] for row in fields]  # a separator behind the last field
+        fields = [row[:width] for row in fields]  # a separator after the last field
     if any(len(row) != width for row in fields):
         return None
     try:
@@ -105,7 +105,7 @@ def _time_at_once(field: str, scale: float | None) -> float:
 
 
 def _row(line: Line, columns: Columns) -> list[float] | str:
-    """The time, if there is one, and the values; else what is wrong."""
+    """Return the time, if there is one, and the values; else the fault."""
     fields, width = columns.dialect.split(line.row), len(columns.names)
     if len(fields) > width and not any(fields[width:]):
         fields = fields[:width]
@@ -118,12 +118,14 @@ def _row(line: Line, columns: Columns) -> list[float] | str:
     places = columns.values if columns.time is None else [columns.time, *columns.values]
     place = places[row.index(None)]
     name = f" ({shown(columns.names[place])})" if columns.names[place] else ""
-    what = f"{shown(fields[place])}, no {'time' if place == columns.time else 'number'}" if fields[place] else "empty"
+    what = (
+        f"{shown(fields[place])}, not a {'time' if place == columns.time else 'number'}" if fields[place] else "empty"
+    )
     return f"field {place + 1}{name} is {what}"
 
 
 def _time(field: str, columns: Columns) -> float | None:
-    """The time in seconds; None if ``field`` is none."""
+    """Return the time in seconds; None if ``field`` is no time."""
     if columns.scale is None:
         return seconds(field)
     number = columns.dialect.number(field)

@@ -1,10 +1,10 @@
-"""Time stamps become seconds. Pure.
+"""Converts time stamps to seconds. Pure.
 
-Of text: ISO 8601 with a ``T`` or a blank (``2026-05-01T12:00:00.250Z``), the same with slashes, days first with points
-(``01.05.2026 12:00:00``), and times of day (``12:00:00,250``, ``12:00:00:250``, ``1:02:03 PM``; ``02:03.5`` are minutes
-and seconds). A date that may be read in two ways (``5/1/2026``) or is in words (``01-May-2026``) counts for nothing,
-and the time of day beside it for all: it tells rate and gaps as well, and begins anew each day. Of numbers: seconds
-since 1970 or any other beginning, in the unit that the header says, or that their size or the rate shows.
+Text may be ISO 8601 with a ``T`` or a blank (``2026-05-01T12:00:00.250Z``), the same with slashes, days first with
+points (``01.05.2026 12:00:00``), or a time of day (``12:00:00,250``, ``12:00:00:250``, ``1:02:03 PM``; ``02:03.5`` are
+minutes and seconds). An ambiguous date (``5/1/2026``) or one in words (``01-May-2026``) is ignored, and only the time
+of day beside it is used: it also gives rate and gaps, and wraps each day. Numbers are seconds since 1970 or any other
+start, in the unit given by the header, by their size, or by the rate.
 """
 
 import re
@@ -26,7 +26,7 @@ _SOME_DATE = re.compile(
     r"(?:T|,?\s+|$)",
     re.ASCII | re.IGNORECASE,
 )
-"""A date of any kind, and what stands between it and the time of day."""
+"""A date of any kind, and the separator between it and the time of day."""
 _ZONE = re.compile(r"\s*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME = re.compile(
@@ -36,9 +36,9 @@ _NAME = re.compile(
 )
 _BY_NAME = {"millis": 1e-3, "micros": 1e-6, "seconds_elapsed": 1.0}
 _EPOCH_SCALES = {1.0: (1e9, 1e10), 1e-3: (1e12, 1e13), 1e-6: (1e15, 1e16), 1e-9: (1e18, 1e19)}
-"""Seconds since 1970 in each unit lie between these for the years 2001 to 2286."""
+"""Seconds per unit → range of times since 1970 in that unit, for the years 2001 to 2286."""
 _MS_STEPS = (2, 1000)
-"""Whole numbers that go up by so much are milliseconds: 500 to 1 samples a second."""
+"""Steps between which whole numbers count as milliseconds: 500 to 1 samples per second."""
 Times = NDArray[np.float64]
 
 
@@ -48,13 +48,13 @@ class _Moment(NamedTuple):
 
 
 def seconds(text: str) -> float | None:
-    """Seconds since 1970 (UTC unless it names a zone), midnight or the full hour that ``text`` says; None: no time."""
+    """Parse seconds since 1970 (UTC unless it names a zone), midnight or the full hour; None: ``text`` is no time."""
     found = _moment(text)
     return None if found is None else found.seconds
 
 
 def period_of(text: str) -> float:
-    """After how many seconds times as ``text`` begin anew: a day, an hour; 0: they do not."""
+    """Return the period in seconds after which times such as ``text`` wrap: a day, an hour; 0: they do not."""
     found = _moment(text)
     return found.period_s if found else 0.0
 
@@ -77,7 +77,7 @@ def _moment(text: str) -> _Moment | None:
 
 
 def _since_1970(text: str) -> float | None:
-    """Seconds since 1970, of a date in one of the two orders that are clear."""
+    """Return seconds since 1970 of a date in one of the two unambiguous orders."""
     if not _DATE.match(text):
         found = _DAY_FIRST.match(text)
         if found is None:
@@ -91,7 +91,7 @@ def _since_1970(text: str) -> float | None:
 
 
 def _clock(text: str) -> float | None:
-    """Seconds since midnight, of a time of day with 24 hours or twice 12."""
+    """Return seconds since midnight of a time of day in 24-hour or 12-hour form."""
     found = _CLOCK.fullmatch(text)
     if found is None:
         return None
@@ -102,34 +102,34 @@ def _clock(text: str) -> float | None:
 
 
 def has_clock(text: str) -> bool:
-    """Whether a time is more than a date."""
+    """Return whether a time is more than a date."""
     return ":" in text
 
 
 def is_time_name(name: str) -> bool:
-    """Whether a column of this name may hold the time: ``t``, ``Time``, ``timestamp_ms``; ``T`` is a temperature."""
+    """Return whether ``name`` may name a time: ``t``, ``Time``, ``timestamp_ms``; ``T`` is a temperature."""
     return _NAME.fullmatch(name if len(name) == 1 else name.lower()) is not None
 
 
 class Scale(NamedTuple):
-    """Seconds of one unit of a column of times, and whether the file itself says so."""
+    """Seconds per unit of a column of times, and whether the file itself states the unit."""
 
     seconds: float
     said: bool
 
 
 def scale_of(name: str, unit: str, times: Times, rate_hz: float | None) -> Scale | None:
-    """In which unit a column of numbers is; None if that is not clear.
+    """Determine the unit of a column of numbers; None if it is unclear.
 
     Args:
-        name: of the column.
-        unit: that the header says; may be empty.
+        name: name of the column.
+        unit: unit in the header; may be empty.
         times: its first values.
-        rate_hz: samples a second, as far as the operator says.
+        rate_hz: the operator's samples per second, if configured.
     """
     found = _NAME.fullmatch(name.lower())
-    if said := UNITS.get(unit.lower()) or UNITS.get((found and found["unit"]) or "") or _BY_NAME.get(name.lower()):
-        return Scale(said, said=True)
+    if stated := UNITS.get(unit.lower()) or UNITS.get((found and found["unit"]) or "") or _BY_NAME.get(name.lower()):
+        return Scale(stated, said=True)
     for scale, (low, high) in _EPOCH_SCALES.items():
         if low <= times[0] < high:
             return Scale(scale, said=True)
