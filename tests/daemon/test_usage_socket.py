@@ -131,7 +131,7 @@ def test_where_it_cannot_listen_it_says_so_and_goes_on(tmp_path: Path, caplog: p
     agent.open()
 
     assert list(agent.read()) == []
-    assert "No such file or directory; what applications serve is not told" in caplog.text
+    assert "No such file or directory; serving statistics of applications are not reported" in caplog.text
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
