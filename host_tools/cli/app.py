@@ -1,4 +1,4 @@
-"""``host-tools``: everything that a host does with devices. ``push-model`` is the same command as its first one."""
+"""``host-tools``: all commands of a host. ``push-model`` is also a command of its own."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``host-tools collect``: what devices say, over time, in a database."""
+"""``host-tools collect``: stores the devices' messages over time in a database."""
 
 import math
 from typing import Annotated

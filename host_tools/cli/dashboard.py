@@ -61,7 +61,7 @@ def dashboard(
 
 @contextmanager
 def _history(db: str | None, settings: Settings, heard: "History") -> Iterator["History"]:
-    """What has been said before: as ``db`` has it, or only as it is ``heard`` from now on."""
+    """The earlier history from ``db``, or only what is ``heard`` from now on."""
     if db is None:
         yield heard
         return

@@ -1,4 +1,4 @@
-"""Who may see the dashboard and who may command, as options of its command."""
+"""The access options of the dashboard: who may see it and who may command."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ def _file(name: str, metavar: str, text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardOptions(Connection):
-    """Help lists these behind the command's own."""
+    """The dashboard's shared options; help lists them after the command's own."""
 
     allow_commands: Annotated[
         bool, typer.Option("--allow-commands", help="send orders and models from the page, signed with --sign")
@@ -57,10 +57,10 @@ class DashboardOptions(Connection):
 
 
 def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
-    """The rules of a page that listens on the host ``listen``; ``key`` signs its orders, empty: none does.
+    """The access rules of a page on the host ``listen``; ``key`` signs its orders, empty: they are unsigned.
 
     Raises:
-        ConfigError: ``usage``: the page would be open to people whom nobody knows.
+        ConfigError: ``usage``: the page would be open to unknown people.
     """
     from host_tools.dashboard.access.access import Access  # noqa: PLC0415  # an extra that other commands lack
     from host_tools.dashboard.access.exposure import check_certificate, expose  # noqa: PLC0415
@@ -80,7 +80,7 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
     if options.allow_commands:
         if not key and not options.unsigned:
             raise ConfigError("usage", "--allow-commands needs the operator's key: give --sign KEY, or --unsigned")
-        own_keyring(key)  # a locked key's passphrase is asked for now
+        own_keyring(key)  # asks for a locked key's passphrase now
         if users is None:
             to_stderr("whoever can open a port of this machine may command here; --users FILE asks who it is")
         if not key:

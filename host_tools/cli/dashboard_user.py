@@ -1,4 +1,4 @@
-"""``host-tools dashboard-user``: who may log in to the dashboard."""
+"""``host-tools dashboard-user``: manages who may log in to the dashboard."""
 
 import getpass
 import sys

@@ -1,4 +1,4 @@
-"""``host-tools export-dashboards``: the ready-made files for Grafana, Prometheus and others."""
+"""``host-tools export-dashboards``: writes the ready-made files for Grafana, Prometheus and others."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``host-tools exporter``: the fleet as Prometheus scrapes it."""
+"""``host-tools exporter``: serves the fleet's metrics to Prometheus."""
 
 from typing import Annotated
 
@@ -47,5 +47,5 @@ def address_of(text: str) -> tuple[str, int]:
 
 
 def bracketed(host: str) -> str:
-    """The host as a URL has it."""
+    """The host in URL syntax."""
     return f"[{host}]" if ":" in host else host

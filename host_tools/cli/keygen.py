@@ -1,4 +1,4 @@
-"""``host-tools keygen``: a key that signs manifests and commands."""
+"""``host-tools keygen``: makes a key that signs manifests and commands."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""``host-tools keys``: who may sign orders. Shows the signed key list, or sends the next one."""
+"""``host-tools keys``: shows the signed list of operators' keys, or sends the next one."""
 
 import json
 import time
@@ -28,7 +28,7 @@ Files = list[Path] | None
 
 @dataclass(frozen=True, kw_only=True)
 class KeysOptions(Connection):
-    """What the command shares with others that sign."""
+    """The options that this command shares with others."""
 
     sign: Annotated[
         str | None, typer.Option("--sign", metavar="KEY", show_default=False, help="a key that devices trust now")

@@ -1,4 +1,4 @@
-"""``host-tools manifest``: a first manifest for a model, with every key."""
+"""``host-tools manifest``: drafts a manifest for a model, with every key."""
 
 import shlex
 import sys

@@ -1,4 +1,4 @@
-"""``host-tools rollback | recalibrate | cancel | forget``: a signed command to devices, and what each answers."""
+"""``host-tools rollback | recalibrate | cancel | forget``: sends a signed command to devices, and shows the answers."""
 
 import json
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class _Patience(Whom):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderOptions(Connection, _Patience):
-    """What every order takes; help lists a later base's options first."""
+    """The options of every order; help lists a later base's options first."""
 
 
 def rollback(context: typer.Context, *, model: Model, version: Version = 0) -> None:
@@ -69,7 +69,7 @@ def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar
 
 
 def _send(options: OrderOptions, **what: Any) -> None:
-    """Send ``what``, wait for answers, print them and end; a job that names nobody goes to whoever works on it."""
+    """Send ``what``, print the answers and exit; a job without targets goes to every device that works on it."""
     settings = options.settings(sign=options.sign)
     for kind in what.keys() & {"model", "job"}:
         name_of(what[kind], kind)
@@ -85,7 +85,7 @@ def _send(options: OrderOptions, **what: Any) -> None:
 
 
 def show_answers(answers: Mapping[str, Answer]) -> None:
-    """Print what each device answered."""
+    """Print the answer of each device."""
     console = stdout_console()
     for name, answer in answers.items():
         word = (answer.code, "red") if answer.code else ("done", "green")

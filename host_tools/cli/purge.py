@@ -1,4 +1,4 @@
-"""``host-tools purge``: clear from the broker what nobody needs."""
+"""``host-tools purge``: clears messages from the broker that nobody needs."""
 
 import json
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``push-model``: send a float model to devices and show what becomes of it on each. Also ``host-tools push-model``."""
+"""``push-model``: sends a float model to devices and shows the results. Also ``host-tools push-model``."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ EPILOG = examples(
 
 @dataclass(frozen=True, kw_only=True)
 class PushOptions(Connection, Whom):
-    """What a push shares with other commands."""
+    """The options that a push shares with other commands."""
 
 
 def push_model(
@@ -112,7 +112,7 @@ _UNREPORTED = (DeviceOutcome.PENDING, DeviceOutcome.REFUSED, DeviceOutcome.IGNOR
 
 
 def _show_silent(result: PushResult) -> None:
-    """The devices whose report does not say how it stands there, each with the reason."""
+    """Print the devices whose report does not show their state, each with the reason."""
     console = stdout_console()
     for name, fields in result.devices.items():
         if fields["end"] in _UNREPORTED:

@@ -1,4 +1,4 @@
-"""``host-tools sign``: adds a signature to an order that waits at the broker, for devices that ask for several."""
+"""``host-tools sign``: adds a signature to an order at the broker, for devices that require several."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from host_tools.display.console import stdout_console
 
 @dataclass(frozen=True, kw_only=True)
 class SignOptions(Connection, Whom):
-    """What a signature shares with other commands."""
+    """The options that this command shares with others."""
 
 
 def sign(

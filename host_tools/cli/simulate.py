@@ -1,4 +1,4 @@
-"""``host-tools simulate``: a fleet that is not there, for load tests and for who plans one."""
+"""``host-tools simulate``: a simulated fleet for load tests and capacity planning."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ _CLEAR_PATIENCE_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateOptions(Connection):
-    """What the fleet is to be like, and how to reach the broker."""
+    """The properties of the fleet, and the connection to the broker."""
 
     prefix: Annotated[str, typer.Option("--prefix", metavar="NAME", help="devices are NAME-0001, NAME-0002, …")] = "sim"
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="the same seed gives the same fleet")] = 1
@@ -81,7 +81,7 @@ class SimulateOptions(Connection):
     ] = False
 
     def plan(self, devices: int) -> Plan:
-        """The fleet."""
+        """The plan of the fleet."""
         return Plan(
             devices=devices,
             prefix=name_of(self.prefix, "prefix"),
@@ -142,8 +142,8 @@ def simulate(
 
 
 def _tidy(settings: Settings, simulation: Simulation, prefix: str) -> bool:
-    """Clear what the fleet has said; whether the broker was there for that."""
-    # Somebody waits for this to end.
+    """Clear the fleet's messages; returns whether the broker was reachable."""
+    # A person waits for the end.
     patience_s = min(settings.broker_timeout_s, _CLEAR_PATIENCE_S)
     try:
         with Session(msgspec.structs.replace(settings, broker_timeout_s=patience_s)) as session:
@@ -169,7 +169,7 @@ def _clear(settings: Settings, options: SimulateOptions) -> int:
 
 
 class _Watch:
-    """Looks on: tells a person or a script how far it is, and when it is over."""
+    """Reports progress to a person or a script, and decides when the simulation is over."""
 
     def __init__(self, simulation: Simulation, options: SimulateOptions) -> None:
         self._simulation, self._options = simulation, options
@@ -181,7 +181,7 @@ class _Watch:
             signal.signal(number, self._stop)
 
     def over(self) -> bool:
-        """Whether it is."""
+        """Report progress; returns whether the simulation is over."""
         now = time.monotonic()
         if not self._all and self._simulation.all_connected:
             self._all, self._told_at = True, now
@@ -195,7 +195,7 @@ class _Watch:
         return over
 
     def tell(self, event: str, counts: Counts, **more: int) -> None:
-        """One line."""
+        """Print one line."""
         rate = counts.since(self._before)
         self._before = counts
         if self._options.as_json:
@@ -211,4 +211,4 @@ class _Watch:
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self.stopped = True
-        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
