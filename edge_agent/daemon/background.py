@@ -36,8 +36,7 @@ def work_in_background(work: Callable[[], T], put: Callable[[E], None], event: C
     """Do ``work``, which must not raise, on its own thread; then ``put`` the ``event`` made of its result.
 
     For reading, copying and syncing large files, which blocks no other thread. The work must not change anything that
-    the
-    consumer owns.
+    the consumer owns.
     """
     threading.Thread(target=lambda: put(event(work())), name="disk", daemon=True).start()
 

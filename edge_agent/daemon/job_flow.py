@@ -74,8 +74,7 @@ class JobFlow:
         """Both callbacks are called for each ended job; an error in them does not prevent its report.
 
         ``on_conclusion`` also gets the job's sentence. It is called before the report is on disk, so it is called again
-        after
-        a crash. ``on_end`` is called last, possibly more than once.
+        after a crash. ``on_end`` is called last, possibly more than once.
         """
         self._ledger = ledger
         self._stages = stages

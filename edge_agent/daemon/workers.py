@@ -45,8 +45,7 @@ class Workers:
         """Whether no worker holds what the stage of ``job`` needs.
 
         A stopped worker holds its sensor and the processor until it has ended. A sensor that is not shared has one
-        reader, so
-        captures of several models from one source run one after another.
+        reader, so captures of several models from one source run one after another.
         """
         owners = [self._ledger.jobs.get(owner) for owner, _ in self._runs.values()]
         return not any(

@@ -1,8 +1,7 @@
 """The gain of int8 over float on this device in time, size and memory, and whether it justifies a change. Pure.
 
 A gain is a fraction of float's value: 0.3 is 30 % less. The gain in time is the proved one, one minus the upper bound
-of
-the ratio, so that luck does not count. One axis that reaches its limit is enough.
+of the ratio, so that luck does not count. One axis that reaches its limit is enough.
 """
 
 import math

@@ -103,8 +103,7 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
     """Whether a candidate deserves the proof: point estimates against half of each allowance.
 
     ``labels_follow``: the held-out windows have labels. If these labels will decide and the search windows have none,
-    the
-    candidate must only reach the agreement below which the verdict warns: a disagreement need not be an error.
+    the candidate must only reach the agreement below which the verdict warns: a disagreement need not be an error.
     """
     limits = _limits(gates, kind, measured)
     softer = _warns_of(gates, kind, measured, labels_follow=labels_follow)

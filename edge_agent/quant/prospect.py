@@ -3,12 +3,12 @@
 The proof concerns agreement with float, or a drop in accuracy where labels decide.
 
 The best of many candidates on the same windows was also lucky. So a candidate's chance is also computed from the
-results
-of all candidates: their true shares of disagreement are assumed to follow one distribution, which is estimated from all
-counts, and each candidate's own count only updates it. (Empirical Bayes: Robbins 1956, "An empirical Bayes approach to
-statistics"; the mixing distribution by EM on a grid, Laird 1978, "Nonparametric maximum likelihood estimation of a
-mixing distribution", JASA 73. Few steps keep it smooth.) A candidate with 0 of 150 among many with 4 to 6 is then as
-doubtful as they are, and one with 0 among others with 0 to 2 is not. The smaller of the two chances counts.
+results of all candidates: their true shares of disagreement are assumed to follow one distribution, which is estimated
+from all counts, and each candidate's own count only updates it. (Empirical Bayes: Robbins 1956, "An empirical Bayes
+approach to statistics"; the mixing distribution by EM on a grid, Laird 1978, "Nonparametric maximum likelihood
+estimation of a mixing distribution", JASA 73. Few steps keep it smooth.) A candidate with 0 of 150 among many with 4 to
+6 is then as doubtful as they are, and one with 0 among others with 0 to 2 is not. The smaller of the two chances
+counts.
 
 Measured over simulated searches (5 and 16 candidates, 150 search and 300 held-out windows, candidates independent or
 correlated by 0.7, faster ones as good or worse): if all truly disagree in 3 %, 45 % of the chosen candidates pass the

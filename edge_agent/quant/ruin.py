@@ -49,8 +49,7 @@ def judge_named(gates: Gates, kind: OutputKind, measured: Measured, *, search: b
     """The verdict on an output that the manifest names beside the first: by its own kind, with the same gates.
 
     Speed and size do not belong to a single output, and labels belong to the first. Where labels replace the agreement
-    of
-    the first output, the others must meet the default.
+    of the first output, the others must meet the default.
 
     Args:
         gates: the manifest's gates.

@@ -181,8 +181,7 @@ def judged_parts(groups: Sequence[ScaleGroup]) -> list[ScaleGroup]:
     """The judged parts of an output: each group that can be judged, and if some cannot, also all channels together.
 
     Constant channels that lie a gap above all others are left out: the value that stands for minus infinity in a mask
-    may be
-    any other large number. Empty: the output is judged as a whole.
+    may be any other large number. Empty: the output is judged as a whole.
     """
     judged = [group for group in groups if group.judged]
     quiet = [group for group in groups if not group.judged and not _towers(group, judged)]
@@ -204,8 +203,7 @@ def _spread(groups: Sequence[ScaleGroup]) -> float:
     """The ratio between the groups' scales; 1 if the output is better judged as a whole.
 
     One group beside constant channels is enough, as the constants would count as signal that int8 keeps, even more so
-    where
-    they would hide the group.
+    where they would hide the group.
     """
     judged = [group for group in groups if group.judged]
     if len(judged) > 1:

@@ -1,10 +1,8 @@
 """Decides whether a pass over the search set may end early, as its count exceeds what the whole set permits. Pure.
 
 Only counts of windows end a pass (disagreements, or losses by labels), as they only grow. Means and shares of classes
-or
-boxes may still improve, so only whole passes are judged by them. The rule is exact: the rest of the set is assumed to
-be
-right throughout, and a pass ends only if it would fail even then.
+or boxes may still improve, so only whole passes are judged by them. The rule is exact: the rest of the set is assumed
+to be right throughout, and a pass ends only if it would fail even then.
 
 The result of a partial pass must also serve honest selection (:mod:`.prospect`), which weighs a lucky candidate by all
 others. Selection uses the likelihood of counts, which for a partial pass is the same whether it ended because of its

@@ -120,8 +120,7 @@ class Outbox:
         """Add an event: on disk if possible, otherwise in memory.
 
         A full outbox drops its oldest event, but never a stored event for one in memory. ``at_any_cost`` stores the
-        event
-        even when the day's write budget is used up.
+        event even when the day's write budget is used up.
         """
         full = len(self.waiting) >= MOST
         may_store = self._budget.allows() or at_any_cost

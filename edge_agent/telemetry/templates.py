@@ -54,8 +54,7 @@ def update(device: str, model: str, statuses: list[str]) -> str:
     """A model's versions and the newest job's progress; Home Assistant drops the message if it has any other key.
 
     Home Assistant treats versions as texts. A rejected version stays on offer, and the summary reports how its job
-    ended.
-    The summary is rendered as Markdown, so it contains only words of the protocol.
+    ended. The summary is rendered as Markdown, so it contains only words of the protocol.
     """
     return (
         _M + "{% if m.get('model') %}"

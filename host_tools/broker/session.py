@@ -1,9 +1,8 @@
 """A command's connection to the broker: connect or give up, read retained messages, publish, listen.
 
 MQTT has no signal for the end of the retained messages; ``snapshot.py`` decides when a ``snapshot`` is complete. Its
-echo
-goes to a device that does not exist (where a host may write and read under the documented ACL). The echo is empty and
-not retained, and every reader of this protocol ignores it. Otherwise a session does not interpret messages.
+echo goes to a device that does not exist (where a host may write and read under the documented ACL). The echo is empty
+and not retained, and every reader of this protocol ignores it. Otherwise a session does not interpret messages.
 
 If the broker goes away, the session waits for it, and reports that within two seconds, whatever the command is doing.
 """

@@ -1,8 +1,7 @@
 """``host-tools watch``: shows devices at work, until they are done or until Ctrl-C. It sends nothing to them.
 
 With ``--job`` it shows one job, like a push. Otherwise it shows the fleet: a live table on a terminal, a line per
-change
-elsewhere, and with ``--json`` the reports of the fleet's jobs.
+change elsewhere, and with ``--json`` the reports of the fleet's jobs.
 """
 
 import time

@@ -36,8 +36,7 @@ class Refusals:
         """Fingerprint → code: a retained document arrives again at every connect, and is refused once."""
         self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         """Name, job and code → time of the ``on_signed`` call. Not keyed by fingerprint: anybody who has seen a signed
-        order can
-        wrap it in a new envelope as often as they like."""
+        order can wrap it in a new envelope as often as they like."""
         self._allowance = Allowance(_TOLD_PER_S, _TOLD_AT_ONCE)
         self._signed: deque[Refused] = deque(maxlen=_MOST_WAITING)
         self._unsigned: Refused | None = None

@@ -160,8 +160,7 @@ class Receiver:
             self.counts.wrong += 1
             return
         # A repeated chunk still shows that the broker delivers. A new request while a slow link is busy would only make
-        # the
-        # queue longer.
+        # the queue longer.
         shortest, longest = PATIENCE_S
         patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._arrived_at)))
         self._arrived_at = self._asked_at = now

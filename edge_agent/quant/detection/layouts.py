@@ -181,8 +181,7 @@ def _normalised(scores: NDArray[Any], first: Background, head: Head) -> tuple[Ac
     """The activation of separate scores, and the place of the score for no object.
 
     A softmax has one, which is the largest nearly everywhere. Sigmoids have none, and all their scores are small,
-    though
-    the commonest class may also be the largest nearly everywhere.
+    though the commonest class may also be the largest nearly everywhere.
     """
     nobody = _nobody(scores)
     if head.activation in ("sigmoid", "softmax"):

@@ -91,8 +91,7 @@ def shares_found(by_class: Mapping[int, Counts]) -> dict[int, tuple[float, float
     """For one window: class → (1, share of float's boxes that int8 finds), for the classes that float finds.
 
     Each window has equal weight: boxes of one window are found or lost together, so a found crowd must not outweigh
-    many
-    windows that each lose a single box. :mod:`.kept` counts all boxes equally.
+    many windows that each lose a single box. :mod:`.kept` counts all boxes equally.
     """
     return {number: (1.0, one.found / one.reference) for number, one in by_class.items() if one.reference}
 
@@ -109,10 +108,8 @@ def pairs(alike: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The column assigned to each row, -1 for none; no other assignment serves more rows.
 
     By augmenting paths (Kuhn 1955), as a greedy choice of the best pairs may miss some. A free column is taken at once,
-    and
-    the search ends when all columns are taken. Otherwise, where all boxes overlap, the paths through other rows'
-    columns
-    would be long.
+    and the search ends when all columns are taken. Otherwise, where all boxes overlap, the paths through other rows'
+    columns would be long.
     """
     column_of = np.full(len(alike), -1, np.intp)
     row_of = np.full(alike.shape[1], -1, np.intp)

@@ -31,8 +31,7 @@ def recognised(sample: Sequence[NDArray[Any]]) -> HeadLayout:
     """The layout of an output, from float's outputs for some windows; empty if it may be something else.
 
     A head has boxes in pixels beside scores from 0 to 1. Or its boxes lie on a grid of the usual strides, evenly
-    spread,
-    and few scores are high. Or its rows are ``[N, 6]`` with the strongest first and whole class numbers.
+    spread, and few scores are high. Or its rows are ``[N, 6]`` with the strongest first and whole class numbers.
     """
     tables = [table_of(one) for one in few(sample)]
     if not tables or any(one is None or one.shape != tables[0].shape for one in tables):  # type: ignore[union-attr]  # None comes first

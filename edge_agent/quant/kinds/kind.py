@@ -63,8 +63,7 @@ class Kind:
         """How near the window came to a disagreement; only the order of windows has a meaning.
 
         By default it is the distance of the outputs (:func:`relative_rms`). A kind that decides at a limit returns
-        int8's
-        distance to that limit. Shapes are equal unless :attr:`ANY_SHAPE` is set.
+        int8's distance to that limit. Shapes are equal unless :attr:`ANY_SHAPE` is set.
         """
         return relative_rms(reference, target)
 

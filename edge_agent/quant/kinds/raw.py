@@ -1,8 +1,7 @@
 """Raw: RMS of the difference at most ``tolerance`` (0.1) of the RMS of float's output, per group of channels.
 
 Groups have similar scales (:mod:`edge_agent.quant.scale_groups`). Where there are several, the error of a quiet group
-is
-compared with that group's usual level, as noise relative to nothing has no meaning.
+is compared with that group's usual level, as noise relative to nothing has no meaning.
 """
 
 from collections.abc import Sequence

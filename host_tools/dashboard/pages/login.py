@@ -1,4 +1,4 @@
-"""Logging in and out. On a page that needs no login there is nothing to do here."""
+"""The login and logout page. A server without logins has nothing to do here."""
 
 import time
 from urllib.parse import urlsplit
@@ -30,12 +30,12 @@ def routes() -> list[BaseRoute]:
 
 
 def show(request: Request) -> Response:
-    """The form, or who is logged in."""
+    """The form, or the name of the logged in person."""
     return _page(request, request.query_params.get("next", ""))
 
 
 async def log_in(request: Request) -> Response:
-    """Begin a session for who knows the password."""
+    """Start a session for a person with the right password."""
     access = context_of(request).access
     users = access.users
     if users is None:
@@ -103,7 +103,7 @@ def _leave(request: Request, access: Access) -> Markup:
 
 
 def _local(there: str) -> str:
-    """``there`` if it is a page of ours, else the first one."""
+    """``there`` if it is one of our own pages, otherwise the first page."""
     try:
         parts = urlsplit(there)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Pushing a version that the broker has: which there are, and what devices will make of one. Asks the broker."""
+"""The push of a version at the broker: the available versions, and their expected effect. Reads from the broker."""
 
 import time
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from host_tools.fleet.device_state import DeviceState
 from host_tools.push.resend import Offer, foresee, read_offers
 
 _PATIENCE_S = 10.0
-"""A person waits for the page."""
+"""Short, as a person waits for the page."""
 
 
 def body(request: Request, context: Context, asked: Asked) -> Markup:
-    """The next question, or the dialog; raises what a session raises."""
+    """The next question, or the dialog; raises the errors of a session."""
     if not asked.scopes:
         return choose(asked, context.watched.devices(), context.watched.groups())
     settings = msgspec.structs.replace(context.settings, broker_timeout_s=_PATIENCE_S)

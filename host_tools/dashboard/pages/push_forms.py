@@ -30,7 +30,7 @@ Infos: TypeAlias = Mapping[str, DeviceInfo | None]
 
 
 def start(settings: Settings, csrf: str, given: QueryParams, refused: str) -> Markup:
-    """The file to send."""
+    """The upload form."""
     command = typed(push_words(settings, [], Path("MODEL")))
     if refused:
         return join(element("p", refused, class_="note refused"), command)
@@ -65,7 +65,7 @@ def describe(
     checked: Checked | None,
     meant: Sequence[str],
 ) -> Markup:
-    """Whom it is for, what it needs, the TOML, and what a check has found; ``meant``: the devices that are chosen."""
+    """Targets, needs of the model, TOML, and the result of a check; ``meant``: the chosen devices."""
     return form(
         csrf,
         f"/push/{upload.id}",

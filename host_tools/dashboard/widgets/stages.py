@@ -1,4 +1,4 @@
-"""A job's stages as a strip: what is done, what goes on, and where it ended. Pure."""
+"""A job's stages as a strip: done, under way, and where the job ended. Pure."""
 
 import math
 from typing import Literal
@@ -25,17 +25,17 @@ _MINUTE = 60.0
 
 
 def name_of(stage: str) -> str:
-    """What the pages call a stage; any other word is its own name."""
+    """The pages' name of a stage; any other word is returned unchanged."""
     return next((name for known, (name, _) in _NAMES.items() if known == stage), stage)
 
 
 def strip(report: JobReport) -> Markup:
-    """The seven stages with the time that each took, and how far the one under way is."""
+    """The seven stages with the time that each took, and the progress of the current one."""
     return element("ol", *(_step(stage, report) for stage in _STAGES), class_="strip", aria_label="Stages of the job")
 
 
 def under_way(report: JobReport) -> Markup:
-    """What is being done now, and how long it takes yet; nothing of a job that has ended."""
+    """The current activity and its remaining time; empty for an ended job."""
     if report.ended:
         return Markup()
     stage = _stage_of(report)
@@ -50,7 +50,7 @@ def under_way(report: JobReport) -> Markup:
 
 
 def about(seconds: float) -> str:
-    """A time that is left, as exactly as it can be known."""
+    """A remaining time, as exactly as it can be known."""
     if seconds < _MINUTE:
         return f"About {max(seconds, 1):.0f} s"
     minutes = seconds / _MINUTE
@@ -58,7 +58,7 @@ def about(seconds: float) -> str:
 
 
 def step_of(stage: Stage, report: JobReport) -> Step:
-    """How a stage stands."""
+    """The state of a stage."""
     current = _stage_of(report)
     if report.status == "succeeded":
         return "done"

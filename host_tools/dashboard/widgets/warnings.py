@@ -1,4 +1,4 @@
-"""What is wrong with a device, each with what to do. Pure."""
+"""The problems of a device, each with its remedy. Pure."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ _QUIET = (
 
 
 def warnings(device: DeviceState, now: float) -> Markup:
-    """A box for each thing that is wrong; nothing where all is well."""
+    """A box for each problem; nothing if there is none."""
     return join(*(_box(what, to_do) for what, to_do in _found(device, now)))
 
 

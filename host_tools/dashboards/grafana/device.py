@@ -25,7 +25,7 @@ _EVENTS = f"ea_events WHERE $__timeFilter(at) AND {DEVICE.devices}"
 
 
 def dashboard() -> Dashboard:
-    """All of it."""
+    """The whole dashboard."""
     made = (
         Dashboard("Edge agents: one device")
         .uid("edge-agent-device")
@@ -49,7 +49,7 @@ def dashboard() -> Dashboard:
 
 
 class _Happened(AnnotationQuery):
-    """A mark in every panel where something happened to a model; the SDK knows no annotation by SQL."""
+    """A mark in every panel where something happened to a model; the SDK has no annotation by SQL."""
 
     def build(self) -> AnnotationModel:
         return _Marks("Events", SOURCE, enable=True, icon_color="blue")

@@ -27,7 +27,7 @@ _DEVICES = f"ea_devices WHERE {FLEET.devices}"
 
 
 def dashboard() -> Dashboard:
-    """All of it."""
+    """The whole dashboard."""
     made = (
         Dashboard("Edge agents: the fleet")
         .uid("edge-agent-fleet")

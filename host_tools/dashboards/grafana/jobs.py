@@ -1,4 +1,4 @@
-"""Rows of panels about models and their jobs, the same for the fleet and for one device."""
+"""Panels about models and their jobs, the same for the fleet and for one device."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
@@ -10,7 +10,7 @@ _TOOK = "extract(epoch FROM at - started)"
 
 
 def add(made: Dashboard, scope: Scope, links: dict[str, str]) -> None:
-    """Which versions run, what their verdicts said, how jobs ended and how long they took."""
+    """Add panels for active versions, verdicts, ends of jobs and their durations."""
     made.with_row(Row("Models and jobs"))
     ends = over_time('count(*) AS "jobs"', jobs(scope), by="code")
     made.with_panel(
