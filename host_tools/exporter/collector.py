@@ -1,7 +1,7 @@
-"""The fleet as Prometheus' metrics, made anew for each scrape.
+"""The fleet as Prometheus metrics, made anew for each scrape.
 
-A label is a name of the protocol, a word of a closed list, or a foreign string that was cut; a job's id never is one.
-What only rises begins at 0, as far as its labels are known before: of a first value nobody sees that it has risen.
+A label is a name of the protocol, a word of a closed list, or an untrusted string that was shortened; it is never a
+job's id. Counters with known labels start at 0, as an increase to a first value would be invisible.
 """
 
 import threading
@@ -23,17 +23,17 @@ from host_tools.fleet.state import Fleet
 
 PREFIX = "edge_agent_"
 _NO_DEVICE = "(none)"
-"""The label of topics of no device; none can have this name."""
+"""Label for topics without a device; no device can have this name."""
 
 
 @dataclass
 class Exported:
-    """What there is to export; whoever reads or writes it holds ``lock``.
+    """The exported state; readers and writers hold ``lock``.
 
     Attributes:
-        messages: that came.
-        unreadable: reason → messages that mean nothing here.
-        connected: whether the broker can be heard.
+        messages: number of received messages.
+        unreadable: reason → number of messages that cannot be used.
+        connected: whether the broker is connected.
     """
 
     fleet: Fleet = field(default_factory=Fleet)
@@ -45,18 +45,18 @@ class Exported:
 
 
 class FleetCollector(Collector):
-    """Prometheus' client asks it at each scrape, from any thread."""
+    """Called by Prometheus' client library at each scrape, from any thread."""
 
     def __init__(self, exported: Exported, clock: Callable[[], float] = time.time) -> None:
         self._exported = exported
         self._clock = clock
 
     def describe(self) -> list[Metric]:
-        """Nothing: without this the library would ask for all metrics once, to learn their names."""
+        """Return nothing: otherwise the library would collect all metrics once to learn their names."""
         return []
 
     def collect(self) -> list[Metric]:
-        """Every metric of now."""
+        """All current metrics."""
         with self._exported.lock:
             now = self._clock()
             self._exported.fleet.forget(now)
@@ -92,7 +92,7 @@ def _device_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
         online.add_metric((one.id,), one.online)
         if one.seen:
             seen.add_metric((one.id,), one.seen)
-        if one.online and one.status:  # a will says 0, and a counter that seems to begin anew counts twice
+        if one.online and one.status:  # a will reports 0, and a reset counter would be counted twice
             refused.add_metric((one.id,), max(0, one.status.refused_count))
             twin.add_metric((one.id,), bool(one.status.twin))
         if one.board:

@@ -1,7 +1,7 @@
-"""Which number of which message is which metric: name, meaning, and how its unit becomes a base unit. Pure.
+"""The table of metrics: the source of each number, its name, its meaning, and its conversion to a base unit. Pure.
 
 Names and units follow Prometheus' conventions: seconds, bytes, hertz, degrees Celsius, ratios from 0 to 1, ``_total``
-for what only rises. A number that a device cannot tell is left out.
+for counters. A number that a device cannot measure is left out.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from edge_agent.wire.timestamps import parse_rfc3339
 
 MS = 1e-3
 MOST_MODEL_LABELS = 1000
-"""Names of models that are told apart in counts over the whole fleet."""
+"""Model names that are distinguished in counts over the whole fleet."""
 
 
 class HealthMetric(NamedTuple):
@@ -25,7 +25,7 @@ class HealthMetric(NamedTuple):
 
 
 class ModelMetric(NamedTuple):
-    """A number of the state of a model."""
+    """A number of a model's state."""
 
     name: str
     text: str
@@ -105,7 +105,7 @@ MODEL = (
 
 
 def judged_latency(state: ModelState) -> dict[tuple[str, str], float]:
-    """(precision, quantile) → seconds, as the verdict measured them."""
+    """(precision, quantile) → seconds, as measured for the verdict."""
     found = {
         ("float", "0.5"): state.float_p50_ms,
         ("float", "0.95"): state.float_p95_ms,

@@ -1,4 +1,4 @@
-"""The fleet now, from the metrics of ``host-tools exporter``."""
+"""The current state of the fleet, from the metrics of ``host-tools exporter``."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, DatasourceVariable, QueryVariable, Row
 from grafana_foundation_sdk.builders.prometheus import Dataquery
@@ -21,7 +21,7 @@ _QUIET_S = 900
 
 
 def dashboard() -> Dashboard:
-    """All of it."""
+    """The whole dashboard."""
     made = (
         Dashboard("Edge agents: metrics")
         .uid("edge-agent-metrics")
