@@ -93,7 +93,7 @@ class Commands:
             self._flow.apply(job.id, Ended("canceled", f"an operator had {model} forgotten"))
         self._ledger.forget_model(model, when)
         self._on_forget(model)
-        answer({"message": f"{model} is forgotten: its next push may have any version, and what is active stays"})
+        answer({"message": f"{model} is forgotten: its next push may have any version, and the active release stays"})
 
     def _check_active(self, model: str, version: int) -> Release:
         releases = Releases(self._models, check_name(model, "model"))

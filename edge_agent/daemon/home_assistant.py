@@ -43,9 +43,9 @@ class HomeAssistant:
         self._ledger = ledger
         self._kept: Announced | None = None
         self._read = False
-        self._told = ""
+        self._warned_topic = ""
         """The topic for which the broker's refusal has been logged."""
-        self._said: list[str] | None = None
+        self._announced: list[str] | None = None
         self._gone: set[str] = set()
         self._gone_until = 0.0
         self._sent: tuple[Sent, Announced | None] | None = None
@@ -55,7 +55,7 @@ class HomeAssistant:
 
     def connected(self) -> None:
         """Publish again: the broker may have lost everything, or its ACL may permit it now."""
-        self._said, self._sent = None, None
+        self._announced, self._sent = None, None
         self._refused = False
         self._next = 0.0
 
@@ -89,7 +89,7 @@ class HomeAssistant:
     def _announce(self, now: float) -> None:
         models = self._models()
         overdue = self._gone if self._gone and now >= self._gone_until else set()
-        if models == self._said and not overdue:
+        if models == self._announced and not overdue:
             return
         described = Described(
             device=self._config.device_id,
@@ -102,14 +102,14 @@ class HomeAssistant:
         before = self._kept.components if self._kept is not None else {}
         # Models already announced keep their place: removing an entity would delete its history.
         found, left_out = entities(described, sorted(models, key=lambda model: f"model.{model}.status" not in before))
-        if left_out and models != self._said:
+        if left_out and models != self._announced:
             log.warning("Home Assistant shows %d models; no room for: %s", len(models) - len(left_out), left_out)
         gone = {key: platform for key, platform in before.items() if key not in found and key not in overdue}
         now_there = {key: entity["platform"] for key, entity in found.items()}
         self._save(Announced(self._topic, before | now_there, self._identifier))
         if gone.keys() != self._gone:
             self._gone, self._gone_until = set(gone), now + _GONE_S
-        self._said = models
+        self._announced = models
         after = Announced(self._topic, now_there | gone, self._identifier)
         self._publish(self._topic, discovery(described, found, gone), after)
 
@@ -131,7 +131,7 @@ class HomeAssistant:
         try:
             sent.wait(0)
         except BrokerError as error:
-            self._sent, self._said = None, None
+            self._sent, self._announced = None, None
             if error.code != "broker_refused":  # it was not sent; the next tick tries again
                 return True
             return self._denied(after, error)
@@ -147,9 +147,9 @@ class HomeAssistant:
     def _denied(self, after: Announced | None, error: BrokerError) -> bool:
         """Handle a refusal; a message that this device may not clear has to be cleared by the operator."""
         topic = self._topic if after is not None or self._kept is None else self._kept.topic
-        if topic != self._told:
-            self._told = topic
-            what = "is told nothing" if after is not None else "goes on showing this device until it is cleared there"
+        if topic != self._warned_topic:
+            self._warned_topic = topic
+            what = "gets no updates" if after is not None else "keeps showing this device until the topic is cleared"
             line = f"pattern write {discovery_topic(self._config.telemetry.home_assistant_prefix, '%u')}"
             why = f'the ACL needs the line "{line}"' if DENIED in error.message else error.message
             log.warning("broker_refused: %s; Home Assistant %s; %s", topic, what, why)

@@ -39,8 +39,8 @@ def _ever_fewer(info: DeviceInfo) -> Iterator[DeviceInfo]:
 
 
 def _without(info: DeviceInfo, field: str, rest: Any) -> DeviceInfo:
-    told = [] if info.left_out is msgspec.UNSET else info.left_out
-    return msgspec.structs.replace(info, left_out=sorted({*told, field}), **{field: rest})
+    named = [] if info.left_out is msgspec.UNSET else info.left_out
+    return msgspec.structs.replace(info, left_out=sorted({*named, field}), **{field: rest})
 
 
 def _first(table: Mapping[str, Any], most: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _AGAIN_S = 60.0
 """Delay before a state that the broker refused, for example for lack of room, is published again."""
 
 
-class _Said(msgspec.Struct):
+class _Published(msgspec.Struct):
     """The last published state of a name."""
 
     state: ModelState | msgspec.UnsetType | None
@@ -64,7 +64,7 @@ class ModelStates:
         self._identity = identity
         self._publisher = publisher
         self._pause = pause
-        self._said: dict[str, _Said] = {}
+        self._published: dict[str, _Published] = {}
         self._changed: set[str] = set()
         self._measured: dict[str, tuple[str, Measured]] = {}
         """Model → name and measurements of its active release; the latter never change."""
@@ -74,68 +74,68 @@ class ModelStates:
         self._refused = False
         self._asked = False
         """Whether the first message of this connection was sent."""
-        self._not_taken: deque[str] = deque()
+        self._refused_names: deque[str] = deque()
         """Names whose state the broker has refused, filled by another thread."""
 
     def connected(self) -> None:
         """Publish everything again: the broker may have lost it, or still hold states cleared while it was away."""
-        self._said.clear()
+        self._published.clear()
         self._first, self._refused, self._asked = None, False, False
-        self._not_taken.clear()
+        self._refused_names.clear()
         self._changed |= self._names() | self._store.records().keys()
 
     def active_changed(self) -> None:
         """Check all states: active releases or their runtimes may have changed."""
-        self._changed |= self._names() | self._said.keys()
+        self._changed |= self._names() | self._published.keys()
 
     def tick(self) -> None:
         """Publish the changes that are due."""
-        self._say_changes(REPORT_EVERY_S)
+        self._publish_changes(REPORT_EVERY_S)
 
     def stop(self) -> None:
         """Publish all changes at once, as the broker holds them until the next start."""
-        self._say_changes(0.0)
+        self._publish_changes(0.0)
 
-    def _say_changes(self, every_s: float) -> None:
+    def _publish_changes(self, every_s: float) -> None:
         self._changed |= self._ledger.changed
         self._ledger.changed.clear()
-        while self._not_taken:
-            model = self._not_taken.popleft()
-            self._said[model] = _Said(msgspec.UNSET, time.monotonic() + _AGAIN_S)
+        while self._refused_names:
+            model = self._refused_names.popleft()
+            self._published[model] = _Published(msgspec.UNSET, time.monotonic() + _AGAIN_S)
             self._changed.add(model)
-        if not self._may_speak():
+        if not self._may_publish():
             return
         for model in sorted(self._changed):
-            said = self._said.get(model)
-            if said is not None and time.monotonic() - said.at < every_s:
+            last = self._published.get(model)
+            if last is not None and time.monotonic() - last.at < every_s:
                 continue
             self._changed.discard(model)
             with contained(f"the state of model {model}"):
-                self._say(model, said)
+                self._publish(model, last)
             if self._first is not None:
                 return
 
-    def _say(self, model: str, said: _Said | None) -> None:
+    def _publish(self, model: str, last: _Published | None) -> None:
         try:
             state = self._state(model)
         except StoreError:
             self._changed.add(model)  # an unreadable file may be readable at the next tick
             raise
-        if said is not None and said.state == state:
+        if last is not None and last.state == state:
             return
         sent = self._publisher.model_state(model, state, partial(self._answered, model))
         if not sent.taken:
             self._changed.add(model)
         elif not self._asked:
             self._first, self._asked = sent, True
-        self._said[model] = _Said(state if sent.taken else msgspec.UNSET, time.monotonic())
+        self._published[model] = _Published(state if sent.taken else msgspec.UNSET, time.monotonic())
 
     def _answered(self, model: str, reason: str) -> None:
         """Handle the broker's answer to a state; runs on any thread."""
         if reason:
-            self._not_taken.append(model)
+            self._refused_names.append(model)
 
-    def _may_speak(self) -> bool:
+    def _may_publish(self) -> bool:
         """Whether there is a connection whose broker accepts states; an older ACL does not permit them."""
         if not self._link.connected or self._refused:
             self._changed.clear()  # the next connection publishes every state anyway
@@ -149,7 +149,7 @@ class ModelStates:
         self._refused = bool(self._first.refusal())
         self._first = None
         if self._refused:
-            log.warning("the broker takes no states of models: they are not published until the next connection")
+            log.warning("the broker accepts no states of models: they are not published until the next connection")
         return not self._refused
 
     def _names(self) -> set[str]:

@@ -45,14 +45,14 @@ class Publisher:
         self._seq = 0
         self._refused: Refused | None = None
         self._refused_count = 0
-        self._status_unsaid = False
-        self._status_said = 0.0
+        self._status_is_pending = False
+        self._status_published_at = 0.0
         self._twin = ""
         self._reported: dict[str, float] = {}
 
     def status(self, *, online: bool = True) -> Sent:
         """Publish whether the device is online, and its last refusal."""
-        return self._say("status", "", encode(self._status(online=online)))
+        return self._publish("status", "", encode(self._status(online=online)))
 
     def count_refused(self) -> None:
         """Count a refused want or command, whether or not it is reported individually."""
@@ -60,32 +60,32 @@ class Publisher:
 
     def may_refuse(self) -> bool:
         """Whether a refusal would be published at once, so that it replaces no unpublished one."""
-        return time.monotonic() - self._status_said >= REPORT_EVERY_S
+        return time.monotonic() - self._status_published_at >= REPORT_EVERY_S
 
     def refuse(self, refused: Refused) -> None:
         """Publish the refusal of a want or command; call :meth:`may_refuse` first."""
         self._refused = refused
-        self._status_unsaid = True
+        self._status_is_pending = True
         self.tick()
 
     def twin(self, why: str) -> None:
         """Report another client with this device's id in every status from now on; ``""`` ends that."""
         if why != self._twin:
             self._twin = why
-            self._status_unsaid = True
+            self._status_is_pending = True
 
     def forget_refusal(self, model: str) -> None:
         """Clear the refusal under this name: a newer order of it is executed."""
         if self._refused and self._refused.model == model:
             self._refused = None
-            self._status_unsaid = True
+            self._status_is_pending = True
             self.tick()
 
     def tick(self) -> None:
         """Publish a changed refusal or twin, at most once a second, as anybody may cause one."""
-        if self._status_unsaid and self.may_refuse():
-            self._status_unsaid = False
-            self._status_said = time.monotonic()
+        if self._status_is_pending and self.may_refuse():
+            self._status_is_pending = False
+            self._status_published_at = time.monotonic()
             self.status()
 
     def stamp(self) -> Message:
@@ -94,7 +94,7 @@ class Publisher:
 
     def info(self, info: DeviceInfo) -> None:
         """Publish the facts about the device."""
-        self._say("info", "", encode_info(self._stamped(info)))
+        self._publish("info", "", encode_info(self._stamped(info)))
 
     def report_due(self, job: str) -> bool:
         """Whether a report without a change of state may be published again already."""
@@ -123,7 +123,7 @@ class Publisher:
             self._reported[job] = time.monotonic()
         else:
             self._reported.pop(job, None)
-        self._say("job", job, report)
+        self._publish("job", job, report)
 
     def answer(self, report: JobReport) -> None:
         """Publish, without retaining it, how a job ended that is not stored here."""
@@ -133,7 +133,7 @@ class Publisher:
     def done(self, command: str, code: str = "", message: str = "") -> None:
         """Publish the result of a command."""
         end = Done(device=self._device, command=command, code=code, message=message)
-        self._say("done", command, encode(self._stamped(end)))
+        self._publish("done", command, encode(self._stamped(end)))
 
     def model_state(self, model: str, state: ModelState | None, then: Then) -> Sent:
         """Publish a model name's active release and newest job; None clears the message.
@@ -141,7 +141,7 @@ class Publisher:
         ``then`` is called once, from any thread, with "" when the broker has acknowledged it, otherwise with the
         reason.
         """
-        return self._say("model", model, encode(self._stamped(state)) if state is not None else b"", then)
+        return self._publish("model", model, encode(self._stamped(state)) if state is not None else b"", then)
 
     def model_sample(self, sample: ModelSample) -> None:
         """Publish a model's serving statistics, not retained."""
@@ -156,7 +156,7 @@ class Publisher:
         """Clear a retained message that this device may clear: an executed command."""
         self._link.publish(topic, b"", retain=True, qos=1)
 
-    def _say(self, kind: Any, leaf: str, payload: bytes, then: Then | None = None) -> Sent:
+    def _publish(self, kind: Any, leaf: str, payload: bytes, then: Then | None = None) -> Sent:
         topic = self._topics.device(self._device, kind, leaf)
         return self._link.publish(topic, payload, retain=True, qos=1, then=then)
 

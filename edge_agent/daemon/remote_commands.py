@@ -79,7 +79,9 @@ class RemoteCommands:
         if seen.ended:
             self._publish_end(topic, seen)
         elif topic.command not in self._under_way:
-            text = "the device restarted while it obeyed; see host-tools devices for what is active, and ask again"
+            text = (
+                "the device restarted during the command; see host-tools devices for what is active, and send it again"
+            )
             self._end(topic, "not_active", text)
 
     def _end(self, topic: CommandTopic, code: str, message: str) -> None:

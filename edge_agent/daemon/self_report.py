@@ -44,8 +44,8 @@ _MOST_DIGITS = 15
 """Digits of a version."""
 _ENDS = {Status.REJECTED: "rejected", Status.FAILED: "failed"}
 _BEFORE = {
-    Before.KILLED: "the agent before this one ended without a word: it crashed or was killed; see the log",
-    Before.WITH_THE_MACHINE: "the device was switched off or restarted under the agent; check the power supply",
+    Before.KILLED: "the previous agent ended without notice: it crashed or was killed; see the log",
+    Before.WITH_THE_MACHINE: "the device lost power or restarted while the agent ran; check the power supply",
 }
 
 
@@ -166,9 +166,9 @@ class SelfReport:
         An empty ``runtime`` means that no runtime of that name is installed.
         """
         judged = f"{release.model} {release.version} was judged on {release.runtime} {release.runtime_version}"
-        text = f"{judged}, here is {runtime}; recalibrate it"
+        text = f"{judged}, but {runtime} is installed here; recalibrate it"
         if not runtime:
-            text = f"{judged}, and {release.runtime} is not installed here; install it"
+            text = f"{judged}, but {release.runtime} is not installed here; install it"
         self.events.tell("model_stale", text, about=_about(release))
 
     def sensor(self, said: SensorSaid) -> None:

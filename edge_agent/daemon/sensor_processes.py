@@ -82,7 +82,7 @@ class Sensor:
             if self._stopped.is_set():
                 return
             delay_s = backoff.ended(ended.seconds)
-            text = f"its process {ended.describe()}; started again in {delay_s:g} s"
+            text = f"its process {ended.describe()}; restarting it in {delay_s:g} s"
             self._put(SensorSaid(self.name, SourceState(code="stage_crashed", message=text)))
             self._stopped.wait(delay_s)
 
@@ -194,15 +194,15 @@ def describe(name: str, state: SourceState) -> str:
     if state.rate_hz is not None and state.state == "open":
         what += f", {state.rate_hz:.4g} samples a second"
     if state.wanted:
-        what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
+        what += f", {state.kept} of {state.wanted} segments stored over {state.hours:.1f} h"
         what += f", {state.written_mb_last_day:.3g} MB written in the last day"
     if state.confined is not None:
         what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has neither Landlock nor seccomp'}"
     told = (
         (state.late, "lost"),
         (state.dropped, "dropped by readers"),
-        (state.over_budget, "stretches not kept for the write budget"),
-        (state.unwritten, "stretches not kept as the disk refused"),
+        (state.over_budget, "segments not stored because of the write budget"),
+        (state.unwritten, "segments not stored because the disk refused them"),
     )
     lost = [f"{count} {word}" for count, word in told if count]
     if lost:

@@ -63,8 +63,8 @@ class ServingSamples:
         if self._pause.on:
             self._sums.clear()
         for versions in self._sums.values():
-            for told in versions.values():
-                self._publisher.model_sample(told.sample(self._device, interval_s, self._socket.dropped))
+            for served in versions.values():
+                self._publisher.model_sample(served.sample(self._device, interval_s, self._socket.dropped))
         if self._sums:
             self._socket.dropped = 0  # reset only after a sample has reported the count
         self._sums.clear()

@@ -28,7 +28,7 @@ _PER_S, _BURST = 2.0, 32
 """Limits per process: a report per model every ten seconds, and a process may have many models."""
 _MOST_PROCESSES = 256
 """Processes whose allowances are remembered; beyond that only the number read per second limits them."""
-_TELL_EVERY_S = 3600.0
+_LOG_EVERY_S = 3600.0
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _ROOM = socket.CMSG_SPACE(_CREDENTIALS.size)
 
@@ -47,8 +47,8 @@ class UsageSocket:
         self._socket: socket.socket | None = None
         self._allowances: dict[int, Allowance] = {}
         self.dropped = 0
-        self._untold = 0
-        self._told_at = -math.inf
+        self._unlogged = 0
+        self._logged_at = -math.inf
 
     def open(self) -> None:
         """Listen in ``state_dir``; a failure is logged, and no reports arrive."""
@@ -77,11 +77,11 @@ class UsageSocket:
     def drop(self, pid: int) -> None:
         """Count a datagram of process ``pid`` as dropped, and log that once an hour."""
         self.dropped += 1
-        self._untold += 1
-        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
+        self._unlogged += 1
+        if time.monotonic() - self._logged_at >= _LOG_EVERY_S:
             text = "%s: %d datagrams were not counted, the last one of process %d"
-            log.warning(text, self._path, self._untold, pid)
-            self._told_at, self._untold = time.monotonic(), 0
+            log.warning(text, self._path, self._unlogged, pid)
+            self._logged_at, self._unlogged = time.monotonic(), 0
 
     def close(self) -> None:
         """Stop listening."""

@@ -76,10 +76,10 @@ def gain_findings(gain: Gain, asked: MinGain, *, final: bool = False) -> tuple[G
 def no_gain(results: Iterable[GateResult]) -> str:
     """The sentence for a missing gain, from the gate's results of one candidate, or the best of several by axis."""
     best = {one.axis: one for one in sorted(results, key=lambda one: one.value or 0.0) if one.name == GATE}
-    told = [best[axis] for axis in AXES if axis in best]
-    gained = _listed([_words(one) for one in told], "and")
-    asked = _listed([f"{100 * (one.limit or 0.0):g} %" for one in told], "or")
-    return f"int8 would be {gained} here, and {asked} is asked for: keep float; [gates] {_allowing(told)} allows it"
+    shown = [best[axis] for axis in AXES if axis in best]
+    gained = _listed([_words(one) for one in shown], "and")
+    asked = _listed([f"{100 * (one.limit or 0.0):g} %" for one in shown], "or")
+    return f"int8 would be {gained} here, and {asked} is asked for: keep float; [gates] {_allowing(shown)} allows it"
 
 
 def _gain(ratio: float | None) -> float | None:

@@ -12,7 +12,7 @@ class Alarm:
         self._again_after_s = again_after_s
         self._is_on = False
         self._begun = 0
-        self._told_at = -math.inf
+        self._reported_at = -math.inf
 
     def note(self, now_s: float, *, is_on: bool) -> int:
         """Record the condition's current state.
@@ -27,9 +27,9 @@ class Alarm:
         if is_on and not self._is_on:
             self._begun += 1
         self._is_on = is_on
-        if not self._begun or now_s - self._told_at < self._again_after_s:
+        if not self._begun or now_s - self._reported_at < self._again_after_s:
             return 0
-        begun, self._begun, self._told_at = self._begun, 0, now_s
+        begun, self._begun, self._reported_at = self._begun, 0, now_s
         return begun
 
 

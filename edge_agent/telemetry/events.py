@@ -108,5 +108,5 @@ class Events:
         """Raise an event with the number of dropped events, if any. Call this when the outbox has room for one more."""
         lost, self._outbox.lost = self._outbox.lost, 0
         if lost:
-            text = f"{counted(lost, 'event')} of this device could not be kept and are lost"
+            text = f"{counted(lost, 'event')} of this device could not be stored and are lost"
             self.tell("events_lost", text, at_any_cost=at_any_cost)

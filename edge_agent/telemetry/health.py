@@ -100,10 +100,10 @@ class HealthWatch:
             heat = f" at {now.temperature_c:.1f} °C" if now.temperature_c is not None else ""
             text = f"the processor is slowed down{heat} ({', '.join(sorted(slow))})"
             if not slow:  # the hour between two events has passed while the condition was off
-                text = "the processor was slowed down, and is not now"
+                text = "the processor was slowed down, but is not now"
             self._tell("throttled", times(f"{text}; check the cooling and the power supply", begun), "")
         if begun := self._weak.note(now.at_s, is_on=weak):
-            text = f"the power supply {'gives' if weak else 'gave'} too little; use a stronger one"
+            text = f"the supply voltage {'is' if weak else 'was'} too low; use a stronger power supply"
             self._tell("undervoltage", times(text, begun), "")
         self._note_disk(now)
 
@@ -112,7 +112,9 @@ class HealthWatch:
             return
         self._is_full = free < self._reserve_bytes * (_ROOM_AGAIN if self._is_full else 1)
         if begun := self._full.note(now.at_s, is_on=self._is_full):
-            text = f"{free / 1e6:.1f} MB are free in state_dir, {self._reserve_bytes / 1e6:.1f} MB should be; free some"
+            text = (
+                f"{free / 1e6:.1f} MB are free in state_dir, but {self._reserve_bytes / 1e6:.1f} MB must be; free some"
+            )
             self._tell("disk_low", times(text, begun), "no_space")
 
 

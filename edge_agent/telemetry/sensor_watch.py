@@ -23,9 +23,9 @@ class _Sensor:
     """When the sensor last started or stopped responding."""
     lost: bool = False
     """Whether this silence already counts as a loss."""
-    told_lost: bool = False
+    loss_reported: bool = False
     """Whether the last event about this sensor reported a loss."""
-    told_back_s: float = -math.inf
+    recovery_reported_s: float = -math.inf
     losses: int = 0
     """Losses since the last reported one."""
 
@@ -65,15 +65,15 @@ class SensorWatch:
                 continue
             if not sensor.answers:
                 self._note_lost(sensor)
-            elif sensor.told_lost and now_s - sensor.told_back_s >= AGAIN_AFTER_S:
-                sensor.told_lost, sensor.told_back_s = False, now_s
+            elif sensor.loss_reported and now_s - sensor.recovery_reported_s >= AGAIN_AFTER_S:
+                sensor.loss_reported, sensor.recovery_reported_s = False, now_s
                 self._tell("sensor_back", f"sensor {sensor.sentence}", "")
 
     def _note_lost(self, sensor: _Sensor) -> None:
         if not sensor.lost:
             sensor.lost = True
             sensor.losses += 1
-        if not sensor.told_lost:
+        if not sensor.loss_reported:
             text = times(f"sensor {sensor.sentence}", sensor.losses)
-            sensor.told_lost, sensor.losses = True, 0
+            sensor.loss_reported, sensor.losses = True, 0
             self._tell("sensor_lost", text, sensor.code or "source_silent")

@@ -65,7 +65,7 @@ def active_version(model: str, devices: Mapping[str, Device], see: str) -> int:
         if release.model == model
     }
     if not versions:
-        raise ConfigError("not_active", f"none of these devices says that it runs {model!r}; see {see}")
+        raise ConfigError("not_active", f"none of these devices reports that it runs {model!r}; see {see}")
     if len(set(versions.values())) > 1:
         which = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         raise ConfigError("usage", f"different versions of {model} are active ({which}); give --version")
@@ -97,7 +97,7 @@ def new_command(settings: Settings, scopes: Sequence[Scope], expires_h: float, *
 
 def place(session: Session, topics: Iterable[str], order: bytes, sent: Callable[[], object]) -> None:
     """Publish ``order`` to each of ``topics``; ``sent`` is called once the first may have arrived at the broker."""
-    told = False
+    reported = False
     for topic in topics:
         refused = False
         try:
@@ -106,8 +106,8 @@ def place(session: Session, topics: Iterable[str], order: bytes, sent: Callable[
             refused = error.code == "broker_refused"
             raise
         finally:
-            if not (told or refused):
-                told = True
+            if not (reported or refused):
+                reported = True
                 sent()
 
 

@@ -87,4 +87,4 @@ def _key_list(topic: str, payload: bytes) -> Order:
 def check_same(orders: Iterable[Order]) -> None:
     """Raise ``WireError`` unless all have the same content, so that showing one is enough."""
     if len({order.envelope.payload for order in orders}) > 1:
-        raise WireError("malformed", "different documents of this name wait there; name one device at a time")
+        raise WireError("malformed", "different documents of this name wait at the broker; name one device at a time")

@@ -101,7 +101,7 @@ class Progress:
             return self.ignored
         if self.report:
             return self.report.message if self.report.ended else self.report.detail
-        return "waiting for the device" if self.online else "offline; it will begin when it is back"
+        return "waiting for the device" if self.online else "offline; it will start when it is back"
 
 
 class JobTracker:
@@ -137,9 +137,9 @@ class JobTracker:
                     if not self._open_ended:
                         return None
                     progress = self.devices[message.device] = Progress(message.device, online=True)
-                return progress if _reported(progress, message) else None
+                return progress if _apply_report(progress, message) else None
             case DeviceStatus() if progress:
-                return progress if self._said(progress, message) else None
+                return progress if self._apply_status(progress, message) else None
         return None
 
     @property
@@ -152,17 +152,17 @@ class JobTracker:
         """The exit code of a command that waited until now."""
         return exit_code(progress.end for progress in self.devices.values())
 
-    def _said(self, progress: Progress, status: DeviceStatus) -> bool:
+    def _apply_status(self, progress: Progress, status: DeviceStatus) -> bool:
         changed = progress.online is not status.online
         progress.online = status.online
         refused = status.refused
         news = _refusals(status) != progress.refusals_before
-        if refused and news and self._is_about_us(refused):
+        if refused and news and self._concerns_job(refused):
             changed = changed or progress.refused != refused
             progress.refused = refused
         return changed
 
-    def _is_about_us(self, refused: Refused) -> bool:
+    def _concerns_job(self, refused: Refused) -> bool:
         """Whether a refusal concerns this job.
 
         A device names only the model if it cannot read an untrusted manifest.
@@ -181,7 +181,7 @@ def exit_code(ends: Iterable[DeviceOutcome]) -> int:
     return next((code for end, code in _EXITS.items() if end in ended), EXIT_SUCCEEDED)
 
 
-def _reported(progress: Progress, report: JobReport) -> bool:
+def _apply_report(progress: Progress, report: JobReport) -> bool:
     last = progress.report
     if last and (last == report or (last.boot_id == report.boot_id and last.seq > report.seq)):
         return False

@@ -30,7 +30,7 @@ class Outage:
         self._away_since: float | None = None
         self._silent_since: float | None = None
         self._waits: deque[float] = deque(maxlen=_REMEMBERED)
-        self._said = ""
+        self._reported = ""
 
     def left(self, now: float) -> None:
         """Note that the connection is gone, or was never there."""
@@ -75,9 +75,9 @@ class Outage:
         return max(QUIET_S, usual_s if len(self._waits) >= _A_HABIT else min(usual_s, _UNSURE_S))
 
     def _once(self, what: str, text: str) -> str:
-        said, self._said = self._said, what
-        return "" if said == what else text
+        before, self._reported = self._reported, what
+        return "" if before == what else text
 
     def _over(self, text: str) -> str:
-        said, self._said = self._said, ""
-        return text if said else ""
+        before, self._reported = self._reported, ""
+        return text if before else ""

@@ -150,7 +150,7 @@ def _wants(session: Session) -> Mapping[str, bytes]:
         comparable = {topic for topic in at_once if f"{topic.rpartition('/')[0]}/+" in own}
         if not (differ := comparable ^ one_by_one.keys()):
             return at_once
-    text = f"two readings of what is wanted differ in {counted(len(differ), 'want')}, so nothing was cleared"
+    text = f"two readings of the wants differ in {counted(len(differ), 'want')}, so nothing was cleared"
     text += "; run host-tools purge again"
     raise BrokerError("snapshot_incomplete", text)
 

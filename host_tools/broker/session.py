@@ -203,7 +203,7 @@ class Session:
 
     def _incomplete(self, reading: Reading) -> str:
         came = counted(len(reading.found), "retained message")
-        here = f"the broker delivered {came}, and nobody can tell whether that is all"
+        here = f"the broker delivered {came}, and it is unknown whether that is all"
         if self.link.resumes:
             return f"{here}; try again, or give it more time with --broker-timeout"
         return f"{here}; use a broker that speaks MQTT 5 and keeps sessions"

@@ -67,7 +67,7 @@ def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settin
             table[key] = _existing(key, str(table[key]))
     settings = strict(table, Settings, str(path))
     if not settings.url:
-        raise ConfigError("usage", f"no broker: give --broker mqtt://HOST, or broker = … in {path}")
+        raise ConfigError("usage", f"no broker is set: give --broker mqtt://HOST, or broker = … in {path}")
     try:
         _ = settings.topics
     except WireError as error:

@@ -151,7 +151,7 @@ def enclose_order(content: bytes, payload_type: str, key_path: str) -> bytes:
     try:
         _READERS[payload_type](content)
     except WireError as error:
-        raise WireError(error.code, f"no device could read this {error.message}; correct what is named there") from None
+        raise WireError(error.code, f"devices cannot read this {error.message}; correct it") from None
     return enclose(content, payload_type, key_path)
 
 
@@ -182,6 +182,6 @@ def _signature(envelope: Envelope, key_path: str) -> Signature:
 def _fitting(envelope: bytes) -> bytes:
     if len(envelope) > MAX_ORDER_BYTES:
         raise WireError(
-            "too_large", f"the signed document has {len(envelope)} bytes and may have {MAX_ORDER_BYTES}; shorten steps"
+            "too_large", f"the signed document has {len(envelope)} bytes; the limit is {MAX_ORDER_BYTES}; shorten steps"
         )
     return envelope

@@ -33,11 +33,11 @@ class DashboardOptions(Connection):
         ),
     ] = None
     unsigned: Annotated[
-        bool, typer.Option("--unsigned", help="with --allow-commands: for devices that obey unsigned orders")
+        bool, typer.Option("--unsigned", help="with --allow-commands: for devices that accept unsigned orders")
     ] = False
     users: Annotated[
         Path | None,
-        _file("--users", "FILE", "who may log in (see host-tools dashboard-user); needed beyond this machine"),
+        _file("--users", "FILE", "who may log in (see host-tools dashboard-user); required for other machines"),
     ] = None
     tls_cert: Annotated[Path | None, _file("--tls-cert", "PEM", "the page's certificate, with its chain")] = None
     tls_key: Annotated[Path | None, _file("--tls-key", "PEM", "the certificate's key")] = None
@@ -47,7 +47,7 @@ class DashboardOptions(Connection):
             "--trusted-proxy",
             metavar="ADDRESS",
             show_default=False,
-            help="a proxy that has the certificate; nobody else may ask then",
+            help="the proxy that has the certificate; all other clients are refused",
         ),
     ] = ""
     host: Annotated[
@@ -82,9 +82,9 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
             raise ConfigError("usage", "--allow-commands needs the operator's key: give --sign KEY, or --unsigned")
         own_keyring(key)  # asks for a locked key's passphrase now
         if users is None:
-            to_stderr("whoever can open a port of this machine may command here; --users FILE asks who it is")
+            to_stderr("anybody on this machine can send orders here; --users FILE requires a login")
         if not key:
-            to_stderr("orders go unsigned; a device with [trust] keys obeys none of them")
+            to_stderr("orders are unsigned; a device with [trust] keys refuses them")
     if options.tls_cert and options.tls_key:
         check_certificate(options.tls_cert, options.tls_key)
     tls = (options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None

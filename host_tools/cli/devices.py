@@ -24,7 +24,7 @@ def devices(
 ) -> None:
     """List the devices that the broker knows.
 
-    Online or not, groups, hardware, sources, and active releases.
+    Shows their state, groups, hardware, sources, and active releases.
     """
     options = connection_of(context)
     if group:

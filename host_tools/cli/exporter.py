@@ -18,7 +18,7 @@ def exporter(
     context: typer.Context,
     *,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="where Prometheus finds it; anybody there may read it")
+        str, typer.Option("--listen", metavar="HOST:PORT", help="address for Prometheus; not protected by a login")
     ] = "127.0.0.1:9464",
 ) -> None:
     """Answer Prometheus' scrapes with the state of every device, until Ctrl-C.

@@ -34,13 +34,11 @@ class Connection:
     namespace: Annotated[
         str | None, _option("--namespace", "NS", "first levels of every topic; ea/v1 if not given")
     ] = None
-    ca_file: Annotated[str | None, _option("--ca-file", "PEM", "certificates that the broker's is checked against")] = (
-        None
-    )
-    cert_file: Annotated[str | None, _option("--cert-file", "PEM", "our certificate")] = None
-    key_file: Annotated[str | None, _option("--key-file", "PEM", "our certificate's key")] = None
-    username: Annotated[str | None, _option("--username", "NAME", "our name at the broker")] = None
-    password_file: Annotated[str | None, _option("--password-file", "FILE", "a file that holds our password")] = None
+    ca_file: Annotated[str | None, _option("--ca-file", "PEM", "certificates that verify the broker's")] = None
+    cert_file: Annotated[str | None, _option("--cert-file", "PEM", "client certificate")] = None
+    key_file: Annotated[str | None, _option("--key-file", "PEM", "key of the client certificate")] = None
+    username: Annotated[str | None, _option("--username", "NAME", "user name at the broker")] = None
+    password_file: Annotated[str | None, _option("--password-file", "FILE", "file that contains the password")] = None
     broker_timeout_s: Annotated[
         float | None, _option("--broker-timeout", "S", "give up when the broker is away this long; 60 if not given")
     ] = None
@@ -68,7 +66,7 @@ class Whom:
         _option(
             "--sign",
             "KEY",
-            "sign with this private key (see host-tools keygen); a device with [trust] obeys nothing unsigned",
+            "sign with this private key (see host-tools keygen); a device with [trust] refuses unsigned orders",
         ),
     ] = None
 
@@ -80,7 +78,9 @@ class Whom:
     def scopes(self) -> list[Scope]:
         """The target scopes; raises ``ConfigError`` unless exactly one of the options was used."""
         if sum([bool(self.device), bool(self.group), self.everyone]) != 1:
-            raise ConfigError("usage", "say whom: --device ID (again for more), --group NAME, or --all; one of these")
+            raise ConfigError(
+                "usage", "name the targets: --device ID (repeatable), --group NAME, or --all; exactly one of these"
+            )
         if self.device:
             return [Scope("d", name_of(name, "device")) for name in dict.fromkeys(self.device)]
         if self.group:

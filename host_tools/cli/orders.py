@@ -23,16 +23,21 @@ Version = Annotated[
         metavar="N",
         min=0,
         max=MAX_VERSION,
-        help="the active version it is about; 0: the one devices report",
+        help="the active version; 0: the one that devices report",
     ),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Patience(Whom):
-    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="wait so long for answers")] = 120.0
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="how long to wait for answers")] = (
+        120.0
+    )
     expires: Annotated[
-        float, typer.Option("--expires", metavar="HOURS", min=0.001, max=_CENTURY_H, help="until then a device obeys")
+        float,
+        typer.Option(
+            "--expires", metavar="HOURS", min=0.001, max=_CENTURY_H, help="hours for which a device executes it"
+        ),
     ] = 24.0
 
 
@@ -55,10 +60,10 @@ def recalibrate(context: typer.Context, *, model: Model, version: Version = 0) -
 
 
 def forget(context: typer.Context, *, model: Model) -> None:
-    """Let a model's name begin anew.
+    """Forget a model's name.
 
-    Its jobs end, and its next push may have any version. What is active stays active. Orders that were signed before
-    are over.
+    Its jobs end, and its next push may have any version. The active release stays active. Orders signed before this
+    become invalid.
     """
     _send(context.obj, action="forget", model=model)
 
@@ -77,8 +82,8 @@ def _send(options: OrderOptions, **what: Any) -> None:
     answers = order(settings, whom, timeout_s=options.timeout, expires_h=options.expires, **what)
     code = exit_of_answers(answers)
     if options.as_json:
-        said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
-        print(json.dumps({"event": "summary", "exit": code, "devices": said}))
+        fields = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
+        print(json.dumps({"event": "summary", "exit": code, "devices": fields}))
     else:
         show_answers(answers)
     raise typer.Exit(code)

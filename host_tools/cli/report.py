@@ -23,7 +23,7 @@ def report(
 ) -> None:
     """Show the result of a job, float beside int8.
 
-    With every gate, and where the release lies.
+    It includes every gate, and the path of the release.
     """
     options = connection_of(context)
     if device:

@@ -15,7 +15,7 @@ def _say_version(context: typer.Context, asked: bool) -> None:  # noqa: FBT001  
 
 
 ShowVersion = Annotated[
-    bool, typer.Option("--version", help="say the version and end", callback=_say_version, is_eager=True)
+    bool, typer.Option("--version", help="print the version and exit", callback=_say_version, is_eager=True)
 ]
 
 

@@ -46,17 +46,18 @@ def watch(
         typer.Option(
             "--filter",
             metavar="WORD",
-            help="only rows in which that stands: a device, board, group, model, state (failed, offline, throttled, …) "
-            "or code; several must all stand there",
+            help="only rows that contain it: a device, board, group, model, state (failed, offline, throttled, …) "
+            "or code; several must all occur",
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after that")
+        float | None,
+        typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after this time"),
     ] = None,
 ) -> None:
-    """Watch devices work: a table of all of them, live, or a line for each change where there is no terminal.
+    """Watch devices work: a live table of all devices, or a line for each change without a terminal.
 
-    Latency is what serving has now, else what was measured when the release was judged. With --job: one job, until it
+    Latency is that of serving now, otherwise that of the release's verdict. With --job: one job, until it
     has ended everywhere, with the exit code that push-model would have.
     """
     options = connection_of(context)

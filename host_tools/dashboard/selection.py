@@ -31,7 +31,7 @@ FILTERS: Mapping[str, Filter] = {
     "outdated": Filter("outdated", "another device runs a newer version of the model", lambda row: row.outdated),
     "hot": Filter("hot", f"{HOT_C:g} °C or more", lambda row: (row.temperature_c or 0.0) >= HOT_C),
     "throttled": Filter("throttled", "the processor is slowed down", lambda row: row.throttled),
-    "stale": Filter("stale", "another runtime is installed than the one that was measured", lambda row: row.stale),
+    "stale": Filter("stale", "another runtime is installed than the measured one", lambda row: row.stale),
     "quiet": Filter("gone quiet", "offline, or its samples stopped", lambda row: row.quiet),
 }
 _ORDERS: Mapping[str, Callable[[Row], object]] = {

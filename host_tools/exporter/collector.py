@@ -82,12 +82,12 @@ def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
 def _device_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
     online = _gauge("online", "1: the device is connected to the broker.", "device")
     seen = _gauge("last_seen_timestamp_seconds", "When the device was last heard.", "device")
-    info = _gauge("device_info", "What the device is; always 1.", "device", "board", "arch", "agent_version")
+    info = _gauge("device_info", "Facts about the device; always 1.", "device", "board", "arch", "agent_version")
     memory = _gauge("memory_bytes", "Memory of the device.", "device")
     group = _gauge("device_group", "A group that the device is in; always 1.", "device", "group")
-    refused = _counter("orders_refused", "Wants and commands that were not obeyed.", "device")
-    twin = _gauge("twin", "1: another client connects by this device's id.", "device")
-    events = _counter("events", "Events since the exporter listens.", "device", "kind", "severity")
+    refused = _counter("orders_refused", "Wants and commands that were refused.", "device")
+    twin = _gauge("twin", "1: another client uses this device's id.", "device")
+    events = _counter("events", "Events since the exporter's start.", "device", "kind", "severity")
     for one in devices:
         online.add_metric((one.id,), one.online)
         if one.seen:
@@ -122,7 +122,7 @@ def _model_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
     states = [((one.id, name), state) for one in devices for name, state in one.models.items()]
     info = _gauge(
         "model_info",
-        "What is active under a model's name; always 1.",
+        "The active release of a model's name; always 1.",
         "device",
         "model",
         "version",
@@ -157,9 +157,11 @@ def _model_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
 
 def _serving_metrics(devices: Iterable[DeviceState], now: float) -> Iterator[Metric]:
     latency = Metric(PREFIX + "inference_latency_seconds", "Time of an inference in the newest interval.", "summary")
-    done = _counter("inferences", "Inferences since the exporter listens.", "device", "model")
-    errors = _counter("inference_errors", "Inferences that failed since the exporter listens.", "device", "model")
-    dropped = _counter("inference_datagrams_dropped", "Datagrams of applications not counted.", "device", "model")
+    done = _counter("inferences", "Inferences since the exporter's start.", "device", "model")
+    errors = _counter("inference_errors", "Failed inferences since the exporter's start.", "device", "model")
+    dropped = _counter(
+        "inference_datagrams_dropped", "Datagrams of applications that were not counted.", "device", "model"
+    )
     applications = _gauge("serving_applications", "Applications that serve the model.", "device", "model")
     memory = _gauge("serving_resident_memory_bytes", "Memory of the largest of them.", "device", "model")
     for one in devices:
@@ -194,13 +196,13 @@ def _job_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
 
 
 def _own_metrics(exported: Exported) -> Iterator[Metric]:
-    connected = _gauge("exporter_broker_connected", "1: the exporter hears the broker.")
+    connected = _gauge("exporter_broker_connected", "1: the exporter is connected to the broker.")
     connected.add_metric((), exported.connected)
     devices = _gauge("exporter_devices", "Devices that the exporter knows.")
     devices.add_metric((), len(exported.fleet.devices))
-    messages = _counter("exporter_messages", "Messages that came.")
+    messages = _counter("exporter_messages", "Received messages.")
     messages.add_metric((), exported.messages)
-    unreadable = _counter("exporter_unreadable_messages", "Messages that mean nothing here.", "reason")
+    unreadable = _counter("exporter_unreadable_messages", "Messages that could not be used.", "reason")
     for reason in get_args(Reason):
         unreadable.add_metric((reason,), exported.unreadable[reason])
     limited = _counter("exporter_limited_messages", "Messages left out, as the device sends too many.", "device")

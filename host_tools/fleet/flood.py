@@ -11,7 +11,7 @@ BURST = 500
 """Messages at once: after connecting, a device publishes its info and all of its newest jobs again."""
 MOST_DEVICES = 20_000
 """Devices with their own bucket; all others share one."""
-SAY_EVERY_S = 60.0
+REPORT_EVERY_S = 60.0
 _BYTES = 4096
 """Size that counts as one message."""
 _OTHERS = ""
@@ -23,8 +23,8 @@ class _Bucket:
     tokens: float
     at: float
     left_out: int = 0
-    unsaid: int = 0
-    said_at: float = float("-inf")
+    unreported: int = 0
+    reported_at: float = float("-inf")
 
 
 class Flood:
@@ -34,7 +34,7 @@ class Flood:
         self._rate = rate
         self._burst = burst
         self._buckets: dict[str, _Bucket] = {}
-        self._unsaid: set[str] = set()
+        self._unreported: set[str] = set()
 
     def lets_in(self, device: str, now: float, size: int = 0) -> bool:
         """Whether to handle a message of ``device`` with ``size`` bytes, received at ``now`` (seconds)."""
@@ -47,8 +47,8 @@ class Flood:
             bucket.tokens -= min(cost, self._burst)
             return True
         bucket.left_out += 1
-        bucket.unsaid += 1
-        self._unsaid.add(name)
+        bucket.unreported += 1
+        self._unreported.add(name)
         return False
 
     @property
@@ -61,13 +61,13 @@ class Flood:
 
         ``last``: all remaining ones now.
         """
-        told = []
-        for device in sorted(self._unsaid):
+        sentences = []
+        for device in sorted(self._unreported):
             bucket = self._buckets[device]
-            if now - bucket.said_at < SAY_EVERY_S and not last:
+            if now - bucket.reported_at < REPORT_EVERY_S and not last:
                 continue
-            number, bucket.unsaid, bucket.said_at = bucket.unsaid, 0, now
-            self._unsaid.discard(device)
-            who = f"device {device}" if device else "who is no device"
-            told.append(f"{who} sends more than {self._rate:g} messages a second; left out so far: {number} more")
-        return told
+            number, bucket.unreported, bucket.reported_at = bucket.unreported, 0, now
+            self._unreported.discard(device)
+            who = f"device {device}" if device else "an unknown sender"
+            sentences.append(f"{who} sends more than {self._rate:g} messages a second; skipped: {number} more")
+        return sentences

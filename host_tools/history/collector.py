@@ -130,10 +130,10 @@ class Collector:
             return
         if self._away:
             left_out, self._waiting.left_out = self._waiting.left_out, 0
-            lost = f"; {counted(left_out, 'message')} had no room meanwhile" if left_out else ""
+            lost = f"; {counted(left_out, 'message')} were lost meanwhile" if left_out else ""
             self._say(f"the database is back{lost}")
         if refused:
-            self._say(f"the database does not take {counted(refused, 'row')}; they are left out")
+            self._say(f"the database rejects {counted(refused, 'row')}; they are left out")
         self._away = False
         self.dealt_with += self._waiting.stored()
 

@@ -45,4 +45,6 @@ def lock_session(connection: Connection) -> None:
 
 def taken() -> StoreError:
     """The error when another collector holds the lock."""
-    return StoreError("database_unusable", "another host-tools collect writes to it; stop that, or give another --db")
+    return StoreError(
+        "database_unusable", "another host-tools collect writes to it; stop that one, or give another --db"
+    )

@@ -40,10 +40,10 @@ def upgrade(connection: Connection, namespace: str) -> str:
         meta = {row.key: row.value for row in connection.execute(select(META))}
     version = int(meta.get("version", "0"))
     if version > VERSION:
-        text = f"its tables are of version {version} and this program knows up to {VERSION}; upgrade this program"
+        text = f"its tables have version {version}, and this program supports up to {VERSION}; upgrade this program"
         raise StoreError("database_unusable", text)
     if meta.get("namespace", namespace) != namespace:
-        text = f"it holds the history of namespace {meta['namespace']}; give another --db for {namespace}"
+        text = f"it contains the history of namespace {meta['namespace']}; give another --db for {namespace}"
         raise StoreError("database_unusable", text)
     for step in STEPS[version:]:
         step(connection)

@@ -36,8 +36,8 @@ def check_names(session: Session, plan: Plan) -> None:
     if known.others and not plan.beside_real:
         raise ConfigError(
             "usage",
-            f"namespace {session.topics.namespace} has {counted(len(known.others), 'device')} that no simulation has "
-            "made: give a namespace of its own (--namespace), or --beside-real",
+            f"namespace {session.topics.namespace} has {counted(len(known.others), 'device')} that are not "
+            "simulated: give a namespace of its own (--namespace), or --beside-real",
         )
 
 
@@ -63,7 +63,7 @@ def left_topics(session: Session, prefix: str, *, even_online: bool = False) -> 
     if online and not even_online:
         raise ConfigError(
             "usage",
-            f"{counted(online, 'simulated device')} of this prefix say that they are online: end that simulation "
+            f"{counted(online, 'simulated device')} of this prefix report that they are online: end that simulation "
             "first, or, if it was killed, give --even-online",
         )
     batches = (names[first : first + _AT_ONCE] for first in range(0, len(names), _AT_ONCE))

@@ -157,7 +157,7 @@ class Simulation:
     @property
     def _refused(self) -> str:
         written = f"{self._topics.namespace}/d/+/#"
-        text = f"{self._crowd.refused}; a simulation writes as its devices do: let this user write {written}, best in a"
+        text = f"{self._crowd.refused}; a simulation writes as its devices: let this user write {written}, best in a"
         return f"{text} namespace of its own (--namespace)"
 
     def _devices_of(self, connection: int) -> range:
@@ -236,8 +236,8 @@ class Simulation:
             backoff = self._returns.setdefault(connection, Backoff(*_CONNECT_AGAIN_S, jitter=0.5))
             away_s = backoff.ended(outcome.lasted_s)
             if backoff.failures >= _SHORT_SESSIONS:  # some brokers do not report why they end a connection
-                text = f"the broker ends the connection of {self._client_id(connection)!r} again and again, as it does"
-                self._end_for_twin(f"{text} where another client connects as that")
+                text = f"the broker repeatedly ends the connection of {self._client_id(connection)!r}, as it does"
+                self._end_for_twin(f"{text} when another client uses that id")
         heapq.heappush(self._to_connect, (time.monotonic() + away_s, connection))
 
     def _end_for_twin(self, text: str) -> NoReturn:

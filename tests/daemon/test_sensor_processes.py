@@ -121,7 +121,7 @@ def test_a_process_that_is_killed_comes_back_with_what_it_kept(device: Device) -
         info = device.expect(
             DeviceInfo, lambda info: info.sources["imu"].get("shared", {}).get("code") == "stage_crashed", 60
         )
-        assert "was killed by SIGKILL; started again in 1 s" in info.sources["imu"]["shared"]["message"]
+        assert "was killed by SIGKILL; restarting it in 1 s" in info.sources["imu"]["shared"]["message"]
         state = wait_open(device)
 
         assert state["kept"] == before > 100

@@ -26,7 +26,7 @@ def kept_key_list(store: Store) -> KeyList | None:
         content = store.key_list()
         return decode_key_list(content) if content else None
     except WireError as error:
-        log.error("%s: the key list in state_dir is not used", error)  # noqa: TRY400  # a trace adds nothing
+        log.error("%s: the key list in state_dir is ignored", error)  # noqa: TRY400  # a trace adds nothing
         return None
 
 
@@ -39,7 +39,7 @@ class KeyFiles:
         self._store = store
         self._state: tuple[object, ...] = ()
         self._list: KeyList | None = None
-        self._said: tuple[str, ...] = ()
+        self._logged: tuple[str, ...] = ()
         self.keyring = Keyring({}, {})
 
     def changed(self) -> bool:
@@ -75,7 +75,8 @@ class KeyFiles:
         known = self.list_version
         if key_list.version < known:
             raise TrustError(
-                "downgrade", f"key list {key_list.version} is older than {known}, which holds here; see host-tools keys"
+                "downgrade",
+                f"key list {key_list.version} is older than {known}, which is valid here; see host-tools keys",
             )
         if key_list.version == known and not self.holds(key_list):
             raise TrustError(
@@ -84,14 +85,14 @@ class KeyFiles:
         if key_list.version > known + _MOST_AHEAD:
             raise TrustError(
                 "version_jump",
-                f"key list {key_list.version} is more than {_MOST_AHEAD} above {known}, which holds here; "
+                f"key list {key_list.version} is more than {_MOST_AHEAD} above {known}, which is valid here; "
                 f"sign one of version {known + 1}",
             )
         left = read_keyring(self._folder, key_list)
         if len(left.keys) < self._min_signatures:
             raise TrustError(
                 "untrusted",
-                f"key list {key_list.version} would leave {counted(len(left.keys), 'key')}, and this device asks for "
+                f"key list {key_list.version} would leave {counted(len(left.keys), 'key')}, and this device requires "
                 f"{counted(self._min_signatures, 'signature')}; add a key before the last one is revoked",
             )
         self._store.save_key_list(content)
@@ -101,8 +102,8 @@ class KeyFiles:
     def _read(self) -> bool:
         before = self.keyring
         self.keyring = read_keyring(self._folder, self._list)
-        if self.keyring.problems != self._said:
-            self._said = self.keyring.problems
-            for problem in self._said:
-                log.warning("untrusted: %s; the other keys hold", problem)
+        if self.keyring.problems != self._logged:
+            self._logged = self.keyring.problems
+            for problem in self._logged:
+                log.warning("untrusted: %s; the other keys stay valid", problem)
         return dict(before.keys) != dict(self.keyring.keys)

@@ -30,7 +30,7 @@ class KeyLists:
         found = decode_key_list(content)
         if self._files.holds(found):
             if live:
-                self._say(topic)
+                self._report(topic)
             return True
         return not live and found.version < self._files.list_version
 
@@ -45,7 +45,7 @@ class KeyLists:
         if found.id != topic.command or found.namespace != self._namespace or str(topic.scope) not in found.targets:
             raise TrustError("wrong_target", f"key list {found.version} was found at {topic.scope}/cmd/{topic.command}")
         if self._unsigned:
-            text = "this device asks for no signatures (trust.allow_unsigned = true), so it keeps no key list"
+            text = "this device requires no signatures (trust.allow_unsigned = true), so it stores no key list"
             self._publisher.done(topic.command, "untrusted", text)
             return
         try:
@@ -53,9 +53,9 @@ class KeyLists:
         except EdgeAgentError as error:
             self._publisher.done(topic.command, error.code, error.message)
             raise
-        self._say(topic)
+        self._report(topic)
         self._on_change()
 
-    def _say(self, topic: CommandTopic) -> None:
+    def _report(self, topic: CommandTopic) -> None:
         keys = counted(len(self._files.keyring.keys), "key")
         self._publisher.done(topic.command, "", f"key list {self._files.list_version} holds: {keys}")

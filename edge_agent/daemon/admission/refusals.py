@@ -18,10 +18,10 @@ from edge_agent.wire.topics import CommandTopic, WantTopic
 
 log = logging.getLogger(__name__)
 
-_MOST_SAID = 1024
+_MOST_REPORTED = 1024
 _MOST_WAITING = 64
-_TELL_AGAIN_AFTER_S = 3600.0
-_TOLD_AT_ONCE, _TOLD_PER_S = 20, 6 / 3600
+_NOTIFY_AGAIN_AFTER_S = 3600.0
+_NOTIFIED_AT_ONCE, _NOTIFIED_PER_S = 20, 6 / 3600
 """For all orders together, as somebody may have stored many old signed ones."""
 
 
@@ -32,15 +32,15 @@ class Refusals:
         """``on_signed`` is called with a just sent, signed order that is refused, at most once an hour."""
         self._publisher = publisher
         self._on_signed = on_signed
-        self._said: OrderedDict[bytes, str] = OrderedDict()
+        self._reported: OrderedDict[bytes, str] = OrderedDict()
         """Fingerprint → code: a retained document arrives again at every connect, and is refused once."""
-        self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._notified: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         """Name, job and code → time of the ``on_signed`` call. Not keyed by fingerprint: anybody who has seen a signed
         order can wrap it in a new envelope as often as they like."""
-        self._allowance = Allowance(_TOLD_PER_S, _TOLD_AT_ONCE)
+        self._allowance = Allowance(_NOTIFIED_PER_S, _NOTIFIED_AT_ONCE)
         self._signed: deque[Refused] = deque(maxlen=_MOST_WAITING)
         self._unsigned: Refused | None = None
-        self._unsaid = 0
+        self._unreported = 0
         self._command = ""
         """The last refused command, until another one succeeds."""
 
@@ -55,12 +55,12 @@ class Refusals:
         live: bool,
     ) -> None:
         """Refuse a document. ``live``: it was sent just now, so the refusal is reported even if it was before."""
-        news = self._said.get(fingerprint) != error.code
+        news = self._reported.get(fingerprint) != error.code
         if not news and not live:
             return
-        self._said[fingerprint] = error.code
-        if len(self._said) > _MOST_SAID:
-            self._said.popitem(last=False)
+        self._reported[fingerprint] = error.code
+        if len(self._reported) > _MOST_REPORTED:
+            self._reported.popitem(last=False)
         name = topic.model if isinstance(topic, WantTopic) else topic.command
         if isinstance(topic, CommandTopic):
             self._command = name
@@ -71,20 +71,20 @@ class Refusals:
                 log.warning("refused %s for %s: %s", name, topic.scope, error)
                 self._signed.append(refused)
             if live:  # a retained order arrives again at every start
-                self._tell(refused)
+                self._notify(refused)
         else:
-            self._unsaid += 1
+            self._unreported += 1
             self._unsigned = refused
         self.tick()
 
-    def _tell(self, refused: Refused) -> None:
+    def _notify(self, refused: Refused) -> None:
         known, now = (refused.model, refused.job, refused.code), time.monotonic()
-        if now - self._told.get(known, -math.inf) < _TELL_AGAIN_AFTER_S or not self._allowance.take():
+        if now - self._notified.get(known, -math.inf) < _NOTIFY_AGAIN_AFTER_S or not self._allowance.take():
             return
-        self._told[known] = now
-        self._told.move_to_end(known)
-        if len(self._told) > _MOST_SAID:
-            self._told.popitem(last=False)
+        self._notified[known] = now
+        self._notified.move_to_end(known)
+        if len(self._notified) > _MOST_REPORTED:
+            self._notified.popitem(last=False)
         self._on_signed(refused)
 
     def command_obeyed(self) -> None:
@@ -98,8 +98,8 @@ class Refusals:
         if self._signed:
             self._publisher.refuse(self._signed.popleft())
         elif self._unsigned is not None:
-            others = f"; {self._unsaid - 1} more since the last reported one" if self._unsaid > 1 else ""
+            others = f"; {self._unreported - 1} more since the last reported one" if self._unreported > 1 else ""
             one = self._unsigned
             log.warning("refused %s: %s: %s%s", one.model, one.code, one.message, others)
             self._publisher.refuse(one)
-            self._unsigned, self._unsaid = None, 0
+            self._unsigned, self._unreported = None, 0

@@ -139,26 +139,26 @@ def decide(
     if manifest.expires and expires is None:
         return Refuse(WireError("malformed", f"manifest expires {manifest.expires[:40]!r} is no RFC 3339 time"))
     if expires is not None and expires <= now:
-        said = f"{manifest.name} {manifest.version} expired at {manifest.expires}"
-        return Refuse(TrustError("expired", f"{said}; {clock}" if clock else said))
+        text = f"{manifest.name} {manifest.version} expired at {manifest.expires}"
+        return Refuse(TrustError("expired", f"{text}; {clock}" if clock else text))
     if beside > manifest.version:
         return _outranked(manifest, others)
     return Accept()
 
 
 def _forgotten(manifest: Manifest, record: ModelRecord, now: float, clock: str) -> Refuse:
-    over = f"{manifest.name} was forgotten here, and with it what was made before {rfc3339(record.forgotten)}"
+    over = f"{manifest.name} was forgotten here, with every version made before {rfc3339(record.forgotten)}"
     cure = "push it again"
     if record.dated_ahead(now):
         cure = "that date is far ahead of this device: have the name forgotten once more, then push it again"
         cure += f"; {clock}" if clock else ""
-    return Refuse(TrustError("downgrade", f"{over}, as this version {manifest.version} was; {cure}"))
+    return Refuse(TrustError("downgrade", f"{over}, such as this version {manifest.version}; {cure}"))
 
 
 def _outranked(manifest: Manifest, others: Mapping[Scope, Standing]) -> Outranked:
     scope, above = max(others.items(), key=lambda one: (one[1].version, one[0].kind == "d"))
     return Outranked(
-        f"{manifest.name} {manifest.version} is not begun: version {above.version} is wanted here, by {scope}; "
+        f"{manifest.name} {manifest.version} is not started: version {above.version} is wanted here, by {scope}; "
         "push a higher version"
     )
 

@@ -72,7 +72,7 @@ class Wants:
         newest = {document.topic: document for document, _ in found}
         for document, want in sorted(found, key=lambda one: _rank(one[1])):
             if newest[document.topic] is not document:
-                self._answer(want, "canceled", "superseded", "a newer want took its place before it was begun")
+                self._answer(want, "canceled", "superseded", "a newer want replaced it before it was started")
                 yield document, None
                 continue
             refused: EdgeAgentError | None = None
@@ -114,7 +114,7 @@ class Wants:
         record = self._ledger.record(want.manifest.name)
         if record is None:
             return
-        text = "it ended so before, and its report is not kept here any more; push a higher version for a new try"
+        text = "it ended like this before, and its report is no longer stored; push a higher version to try again"
         release = self._ledger.active_release(want.manifest.name, want.digest)
         self._answer(want, record.status, record.code, text, release=release)
 

@@ -128,7 +128,7 @@ class Transfers:
         """Read a whole blob back in the background, as this takes minutes on a slow card."""
         receiver = self._receivers.get(digest)
 
-        def told() -> str | EdgeAgentError:
+        def digest_or_error() -> str | EdgeAgentError:
             try:
                 return read()
             except EdgeAgentError as error:
@@ -143,7 +143,7 @@ class Transfers:
             else:
                 self._guard(digest, partial(then, result))
 
-        work_in_background(told, self._put, lambda result: WorkEnded(partial(go_on, result)))
+        work_in_background(digest_or_error, self._put, lambda result: WorkEnded(partial(go_on, result)))
 
     def _guard(self, digest: str, act: Callable[[], None]) -> None:
         """Stop a transfer that raises an error, which :meth:`state` then reports."""

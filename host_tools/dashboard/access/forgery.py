@@ -34,9 +34,9 @@ def is_ours(headers: Mapping[str, str], scheme: str) -> bool:
     if origin is None:
         return site == "same-origin"
     try:
-        said, asked = urlsplit(origin), urlsplit(f"{scheme}://{headers.get('host', '')}")
-        return (said.scheme, said.hostname, said.port or _PORTS.get(said.scheme)) == (
-            scheme, asked.hostname, asked.port or _PORTS[scheme],
+        given, expected = urlsplit(origin), urlsplit(f"{scheme}://{headers.get('host', '')}")
+        return (given.scheme, given.hostname, given.port or _PORTS.get(given.scheme)) == (
+            scheme, expected.hostname, expected.port or _PORTS[scheme],
         )  # fmt: skip
     except (ValueError, KeyError):
         return False

@@ -39,8 +39,8 @@ _GO_ON = (
     '<title>edge-agent</title></head><body><p><a href="">Go on to the page</a></p></body></html>\n'
 )
 """Response for visitors from another site: requested again from here, the page gets the browser's cookies."""
-_FAULT = "a fault of the dashboard; its log has more"
-_OTHER_PAGE = "this form is of no page of ours, or of another session; load the page again and send it from there"
+_FAULT = "an internal error of the dashboard; see its log"
+_OTHER_PAGE = "this form comes from another site or session; load the page again and send it from there"
 
 
 class Guard:
@@ -86,7 +86,7 @@ class Guard:
     def _refusal(self, scope: Scope, request: Headers, cookie: str, session: str, *, came: bool) -> Response | None:
         """The response instead of the page, or None; ``came``: the cookie came with the request."""
         access, path, method = self._access, str(scope["path"]), str(scope["method"])
-        if trouble := self._way(scope, request):
+        if trouble := self._connection_problem(scope, request):
             return PlainTextResponse(trouble, 400)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["csrf"], state["cookie"] = forgery.token(access.secret, cookie), cookie
@@ -95,7 +95,7 @@ class Guard:
         state["viewer"] = viewer or NOBODY
         state["access"] = access
         if method not in (*_SAFE, "POST"):
-            return PlainTextResponse("no page has such a method", 405)
+            return PlainTextResponse("no page supports this method", 405)
         if method == "POST" and not (cookie and came and forgery.is_ours(request, scope["scheme"])):
             return PlainTextResponse(_OTHER_PAGE, 403)
         if path.startswith(_OPEN):
@@ -107,18 +107,18 @@ class Guard:
         if viewer is None:
             return _log_in(path, scope, request, method)
         if method == "POST" and path != LOGOUT and not (viewer.commands and access.commanding):
-            said = why_not(viewer, access)
-            access.record.note(f"{viewer.shown} at {address_of(scope)} was refused {path[:80]}: {said}")
-            return PlainTextResponse(said, 403)
+            reason = why_not(viewer, access)
+            access.record.note(f"{viewer.shown} at {address_of(scope)} was refused {path[:80]}: {reason}")
+            return PlainTextResponse(reason, 403)
         return None
 
-    def _way(self, scope: Scope, request: Headers) -> str:
+    def _connection_problem(self, scope: Scope, request: Headers) -> str:
         """What is wrong with a request's path through proxies and names; also notes the client behind the proxy."""
         exposure = self._access.exposure
         forwarded = ",".join(request.getlist("x-forwarded-for"))  # a proxy may add a line to those of its client
         if exposure.proxy:
             if not exposure.is_proxy((scope.get("client") or ("",))[0]):
-                return "only the proxy may ask here"
+                return "only the proxy may connect here"
             if request.getlist("x-forwarded-proto") != ["https"] or not forwarded:
                 return "the proxy must set X-Forwarded-For, and X-Forwarded-Proto to https"
             scope["client"] = (forwarded.rpartition(",")[2].strip()[:80], 0)
@@ -127,7 +127,7 @@ class Guard:
             return "a proxy sent this; start host-tools dashboard with --trusted-proxy ADDRESS"
         hosts = request.getlist("host")
         if len(hosts) != 1 or not exposure.knows(hosts[0]):
-            return "the page is not known by this name; start host-tools dashboard with --host NAME"
+            return "this host name is unknown; start host-tools dashboard with --host NAME"
         return ""
 
     async def _read_form(
@@ -138,7 +138,7 @@ class Guard:
         if kind == "multipart/form-data" and scope["path"] in UPLOADS:
             return None, None
         if kind != _FORM:
-            return None, PlainTextResponse("no page takes such a form", 415)
+            return None, PlainTextResponse("no page accepts this type of form", 415)
         body = bytearray()
         more = True
         while more:
@@ -172,8 +172,8 @@ def address_of(scope: Scope) -> str:
 def why_not(viewer: Viewer, access: Access) -> str:
     """Why this person's orders are not sent; empty if they are."""
     if not access.commanding:
-        return "this page only shows; start host-tools dashboard with --allow-commands to send orders"
-    return "" if viewer.commands else f"{viewer.shown} may look, not command; ask an operator"
+        return "this page is read-only; start host-tools dashboard with --allow-commands to send orders"
+    return "" if viewer.commands else f"{viewer.shown} may read, but not send orders; ask an operator"
 
 
 def _cookies(request: Headers) -> dict[str, str]:

@@ -83,7 +83,7 @@ def read_users(path: Path) -> Users:
         if line.strip() and not line.startswith("#"):
             name, role, stored = _person(line, f"{path}: line {number}")
             if name in known:
-                raise ConfigError("usage", f"{path}: line {number}: {name} stands above, too; leave one of the two")
+                raise ConfigError("usage", f"{path}: line {number}: {name} is listed twice; remove one of the two")
             known[name] = (role, stored)
     return Users(known, [line for line in text.splitlines() if line.startswith("#")])
 

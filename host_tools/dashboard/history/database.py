@@ -105,10 +105,10 @@ class DatabaseHistory:
             with self._engine.connect() as connection:
                 meta = {row.key: row.value for row in connection.execute(select(META))}
         except SQLAlchemyError as error:
-            text = f"{self._trouble(error)}; check --db, which host-tools collect has made"
+            text = f"{self._trouble(error)}; check --db, the database of host-tools collect"
             raise StoreError("database_unreachable", text) from None
         if (holds := meta.get("namespace")) != namespace:
-            text = f"{self._name}: it holds the history of namespace {holds}; give another --db for {namespace}"
+            text = f"{self._name}: it contains the history of namespace {holds}; give another --db for {namespace}"
             raise StoreError("database_unusable", text)
 
     def _series(
@@ -152,7 +152,7 @@ class DatabaseHistory:
     def _failed(self, error: SQLAlchemyError) -> None:
         with self._lock:
             self._retry_at = time.monotonic() + _AGAIN_S
-        self._say(f"{self._trouble(error)}; charts show what was heard since this dashboard runs")
+        self._say(f"{self._trouble(error)}; charts show the time since the start of this dashboard")
 
     def _trouble(self, error: SQLAlchemyError) -> str:
         cause = getattr(error, "orig", None) or error

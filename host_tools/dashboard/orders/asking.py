@@ -70,7 +70,7 @@ def targets(form: FormData) -> dict[int, list[str]]:
 def _several(given: QueryParams | FormData, name: str) -> Sequence[str]:
     values = [value for value in given.getlist(name) if isinstance(value, str) and value]
     if len(values) > MOST_DEVICES:
-        raise ConfigError("usage", f"an order is for {MOST_DEVICES} devices at most; choose a group")
+        raise ConfigError("usage", f"an order can have at most {MOST_DEVICES} devices; choose a group")
     return list(dict.fromkeys(values))
 
 

@@ -52,10 +52,10 @@ def requested(upload: Upload, scopes: Sequence[Scope], text: str, **more: Any) -
         ConfigError: ``usage``: no targets, a manifest that names a file of this host, or a model that is gone.
     """
     if not scopes:
-        raise ConfigError("usage", "nobody is meant; choose devices or a group")
+        raise ConfigError("usage", "there are no targets; choose devices or a group")
     with upload.noted(_lines(text)) as manifest:
         if "eval" in read_toml(manifest):
-            raise ConfigError("usage", "no labelled set goes by this page; leave [eval] out, or use push-model --eval")
+            raise ConfigError("usage", "this page sends no labelled set; leave [eval] out, or use push-model --eval")
         yield PushRequest(model=upload.path, manifest=manifest, scopes=scopes, **more)
 
 

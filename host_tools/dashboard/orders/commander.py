@@ -149,7 +149,7 @@ class Commander:
                 return [entry.id for entry in known]
             most = MOST_AT_ONCE[kind]
             if self._under_way[kind] + len(orders) > most:
-                text = f"at most {most} orders go at once, and each version is one of its own; wait, or choose fewer"
+                text = f"at most {most} orders may run at once, one for each version; wait, or choose fewer"
                 raise ConfigError("usage", f"nothing was sent: {text}")
             claim()
             self._under_way[kind] += len(orders)

@@ -52,7 +52,7 @@ class Source:
         rate = f", {self.rate_hz:g} Hz" if self.rate_hz else ""
         channels = ", ".join(self.channels[:8]) + (", …" if len(self.channels) > 8 else "")  # noqa: PLR2004  # a line
         some = f" ({len(self.devices)} of the devices)"
-        return f"{self.name}: {channels or 'channels not told'}{rate}{some}"
+        return f"{self.name}: {channels or 'channels unknown'}{rate}{some}"
 
 
 def sources(infos: Mapping[str, DeviceInfo | None]) -> list[Source]:

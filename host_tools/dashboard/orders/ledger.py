@@ -63,7 +63,7 @@ class Entry:
     def failure(self) -> str:
         """What went wrong on this side, in words; empty if nothing did."""
         if self.trouble and self.until:
-            return f"Sent, and devices obey it until {self.until}; what they answer was not heard: {self.trouble}"
+            return f"Sent, and devices obey it until {self.until}; their answers were not received: {self.trouble}"
         return f"Not sent: {self.trouble}" if self.trouble else ""
 
 

@@ -25,7 +25,7 @@ KEPT_S: Final = 3600.0
 _BLOCK = 1 << 20
 _MOST_CHECKED = 16
 TOML: Final = "M.toml"
-_GONE = "the model is not here any more; choose its file again"
+_GONE = "the model is no longer stored here; choose its file again"
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Upload:
             try:
                 (folder / TOML).write_text(text, encoding="utf-8", errors="replace")
             except OSError as error:
-                raise ConfigError("usage", f"the manifest cannot be kept: {error.strerror}; free some space") from None
+                raise ConfigError("usage", f"the manifest cannot be stored: {error.strerror}; free space") from None
             yield folder / TOML
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -183,7 +183,7 @@ def _copy(file: BinaryIO, path: Path) -> int:
                     raise ConfigError("usage", f"a model has {MOST_BYTES >> 20} MiB at most here; use push-model")
                 out.write(block)
     except OSError as error:
-        raise ConfigError("usage", f"the model cannot be kept: {error.strerror}; free some space") from None
+        raise ConfigError("usage", f"the model cannot be stored: {error.strerror}; free some space") from None
     if not size:
         raise ConfigError("usage", "the file is empty; choose a model")
     return size

@@ -29,7 +29,7 @@ _MHZ = 1e6
 def now(device: DeviceState, at: float) -> Markup:
     """The device's newest health sample."""
     if device.health is None:
-        return nothing("No sample of its health was heard yet.")
+        return nothing("No health sample has arrived yet.")
     sample = device.health.sample
     old = "" if device.health.fresh(at) else " old"
     when = element("p", "From ", moment(device.health.at, at), class_="note")
@@ -55,14 +55,14 @@ def charts(history: History, device: DeviceState, span_s: float, at: float) -> M
 def sensors(info: DeviceInfo | None) -> Markup:
     """The device's sensors for calibration, and their states."""
     if info is None or not info.sources:
-        return nothing("It has no sensor, or has not told of any.")
+        return nothing("It has reported no sensor.")
     return table(_SENSORS, [_sensor(name, about) for name, about in sorted(info.sources.items())], "sensors")
 
 
 def board(device: DeviceState, info: DeviceInfo | None) -> Markup:
     """The device's board, and the runtimes that work on it."""
     if info is None:
-        return nothing("It has not told what it is.")
+        return nothing("It has not published its info.")
     runtimes = ", ".join(f"{name} {version}" for name, version in sorted(info.runtimes.items()))
     return facts(
         (

@@ -58,7 +58,7 @@ def events(request: Request) -> Response:
         element("div", contents(shown["severities"]), id="severities", class_="counters"),
         element("form", field, kept, element("button", "Search", type="submit"), action="/events", role="search"),
         element("div", contents(shown["events"]), id="events"),
-        element("p", "Since this dashboard runs; host-tools collect stores all of them.", class_="note"),
+        element("p", "Events since the start of this dashboard; host-tools collect stores all of them.", class_="note"),
         element("div", links(address), command(context.settings, "watch"), class_="elsewhere"),
     ]
     live = f"/live?{urlencode({'view': 'events', **query})}"
@@ -77,7 +77,7 @@ def parts(context: Context, given: QueryParams, now: float) -> Parts:
 def table(found: Sequence[Event], now: float, *, own: bool = False) -> Markup:
     """A table of events; ``own``: all of one device, whose column is left out."""
     if not found:
-        return nothing("Nothing has happened since this dashboard runs.")
+        return nothing("No event has arrived since the start of this dashboard.")
     columns = {name: number for name, number in _COLUMNS.items() if not (own and name == "device")}
     return made_table(columns, [_row(one, now, own=own) for one in found], "events")
 

@@ -47,7 +47,7 @@ def job(request: Request) -> Response:
     asked = QueryParams({"view": "job", "device": device, "job": name})
     shown = parts(context, asked, now)
     body = [
-        element("nav", _way(report), class_="way", aria_label="Way"),
+        element("nav", _breadcrumbs(report), class_="way", aria_label="Way"),
         element("div", contents(shown["job"]), id="job"),
         element("div", contents(shown["result"]), id="result"),
         element(
@@ -100,7 +100,7 @@ def _head(report: JobReport, now: float, *, online: bool) -> Markup:
 
 def _away(report: JobReport, now: float) -> Markup:
     said = moment(parse_rfc3339(report.ts), now)
-    text = " is offline: it said this ", said, ", and goes on by itself once it can."
+    text = " is offline: it reported this ", said, ", and continues by itself once it can."
     return element("p", badge("offline", "off"), " ", report.device, *text, class_="offline")
 
 
@@ -129,7 +129,7 @@ def _title(report: JobReport) -> str:
     return f"{report.model} {report.version} on {report.device}"
 
 
-def _way(report: JobReport) -> Markup:
+def _breadcrumbs(report: JobReport) -> Markup:
     device = element("a", report.device, href=f"/devices/{report.device}")
     model = element("a", report.model, href=f"/models/{report.model}")
     return join(device, " · ", model, " · ", element("span", f"version {report.version}"))

@@ -17,7 +17,7 @@ from host_tools.dashboard.frame import page
 from host_tools.dashboard.threads import checking_password
 from host_tools.dashboard.widgets.forms import button, field, form, hidden
 
-_WRONG = "That is not the name and password of anybody here."
+_WRONG = "The name or the password is wrong."
 
 
 def routes() -> list[BaseRoute]:
@@ -69,7 +69,7 @@ async def log_out(request: Request) -> Response:
 def _page(request: Request, there: str, trouble: str = "", status: int = 200) -> Response:
     context, viewer = context_of(request), viewer_of(request)
     if context.access.users is None:
-        body = element("p", "Nobody logs in to this page: only this machine reaches it.")
+        body = element("p", "This page needs no login: only this machine can reach it.")
     else:
         body = _leave(request, context.access) if viewer.name else _enter(request, there, trouble)
     return page(
@@ -98,7 +98,7 @@ def _enter(request: Request, there: str, trouble: str) -> Markup:
 
 def _leave(request: Request, access: Access) -> Markup:
     viewer = viewer_of(request)
-    may = "sends orders" if viewer.commands and access.commanding else "looks"
+    may = "can send orders" if viewer.commands and access.commanding else "can only read"
     return form(request.state.csrf, LOGOUT, element("p", f"{viewer.name} is logged in and {may}."), button("Log out"))
 
 

@@ -35,7 +35,7 @@ _UNDER_WAY = ("queued", "in_progress")
 def summary(ends: Ends, devices: Sequence[DeviceState]) -> Markup:
     """A sentence about the newest version: how many devices accepted it, and why others did not."""
     if not ends:
-        return nothing(f"{counted(len(devices), 'device')} told of it, and no job of it is known.")
+        return nothing(f"{counted(len(devices), 'device')} reported it, and no job of it is known.")
     version = max(ends)
     said = Counter(end.status for _, end in ends[version])
     told = [

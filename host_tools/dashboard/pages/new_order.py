@@ -64,14 +64,14 @@ async def send(request: Request) -> Response:
 def commander_of(context: Context) -> Commander:
     """The sender of orders; raises ``ConfigError`` where orders are disabled."""
     if context.orders is None:
-        raise ConfigError("usage", "this page only shows; start host-tools dashboard with --allow-commands")
+        raise ConfigError("usage", "this page is read-only; start host-tools dashboard with --allow-commands")
     return context.orders
 
 
 def _command(orders: Commander, who: str, asked: Asked, targets: dict[int, list[str]]) -> str:
     """Send one order per version; returns the id of the order, or an empty one for several."""
     if asked.action is None or not targets or not (asked.model or asked.job):
-        raise ConfigError("usage", "there is nothing to order; choose what to do, and devices to do it")
+        raise ConfigError("usage", "there is nothing to order; choose an action, and devices")
     if asked.action != "cancel" and 0 in targets:
         raise ConfigError("usage", "a device is ordered without its version; give both, as 3:pi-01")
     numbers = orders.command(who, targets, asked.action, model=asked.model, job=asked.job, once=asked.once)
@@ -84,7 +84,7 @@ def _body(request: Request, context: Context, asked: Asked) -> Markup:
         return order_forms.choose(asked, context.watched.devices(), context.watched.groups())
     if asked.action == "cancel":
         if not asked.job:
-            raise ConfigError("usage", "say which job is to be canceled: follow its link from a job's page")
+            raise ConfigError("usage", "no job is named; follow the link Cancel on a job's page")
         lines = plans.cancel(devices, asked.job)
         return _dialog(request, context, asked, lines)
     models = plans.models_of(devices)

@@ -22,10 +22,10 @@ _DOES = {
     "push": "Push a version",
 }
 _MEANS = {
-    "rollback": "Each device makes active the release that was active before.",
-    "recalibrate": "Each device captures new data, quantizes and judges its release again. What is active stays active "
-    "until the new one passes.",
-    "cancel": "The job ends on each device; what is active stays active.",
+    "rollback": "Each device activates its previous release.",
+    "recalibrate": "Each device captures new data, quantizes and judges its release again. The active release stays "
+    "active until the new one passes.",
+    "cancel": "The job ends on each device; the active release stays active.",
 }
 SHOWN_DEVICES = 200
 
@@ -161,7 +161,7 @@ def _names(lines: Sequence[Line]) -> Markup:
 def _state(line: Line) -> Markup:
     if line.why_not:
         return badge(f"left out: {line.why_not}", "off")
-    return badge("online", "good") if line.online else badge("offline: obeys when it is back, within a day", "warn")
+    return badge("online", "good") if line.online else badge("offline: executes it when back within a day", "warn")
 
 
 def _release(release: Release | None) -> list[Markup]:

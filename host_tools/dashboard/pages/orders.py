@@ -69,7 +69,7 @@ def parts(context: Context, _given: QueryParams, now: float) -> Parts:
     """The parts of the log that change."""
     entries = _entries(context)
     if not entries:
-        return {"orders": nothing("Nobody has ordered anything since this page was started.")}
+        return {"orders": nothing("No order was sent since the start of this dashboard.")}
     return {"orders": made_table(_COLUMNS, [_row(entry, now) for entry in entries], "orders")}
 
 
@@ -136,9 +136,9 @@ def _state(entry: Entry) -> Markup:
     done = sum(not answer.code for name, answer in entry.answers.items() if name != "broker")
     failed = sum(answer.code not in ("", "pending") for name, answer in entry.answers.items() if name != "broker")
     if failed:
-        return badge(f"{counted(failed, 'device')} did not obey", "bad")
+        return badge(f"{counted(failed, 'device')} failed", "bad")
     if entry.trouble:
-        return badge("sent, answers not heard", "warn")
+        return badge("sent, answers not received", "warn")
     if entry.waiting:
         return badge("under way", "busy")
     return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) > 0 else "warn")

@@ -63,7 +63,7 @@ async def upload(request: Request) -> Response:
         check_token(request, form)
         model, manifest = form.get("model"), form.get("manifest")
         if not isinstance(model, UploadFile) or not model.filename:
-            raise ConfigError("usage", "no file came; choose the model's file")
+            raise ConfigError("usage", "no file was uploaded; choose the model's file")
         text = await _text(manifest) if isinstance(manifest, UploadFile) and manifest.filename else ""
         kept = await in_thread(orders.uploads.take, viewer.shown, model.filename, model.file, text)
         await form.close()
@@ -191,7 +191,7 @@ async def _form(request: Request) -> FormData:
         message = await request.receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise ConfigError("usage", "the form is longer than its head says; send it again")
+            raise ConfigError("usage", "the form is longer than its header says; send it again")
         return message
 
     return await Request(request.scope, receive).form(max_files=2, max_fields=20)

@@ -35,7 +35,7 @@ def chart(
     """
     known = [line for line in lines if any(point[line.place] is not None for point in points)]
     if not known:
-        return nothing(f"{title}: nothing was heard yet.")
+        return nothing(f"{title}: no data yet.")
     shown = thinned(points)
     heads = [element("th", "When", scope="col"), *(element("th", one.title, scope="col", class_="n") for one in known)]
     rows = [

@@ -10,16 +10,16 @@ from edge_agent.wire.messages import JobReport
 
 Step = Literal["done", "now", "ended", "todo"]
 _NAMES: dict[Stage, tuple[str, str]] = {
-    Stage.RECEIVE: ("Receive", "The model's file arrives."),
-    Stage.CAPTURE: ("Capture", "The device's own sensor gives the data that everything is judged by."),
-    Stage.CALIBRATE: ("Calibrate", "The range of each activation is found."),
-    Stage.QUANTIZE: ("Search", "Ways to make the model int8 are tried and compared."),
-    Stage.VALIDATE: ("Judge", "The best one is judged on data that nothing has seen before."),
+    Stage.RECEIVE: ("Receive", "The model's file is transferred."),
+    Stage.CAPTURE: ("Capture", "The device's own sensor provides the data for calibration and verdict."),
+    Stage.CALIBRATE: ("Calibrate", "The range of each activation is measured."),
+    Stage.QUANTIZE: ("Search", "Several int8 candidates are made and compared."),
+    Stage.VALIDATE: ("Judge", "The best one is judged on data that was not used before."),
     Stage.BENCHMARK: ("Measure", "Its memory is measured beside float's."),
-    Stage.ACTIVATE: ("Activate", "It takes over, and is taken back if it does not run."),
+    Stage.ACTIVATE: ("Activate", "It becomes active, and is rolled back if it does not run."),
 }
 _MARKS: dict[Step, str] = {"done": "✓", "now": "◔", "ended": "■", "todo": "○"}
-_SAID: dict[Step, str] = {"done": "done", "now": "under way", "ended": "ended here", "todo": "not begun"}
+_SAID: dict[Step, str] = {"done": "done", "now": "under way", "ended": "ended here", "todo": "not started"}
 _STAGES = list(Stage)
 _MINUTE = 60.0
 

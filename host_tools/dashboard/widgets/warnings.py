@@ -13,12 +13,12 @@ _CLOCK = (
 )
 _THROTTLED = ("The processor is slowed down.", "Cool it, or give it a stronger power supply.")
 _UNDERVOLTAGE = (
-    "The power supply gives too little.",
+    "The supply voltage is too low.",
     "Use the supply that the board's maker names, and a short cable.",
 )
 _QUIET = (
-    "Samples of its health came and have stopped.",
-    "Look whether the agent runs: systemctl status edge-agent.",
+    "Its health samples have stopped.",
+    "Check whether the agent runs: systemctl status edge-agent.",
 )
 
 
@@ -48,8 +48,8 @@ def _found(device: DeviceState, now: float) -> Iterator[tuple[str, str]]:
     for name, state in device.models.items():
         if state.stale:
             yield (
-                f"{name} runs on another runtime than the one that it was measured on.",
-                "Recalibrate it, so that its numbers are true again.",
+                f"{name} runs on another runtime than it was measured on.",
+                "Recalibrate it, so that its numbers are valid again.",
             )
 
 

@@ -154,7 +154,7 @@ def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace:
             check_names(session, Plan(devices=1, prefix="pi"))
         assert left_topics(session, "pi") == []
 
-        with pytest.raises(ConfigError, match=r"has 1 device that no simulation has made: .* or --beside-real"):
+        with pytest.raises(ConfigError, match=r"has 1 device that are not simulated: .* or --beside-real"):
             check_names(session, Plan(devices=1, prefix="other"))
         check_names(session, Plan(devices=1, prefix="other", beside_real=True))
 
