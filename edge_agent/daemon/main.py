@@ -155,7 +155,7 @@ def _consume(agent: Agent, inbox: "queue.SimpleQueue[InboxEvent | Stop]", notifi
 def check_trust(config: Config) -> None:
     """Raise ``ConfigError``, or ``StoreError`` (permission_denied), if the configuration trusts no usable key."""
     if config.trust.allow_unsigned:
-        log.warning("trust.allow_unsigned is true: whoever can write to the broker decides what this device runs")
+        log.warning("trust.allow_unsigned is true: anybody who can write to the broker decides what this device runs")
         return
     try:
         os.listdir(config.trust.keys_dir)  # noqa: PTH208  # only to check the permission

@@ -56,13 +56,13 @@ _OF_A_RELEASE: _Numbers = (
     ("float_accuracy", "float accuracy", "float_accuracy", _PERCENT, _SHARE),
     ("memory", "memory", "rss_bytes", _KB, _SMALL_SIZE),
 )
-"""The same of ``ModelState``; the model's name stands before each name."""
+"""The same for ``ModelState``; the model's name is put before each name."""
 _OF_SERVING: _Numbers = (
     ("inferences", "inferences", "inferences", "v", {"unit_of_measurement": "inferences"}),
     ("errors", "errors", "errors", "v", {"unit_of_measurement": "errors"}),
     ("serving_latency", "serving latency p95", "p95_ms", _ROUND, _MS),
 )
-"""The same of ``ModelSample``: of the last interval."""
+"""The same for ``ModelSample``, which covers the last interval."""
 _ATTRIBUTES = (
     *("job_version", "stale", "active_version", "previous_version", "agreement_lower", "latency_ratio_upper"),
 )

@@ -21,7 +21,7 @@ def purge_broker(
     grace: Annotated[
         float,
         typer.Option(
-            "--grace", metavar="HOURS", min=0, help="keep blobs needed so recently; 0 only while nobody pushes"
+            "--grace", metavar="HOURS", min=0, help="keep blobs needed within this time; 0 only without pushes"
         ),
     ] = GRACE_S / 3600,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only print what would be cleared")] = False,

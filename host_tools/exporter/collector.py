@@ -1,4 +1,4 @@
-"""The fleet as Prometheus metrics, made anew for each scrape.
+"""The fleet as Prometheus metrics, built for each scrape.
 
 A label is a name of the protocol, a word of a closed list, or an untrusted string that was shortened; it is never a
 job's id. Counters with known labels start at 0, as an increase to a first value would be invisible.

@@ -173,7 +173,7 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
     if manifest.format not in formats:
         raise TransferError(
             "format_unsupported",
-            f"this device cannot quantize .{manifest.format} models; edge-agent doctor on it says what does not work",
+            f"this device cannot quantize .{manifest.format} models; run edge-agent doctor on it",
         )
     if size > max_model_bytes:
         raise LimitError("model_too_large", f"the model has {size} bytes{_too_large(size, max_model_bytes)}")

@@ -60,7 +60,7 @@ def expose(
     if proxy and tls_cert is not None:
         raise ConfigError("usage", "--trusted-proxy is for a proxy that has the certificate; leave --tls-cert out")
     if proxy and not login:
-        raise ConfigError("usage", f"whoever reaches the proxy would reach the devices; {_HOW}")
+        raise ConfigError("usage", f"anybody who reaches the proxy could control the devices; {_HOW}")
     secure = bool(tls_cert or proxy)
     if not is_loopback(host):
         if not login:

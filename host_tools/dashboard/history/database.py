@@ -152,7 +152,7 @@ class DatabaseHistory:
     def _failed(self, error: SQLAlchemyError) -> None:
         with self._lock:
             self._retry_at = time.monotonic() + _AGAIN_S
-        self._say(f"{self._trouble(error)}; charts show the time since the start of this dashboard")
+        self._say(f"{self._trouble(error)}; charts begin at the start of this dashboard")
 
     def _trouble(self, error: SQLAlchemyError) -> str:
         cause = getattr(error, "orig", None) or error

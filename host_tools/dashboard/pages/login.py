@@ -44,13 +44,13 @@ async def log_in(request: Request) -> Response:
     name, password, there = (str(given.get(field, "")) for field in ("name", "password", "next"))
     address, shown = address_of(request.scope), printable(name, 80)
     if (wait_s := access.attempts.wait_s(address)) > 0:
-        access.record.note(f"nobody was logged in as {shown} from {address}: too many attempts")
+        access.record.note(f"login as {shown} from {address} was refused: too many attempts")
         said = _page(request, there, f"Too many attempts; try again in {wait_s:.0f} s.", 429)
         said.headers["retry-after"] = f"{wait_s:.0f}"
         return said
     viewer = await checking_password(users.check, name, password)
     if viewer is None:
-        access.record.note(f"nobody was logged in as {shown} from {address}: wrong name or password")
+        access.record.note(f"login as {shown} from {address} was refused: wrong name or password")
         return _page(request, there, _WRONG, 403)
     access.attempts.succeeded(address)
     access.record.note(f"{viewer.name} has logged in from {address} as {viewer.role}")

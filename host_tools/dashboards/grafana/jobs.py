@@ -14,7 +14,9 @@ def add(made: Dashboard, scope: Scope, links: dict[str, str]) -> None:
     made.with_row(Row("Models and jobs"))
     ends = over_time('count(*) AS "jobs"', jobs(scope), by="code")
     made.with_panel(
-        lines("Ended jobs by code", SOURCE, [ends], text="Why they ended as they did.", least="1h", stacked_bars=True)
+        lines(
+            "Ended jobs by code", SOURCE, [ends], text="The codes with which jobs ended.", least="1h", stacked_bars=True
+        )
     )
     lasted = f'percentile_cont(0.5) WITHIN GROUP (ORDER BY {_TOOK}) AS "median", max({_TOOK}) AS "longest"'
     text = "From the order to its end."

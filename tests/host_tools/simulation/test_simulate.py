@@ -131,7 +131,7 @@ def test_what_a_device_was_ordered_is_cleared_with_it_and_not_while_it_is_online
             session.publish(topic, b"any")
         with simulated(one_broker, namespace, replace(QUIET, devices=2), 1) as simulation:
             wait_for(lambda: simulation.orders == orders)
-            with pytest.raises(ConfigError, match=r"2 simulated devices .* say that they are online"):
+            with pytest.raises(ConfigError, match=r"2 simulated devices .* report that they are online"):
                 left_topics(session, "sim")
             assert orders < set(left_topics(session, "sim", even_online=True))
 
