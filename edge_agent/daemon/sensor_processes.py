@@ -35,7 +35,7 @@ _JOIN_S = 12.0
 _LOG_EVERY_S = 86_400.0
 _LINES_PER_S, _LINES_AT_ONCE = 2.0, 20
 """Lines of a sensor's process, which reports every change, and its state every ten seconds."""
-_MOST_SAID = {"most_text": 500, "most_items": 50}
+_STATE_LIMITS = {"most_text": 500, "most_items": 50}
 
 
 class Sensor:
@@ -107,7 +107,7 @@ class Sensor:
         if not self._allowance.take():
             return
         try:
-            said = msgspec.convert(cut(decode(line.encode(), dict[str, Any]), **_MOST_SAID), SourceState)
+            said = msgspec.convert(cut(decode(line.encode(), dict[str, Any]), **_STATE_LIMITS), SourceState)
         except (*UNDECODABLE, UnicodeEncodeError) as error:
             text = "sensor %s wrote a line that is not of the protocol (%s): %.200r"
             log.warning(text, self.name, cut_text(str(error), 200), line)

@@ -172,7 +172,7 @@ def test_an_agent_that_was_killed_says_so_at_its_next_start_and_one_that_was_sto
         *["restarted_after_crash"] * 3,
     ]
     assert "ended without notice" in messages[1][1]
-    assert "switched off" in messages[3][1]
+    assert "lost power" in messages[3][1]
 
 
 @pytest.mark.parametrize(

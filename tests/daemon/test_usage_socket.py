@@ -156,7 +156,7 @@ def test_what_is_not_counted_is_logged_with_whose_it_was_once_an_hour(
     assert len(caplog.messages) == 1
     assert f"1 datagrams were not counted, the last one of process {os.getpid()}" in caplog.messages[0]
 
-    monkeypatch.setattr(usage_socket, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(usage_socket, "_LOG_EVERY_S", 0)
     send(tmp_path, b"noise")
     drain(agent)
     assert "3 datagrams were not counted" in caplog.messages[-1]
