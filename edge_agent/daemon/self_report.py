@@ -1,6 +1,6 @@
 """The daemon's reports about itself over time: samples of the machine's health, and events.
 
-    any observer ─► events ─► outbox: on disk ─► sender ─► broker
+    any observer ────────────────► events ─► outbox: on disk ─► sender ─► broker
     tick ─► machine ─► watch ─┬──────┘
                               └► tele/health, at the configured interval
 

@@ -237,7 +237,7 @@ class Simulation:
             away_s = backoff.ended(outcome.lasted_s)
             if backoff.failures >= _SHORT_SESSIONS:  # some brokers do not report why they end a connection
                 text = f"the broker repeatedly ends the connection of {self._client_id(connection)!r}, as it does"
-                self._end_for_twin(f"{text} when another client uses that id")
+                self._end_for_twin(f"{text} when another client connects with that id")
         heapq.heappush(self._to_connect, (time.monotonic() + away_s, connection))
 
     def _end_for_twin(self, text: str) -> NoReturn:

@@ -106,7 +106,7 @@ class Admission:
         if not isinstance(topic, WantTopic | CommandTopic):
             return
         if topic.scope not in self._scopes:  # a broker that brings us what is signed for others
-            log.warning("wrong_target: dropped a message of %s; check the broker", message.topic)
+            log.warning("wrong_target: dropped a message on %s; check the broker", message.topic)
             return
         fetched = self._missed.arrived(message.topic)
         if not message.payload:  # a retained message was cleared: no order, and nothing changes
@@ -154,7 +154,7 @@ class Admission:
             fingerprint = f"{message.topic} {message.size}".encode()
             self._refusals.refuse(topic, fingerprint, "", error, signed=False, live=False)
         else:
-            log.warning("dropped a message of %s: %s", message.topic, error)
+            log.warning("dropped a message on %s: %s", message.topic, error)
 
     def tick(self) -> None:
         """Do what is due: start the next check, fetch missed topics, report refusals, read changed keys."""
