@@ -242,7 +242,7 @@ MEMORY_GATE = "max_memory_ratio"
 
 
 def memory_at_most(limit: float, ratio: float | None) -> GateFinding | None:
-    """int8's memory as a share of float's against the limit; None without one."""
+    """The memory of int8, as a share of float's, against the limit; None without one."""
     what = "{value} of float's memory" if ratio != 1 else "as much memory as float, within what can be measured"
     words = f"int8 keeps {what}; at most {{limit}} may be kept; [gates] {MEMORY_GATE} = {{room:g}} allows it"
     return at_most(MEMORY_GATE, limit, ratio, "memory_too_high", words)

@@ -57,8 +57,8 @@ def watch(
 ) -> None:
     """Watch devices work: a live table of all devices, or a line for each change without a terminal.
 
-    Latency is that of serving now, otherwise that of the release's verdict. With --job: one job, until it
-    has ended everywhere, with the exit code that push-model would have.
+    Latency is that of serving now, otherwise that of the release's verdict. With --job: one job, until it has ended
+    everywhere, with the exit code that push-model would have.
     """
     options = connection_of(context)
     if job:
