@@ -1,1 +1,1 @@
-"""Tools for the host: push-model and its sisters."""
+"""The host's tools: push-model and the commands of host-tools."""

@@ -1,4 +1,4 @@
-"""How a host command ends: one sentence on stderr and one of the exit codes of the README."""
+"""The end of a host command: one sentence on stderr and one of the exit codes in the README."""
 
 import logging
 import sys
@@ -12,11 +12,11 @@ from edge_agent.printable import printable, printable_lines
 
 INTERNAL, USAGE, UNREACHABLE, FAILED, UNTRUSTED, TIMED_OUT = 1, 2, 3, 5, 6, 7
 INTERRUPTED = 130
-"""What a shell reports for Ctrl-C."""
+"""The exit code that a shell reports for Ctrl-C."""
 
 
 def exit_of(error: EdgeAgentError) -> int:
-    """The exit code of a command that ends with ``error`` before any device was asked."""
+    """The exit code of a command that ends with ``error`` before it reaches a device."""
     match error:
         case BrokerError() if error.code != "broker_full":
             return UNREACHABLE
@@ -28,8 +28,8 @@ def exit_of(error: EdgeAgentError) -> int:
 
 
 def run(app: typer.Typer) -> int:
-    """Run a command line and return its exit code; no traceback for what is no bug."""
-    logging.getLogger("edge_agent").addHandler(logging.NullHandler())  # a command says itself what matters
+    """Run a command line and return its exit code; only a bug prints a traceback."""
+    logging.getLogger("edge_agent").addHandler(logging.NullHandler())  # commands print their own messages
     try:
         app()
     except EdgeAgentError as error:

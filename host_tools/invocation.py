@@ -1,4 +1,4 @@
-"""How to type another command of ours, so that it can be pasted where this one was started."""
+"""The text of another command of this package, so that it can be pasted into the same shell."""
 
 import shlex
 import shutil
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def typed(name: str) -> str:
-    """The command ``name``: by itself where the shell finds it, else by its path, from here if it lies below."""
+    """The command ``name``, with its path if the shell does not find it.
+
+    A path below the current folder is relative.
+    """
     for beside in (Path(sys.argv[0]), Path(sys.executable)):
         script = beside.with_name(name)
         if not beside.exists() or not script.exists():

@@ -286,7 +286,7 @@ def test_who_only_reads_may_export_and_collect(tmp_path: Path, broker: Mosquitto
         device.expect(Connected)
         for topic, payload in (pi.status(), pi.info(), pi.model()):
             assert device.link.publish(topic, payload, retain=True).wait(60)
-        collect.said("storing what")
+        collect.said("storing the messages of")
         url = re.search(r"http://\S+", exporter.said("/metrics"))
         assert url
 

@@ -1,1 +1,1 @@
-"""The daemon: what comes in, what becomes of each job, what is published. No numpy, no runtime."""
+"""The daemon: handles what arrives, runs the jobs, publishes their state. Imports neither numpy nor a runtime."""

@@ -1,7 +1,7 @@
-"""What comes in, and who deals with it: messages of the broker, ends of children, commands, the time.
+"""Wires the daemon's parts together and routes incoming events: broker messages, ended children, commands, time.
 
 One consumer calls :meth:`Agent.handle` for each event and :meth:`Agent.tick` in between; there are no locks. Threads
-only put events into the inbox. A job's way is told in :mod:`edge_agent.daemon.job_flow`.
+only put events into the inbox. :mod:`edge_agent.daemon.job_flow` describes the course of a job.
 
     message ─► a chunk    ─► transfers ─► receive.news ─┐
             └► a want     ─► admission ─────────────────┤
@@ -9,7 +9,7 @@ only put events into the inbox. A job's way is told in :mod:`edge_agent.daemon.j
     end of a worker, of the hook ───────────────────────┤     └─► stages: receive, workers, activator
     control socket ─► commands ─────────────────────────┘
 
-Calls go in this one direction: of those on the right none knows who calls it. Nothing here knows numpy, a runtime or a
+Calls go in this direction only: no part on the right knows its caller. Nothing here depends on numpy, a runtime or a
 model format.
 """
 
@@ -65,7 +65,7 @@ Put = Callable[[InboxEvent], None]
 
 
 class Agent:
-    """The daemon's parts, put together. Used from one thread: the inbox's consumer."""
+    """Builds and connects the daemon's parts. Used from one thread: the inbox's consumer."""
 
     def __init__(
         self, config: Config, store: Store, link: Link, put: Put, clock: Clock, identity: Identity, launcher: Launcher
@@ -120,7 +120,7 @@ class Agent:
         self._local_commands = LocalCommands(commands, clock, self._status, on_reset=self._admission.read_again)
 
     def boot(self) -> None:
-        """Load every job and go on: whatever ran when the power failed is run again."""
+        """Load every job and continue; a stage that a power cut interrupted is run again."""
         self.ledger.load()
         self._admission.load()
         for step in (
@@ -134,7 +134,7 @@ class Agent:
                 step()
 
     def handle(self, event: InboxEvent) -> None:
-        """Deal with one event, then start whatever can be started. Nothing that an event does ends the daemon."""
+        """Handle one event, then start whatever can be started. No error in an event ends the daemon."""
         with contained(type(event).__name__):
             try:
                 self._dispatch(event)
@@ -146,7 +146,7 @@ class Agent:
                 step()
 
     def tick(self) -> None:
-        """What time alone brings: expiry, a silent transfer, the saved clock."""
+        """Do what is due by time: expiry, stalled transfers, the saved clock."""
         for due in (
             self.flow.expire,
             self.transfers.tick,
@@ -167,19 +167,19 @@ class Agent:
                 due()
 
     def stop(self, *, clean: bool = True) -> None:
-        """End; not ``clean``: as something went wrong, which the next start says."""
+        """Stop every part; without ``clean`` a fault is the cause, which the next start reports."""
         self.flow.pause()
         self.serving_samples.stop()
         self._workers.stop_all()
-        self.sensors.stop()  # they put on disk what they keep while the workers end
+        self.sensors.stop()  # they write their samples to disk while the workers end
         self._workers.join()
         self.sensors.join()
         self.clock.save(force=True)
         with contained("the states of models"):
             self._model_states.stop()
-        with suppress(BrokerError):  # without a broker nobody is told; its will says the same
+        with suppress(BrokerError):  # without a connection the broker publishes the will, which says the same
             self.publisher.status(online=False).wait(2.0)
-        with contained("events"):  # the answers to them came before that one
+        with contained("events"):  # the broker has answered earlier events before it answered the status
             self._report.stop(clean=clean)
 
     def _dispatch(self, event: InboxEvent) -> None:
@@ -222,7 +222,7 @@ class Agent:
                 log.info("connected to %s with MQTT %s", self.config.mqtt.url, protocol)
                 self._on_connected()
             case Disconnected(reason, twin=twin, gave_up=gave_up):  # the link has logged why
-                if gave_up:  # nothing else is as likely to be what the broker does not allow
+                if gave_up:  # telemetry is the likeliest thing that the broker's ACL does not allow
                     self._pause.begin()
                 self._twins.disconnected(reason if twin else "")
                 self.transfers.disconnected()
@@ -231,12 +231,12 @@ class Agent:
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)
 
     def _take_transfers(self) -> None:
-        """Let jobs go on whose blobs are complete, fail those that want one which cannot be had."""
+        """Advance jobs whose blobs are complete, and fail jobs whose transfer has failed."""
         for job_id, event in self._receive.news():
             self.flow.apply(job_id, event)
 
     def _on_connected(self) -> None:
-        """Subscribe and publish everything again: the broker may have lost all it had."""
+        """Subscribe and publish everything again, as the broker may have lost its state."""
         self._admission.connected()
         self.publisher.status()
         with contained("info"):
@@ -252,17 +252,17 @@ class Agent:
             self._model_states.connected()
 
     def _healed(self, model: str, name: str, text: str) -> None:
-        """The release ``name`` was broken on disk, and is not active any more."""
+        """Report that the release ``name`` was broken on disk and is no longer active."""
         self._report.healed(model, name, text)
         self.info.publish()
 
     def _forgotten(self, model: str) -> None:
-        """A model's name begins anew."""
+        """Fetch a forgotten model's orders again, and publish the change."""
         self._admission.forget(model)
         self.info.publish()
 
     def take_inventory(self, ended: ChildExit, output: str) -> None:
-        """The inventory child has ended: publish what it found."""
+        """Publish the result of the inventory child."""
         self.identity.take_inventory(ended, output)
         for release in self.identity.active(self.store):
             if self.identity.stale(release):
@@ -270,7 +270,7 @@ class Agent:
         self.info.publish()
 
     def _status(self) -> dict[str, Any]:
-        """What ``edge-agent status`` shows."""
+        """The content of ``edge-agent status``."""
         jobs = sorted(self.jobs.values(), key=lambda job: job.created)
         return {
             "device": self.config.device_id,

@@ -1,6 +1,6 @@
-"""What an operator may ask of a device: roll back, cancel, recalibrate, forget. Whoever asks has been let in already.
+"""The commands of an operator: roll back, cancel, recalibrate, forget. The caller has already been authorised.
 
-The doors are :mod:`edge_agent.daemon.local_commands` (the control socket) and
+They arrive through :mod:`edge_agent.daemon.local_commands` (the control socket) and
 :mod:`edge_agent.daemon.remote_commands` (signed, through MQTT).
 """
 
@@ -25,9 +25,9 @@ Answer = Callable[[dict[str, Any]], None]
 
 
 class Commands:
-    """Obeys; ``answer`` is called once when it is done.
+    """Executes commands; each calls ``answer`` once when it is done.
 
-    Each raises ``StoreError`` if it cannot be done, and ``WireError`` for a name that none can have.
+    A command raises ``StoreError`` if it cannot be executed, and ``WireError`` for an invalid name.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Commands:
         rollback: Rollback,
         on_forget: Callable[[str], None],
     ) -> None:
-        """``on_forget`` is called with the model whose name begins anew."""
+        """``on_forget`` is called with the name of a forgotten model."""
         self._device_id = device_id
         self._models = models
         self._ledger = ledger
@@ -48,7 +48,7 @@ class Commands:
         self._on_forget = on_forget
 
     def roll_back(self, model: str, version: int, answer: Answer, refuse: Callable[[EdgeAgentError], None]) -> None:
-        """Make the previous release active; the answer waits for the disk and the hook, or ``refuse`` says why not."""
+        """Activate the previous release; disk and hook take time, then ``answer`` or ``refuse`` is called."""
         self._check_active(model, version)
 
         def done(release: Release, problem: str) -> None:
@@ -58,7 +58,7 @@ class Commands:
         self._rollback.run(model, done, refuse)
 
     def cancel(self, job_id: str, answer: Answer) -> None:
-        """End a job whose release is not being activated yet."""
+        """End a job whose release is not yet being activated."""
         check_name(job_id, "job")
         job = self._ledger.jobs.get(job_id)
         if job is None or job.ended:
@@ -69,7 +69,7 @@ class Commands:
         answer({"message": f"job {job_id} is canceled"})
 
     def recalibrate(self, model: str, version: int, nonce: str, answer: Answer) -> None:
-        """Start a new job from the active release's manifest: new data, new verdict, same version."""
+        """Start a new job from the active release's manifest: new data and a new verdict for the same version."""
         release = self._check_active(model, version)
         if any(job.model == model and not job.ended for job in self._ledger.jobs.values()):
             raise StoreError("locked", f"a job of {model} is under way; recalibrate when it has ended, or cancel it")
@@ -81,7 +81,7 @@ class Commands:
         answer({"message": f"job {job_id} recalibrates {model} {release.version}", "job": job_id})
 
     def forget(self, model: str, when: float, answer: Answer) -> None:
-        """Let a model's name begin anew: any version made after ``when`` is taken. What is active stays active."""
+        """Forget a model name: it accepts any version created after ``when``, and its active release stays active."""
         check_name(model, "model")
         jobs = [job for job in self._ledger.jobs.values() if job.model == model]
         if not jobs and self._ledger.record(model) is None:
@@ -93,7 +93,7 @@ class Commands:
             self._flow.apply(job.id, Ended("canceled", f"an operator had {model} forgotten"))
         self._ledger.forget_model(model, when)
         self._on_forget(model)
-        answer({"message": f"{model} is forgotten: its next push may have any version, and what is active stays"})
+        answer({"message": f"{model} is forgotten: its next push may have any version, and the active release stays"})
 
     def _check_active(self, model: str, version: int) -> Release:
         releases = Releases(self._models, check_name(model, "model"))

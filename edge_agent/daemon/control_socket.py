@@ -1,7 +1,7 @@
-"""The daemon's local door: one JSON request a connection on ``state_dir/control.sock``, one JSON reply.
+"""The local command socket: one JSON request and one JSON reply per connection on ``state_dir/control.sock``.
 
-Only this user can open it (its mode is 0600). A request becomes an event in the daemon's inbox like any other; the
-serving thread only waits for the reply.
+Only the daemon's user can open it (mode 0600). A request becomes an event in the daemon's inbox; the serving thread
+only waits for the reply.
 """
 
 import json
@@ -23,26 +23,26 @@ from edge_agent.strict import why
 log = logging.getLogger(__name__)
 
 SOCKET_NAME = "control.sock"
-REPLY_TIMEOUT_S = 300.0  # a rollback reads a release, on a slow card for minutes, and the hook may take 60 s
+REPLY_TIMEOUT_S = 300.0  # a rollback reads a release, which takes minutes on a slow card, and its hook up to 60 s
 _MAX_REQUEST_BYTES = 4096
 _MAX_REPLY_BYTES = 16 << 20
-"""Whoever listens there may never end a line."""
+"""A limit, as another process behind that socket might never end the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """What a local command asks; ``reply`` is called once, from the daemon's consumer."""
+    """A local command; ``reply`` or ``refuse`` is called once, from the daemon's consumer."""
 
     action: str
     subject: str
     answers: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
 
     def reply(self, body: dict[str, Any]) -> None:
-        """Give the answer."""
+        """Answer with success."""
         self.answers.put({"ok": True, **body})
 
     def refuse(self, error: EdgeAgentError) -> None:
-        """Say no, with a code and a sentence."""
+        """Answer with an error's code and sentence."""
         self.answers.put({"ok": False, "code": error.code, "message": error.message})
 
 
@@ -65,7 +65,7 @@ class ControlServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._path.unlink(missing_ok=True)
         self._socket.close()
 
@@ -92,10 +92,10 @@ class ControlServer:
 
 
 def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
-    """Ask the daemon that holds ``state_dir``.
+    """Send a command to the daemon that uses ``state_dir``, and return its reply.
 
     Raises:
-        StoreError: ``not_running``, ``permission_denied``, or the code that the daemon refused with.
+        StoreError: ``not_running``, ``permission_denied``, or the code of the daemon's error.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -1,4 +1,4 @@
-"""What this device is and has: its board, runtimes, sources, releases. The ``info`` message is made from it."""
+"""The facts about this device that the ``info`` message contains: board, runtimes, sources, releases."""
 
 import json
 import logging
@@ -27,27 +27,27 @@ from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 log = logging.getLogger(__name__)
 
 INVENTORY_TIMEOUT_S = 300.0
-"""Importing every runtime took over a minute on an emulated machine that was busy booting; nothing waits for it."""
+"""Importing every runtime took over a minute on an emulated machine during boot. Nothing waits for it."""
 _NO_MODULE = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'", re.MULTILINE)
 _SHOWN_OF_SOURCE = ("kind", "channels", "rate_hz", "port")
 
 
 class Identity:
-    """Facts about the device, some of which a child has to find out: importing a runtime may crash a process."""
+    """Facts about the device; a child finds out those about runtimes, as an import may crash the process."""
 
     def __init__(self) -> None:
         self.boot_id = boot_id()
         self.runtimes: dict[str, str] = {}
         self.broken: dict[str, str] = {}
-        """Runtimes that are installed and do not work on this processor, and how they end."""
+        """Installed runtimes that do not work on this processor → how they end."""
         self.formats: tuple[str, ...] = ("onnx", "tflite")
-        """Formats that may be tried; until the inventory is in, every one of them."""
+        """Model formats that this device can process; until the inventory is known, all of them."""
         self.confinement: list[str] = []
         self.layers: dict[str, list[str]] = {}
-        """What confines each kind of process; empty until the inventory is in, or where it does not say."""
+        """Kind of process → mechanisms that confine it; empty until the inventory is known, or if it reports none."""
 
     def take_inventory(self, ended: ChildExit, output: str) -> None:
-        """Learn from the inventory child's standard output, or from how it ended, which runtimes work here."""
+        """Store the working runtimes from the inventory child's output, or log why there are none."""
         try:
             found = json.loads(output)
             self.runtimes, self.formats = found["runtimes"], tuple(found["formats"])
@@ -61,7 +61,7 @@ class Identity:
             log.warning("%s does not work on this device and is left out: %s", name, why)
 
     def _no_inventory(self, ended: ChildExit) -> None:
-        """Say why there is none. Without numpy no format can be tried; a child that was too slow proves nothing."""
+        """Log why there is no inventory. Without numpy no format can be processed; a timeout proves nothing."""
         if sentence := lacking(_NO_MODULE.findall(ended.stderr_tail)[-1:]):
             self.formats = ()
             log.error("no model can be quantized here: %s", sentence)
@@ -75,11 +75,11 @@ class Identity:
         return [release for release in found if release is not None]
 
     def stale(self, release: Release) -> bool:
-        """Whether the runtime that proved the release is not the one that is here now."""
+        """Whether the release was judged on another version of its runtime than the installed one."""
         return bool(self.runtimes) and self.runtimes.get(release.runtime) != release.runtime_version
 
     def info(self, config: Config, store: Store, sensors: Mapping[str, dict[str, Any]]) -> DeviceInfo:
-        """The message that says all of it; ``sensors`` are the states of the shared ones."""
+        """The ``info`` message; ``sensors`` are the states of the shared sensors."""
         described = board.describe()
         return DeviceInfo(
             device=config.device_id,
@@ -117,13 +117,13 @@ class Identity:
 
 
 class InfoPublisher:
-    """Publishes ``info`` whenever something that it tells has changed."""
+    """Publishes ``info`` whenever one of its facts has changed."""
 
     def __init__(
         self, config: Config, store: Store, identity: Identity, sensors: Sensors, publisher: Publisher,
         on_publish: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """``on_publish`` is called whenever something that it tells has changed."""
+        """``on_publish`` is called after each publish."""
         self._on_publish = on_publish
         self._config = config
         self._store = store
@@ -132,7 +132,7 @@ class InfoPublisher:
         self._publisher = publisher
 
     def publish(self) -> None:
-        """Publish what this device is and has now."""
+        """Publish the current facts."""
         self._publisher.info(self._identity.info(self._config, self._store, self._sensors.as_dict()))
         self._on_publish()
 
@@ -142,7 +142,7 @@ def _shown(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def boot_id() -> str:
-    """The kernel's id of this boot; empty: it tells none."""
+    """The kernel's id of this boot; empty if unavailable."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:

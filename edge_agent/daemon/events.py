@@ -1,4 +1,4 @@
-"""What the daemon's own threads put into its inbox, beside the MQTT link's events and control requests."""
+"""Events that the daemon's own threads put into its inbox, besides the MQTT link's events and control requests."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from edge_agent.settings.sharing import SourceState
 
 
 class StageProgress(msgspec.Struct, frozen=True):
-    """A stage's worker said how far it is."""
+    """Progress reported by a stage's worker."""
 
     run: int
     fraction: float
@@ -19,55 +19,55 @@ class StageProgress(msgspec.Struct, frozen=True):
 
 
 class StageEnded(msgspec.Struct, frozen=True):
-    """A stage's worker has ended."""
+    """The end of a stage's worker."""
 
     run: int
     end: StageEnd
 
 
 class ChildEnded(msgspec.Struct, frozen=True):
-    """A short child has ended; the consumer calls ``then`` with how, and with its standard output."""
+    """The end of a short child; the consumer calls ``then`` with its exit and its standard output."""
 
     then: Callable[[ChildExit, str], None]
     exit: ChildExit
     output: str
 
     def go_on(self) -> None:
-        """Tell whoever waits for it."""
+        """Pass the end to the receiver."""
         self.then(self.exit, self.output)
 
 
 class Due(msgspec.Struct, frozen=True):
-    """More of a longer work is to be done; whatever else has come in the meantime is dealt with first."""
+    """The next part of a longer work; other events that have arrived meanwhile come first."""
 
     then: Callable[[], None]
 
     def go_on(self) -> None:
-        """Do some more."""
+        """Do the next part."""
         self.then()
 
 
 class StepEnded(msgspec.Struct, frozen=True):
-    """What a job's activation waited for has ended: work on the disk, or the operator's hook."""
+    """The end of what a job's activation waited for: disk work, or the operator's hook."""
 
     job: str
     end: StageEnd
 
 
 class WorkEnded(msgspec.Struct, frozen=True):
-    """Long work on the disk has ended; the consumer calls ``then``, which knows how."""
+    """The end of long disk work; the consumer calls ``then``, which holds the result."""
 
     then: Callable[[], None]
 
 
 class SensorSaid(msgspec.Struct, frozen=True):
-    """A shared sensor's process said how it does, or ended."""
+    """A state report of a shared sensor's process, or the end of that process."""
 
     name: str
     state: SourceState
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Somebody asked the daemon to end."""
+    """A request to stop the daemon."""
 
     reason: str

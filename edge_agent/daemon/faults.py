@@ -1,4 +1,4 @@
-"""Keeps a fault where it happened: it ends neither the daemon nor the job of somebody else."""
+"""Contains an error where it occurs, so that it ends neither the daemon nor another job."""
 
 import logging
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def contained(what: str) -> Iterator[None]:
-    """Log whatever goes wrong in ``what``, and go on after it: what is active stays active."""
+    """Log any error in ``what`` and continue after the block."""
     try:
         yield
     except EdgeAgentError as error:
-        log.error("%s", error)  # noqa: TRY400  # an expected end: code and sentence tell it all
+        log.error("%s", error)  # noqa: TRY400  # an expected error: code and sentence are enough
     except Exception:
         log.exception("internal: %s", what)

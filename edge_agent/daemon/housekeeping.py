@@ -1,8 +1,8 @@
-"""Keeps the state directory small and sound: what ended jobs leave, old reports, blobs, releases.
+"""Keeps the state directory small and sound: data of ended jobs, old reports, blobs, releases.
 
-Kept for ever: the record of each model name. Kept as long as they are of use: the active release, its previous, the
-float blob that active was made from and the labelled set it was judged with (a recalibration needs both), and the
-newest reports. While a release is on trial, what it replaced counts as active, too.
+Each model name's record is kept for ever. Kept while in use: the active release and its previous one, the float blob it
+was made from and the labelled set it was judged with (a recalibration needs both), and the newest reports. While a
+release is on trial, the one that it replaced counts as active, too.
 """
 
 import logging
@@ -29,15 +29,15 @@ _DAY_S = 86_400
 
 
 class Housekeeper:
-    """Deletes what nobody needs."""
+    """Deletes unused files."""
 
     def __init__(
         self, store: Store, ledger: JobLedger, hook: Hook, put: Callable[[WorkEnded], None], *, keep_days: float,
         on_healed: Callable[[str, str, str], None] = lambda _model, _name, _text: None,
     ) -> None:  # fmt: skip
-        """``keep_days``: how long the captured data of an ended job stay.
+        """``keep_days``: how long an ended job's captured data are kept.
 
-        ``on_healed`` is called with a model, the name of its active release, which was broken, and a sentence.
+        ``on_healed`` is called with a model, the name of its broken active release, and a sentence.
         """
         self._put = put
         self._on_healed = on_healed
@@ -47,15 +47,15 @@ class Housekeeper:
         self._keep_s = keep_days * _DAY_S
 
     def check_releases(self) -> None:
-        """At boot: take out a release that is broken on disk, and put its previous back, as soon as that is known.
+        """Check the active releases at boot: deactivate a broken one and put its previous release back.
 
-        One is read after the other: many at a time are no faster on a card, and take the processor from what runs.
+        Releases are read one after another: reading several at once is no faster on a card and costs CPU time.
         """
         self._check_next(iter(sorted(self._store.models.glob("*/active"))))
 
     def _check_next(self, links: Iterator[Path]) -> None:
         for link in links:
-            with suppress(OSError):  # taken out meanwhile
+            with suppress(OSError):  # removed meanwhile
                 releases, checked = Releases(self._store.models, link.parent.name), link.readlink()
                 work_in_background(
                     partial(_diagnosis, releases), self._put, partial(self._diagnosed, releases, checked, links)
@@ -70,7 +70,7 @@ class Housekeeper:
         return WorkEnded(then)
 
     def _heal(self, releases: Releases, checked: Path, problem: str, successor: str) -> None:
-        """Act on a diagnosis, if what it is about is still active."""
+        """Act on a diagnosis, if the diagnosed release is still active."""
         if not problem or not releases.link.is_symlink() or releases.link.readlink() != checked:
             return
         text = releases.replace(problem, successor)
@@ -80,7 +80,7 @@ class Housekeeper:
         self._on_healed(releases.model, checked.name, text)
 
     def retire(self, job: Job) -> None:
-        """Delete what an ended job leaves; captured data first of all, unless the operator keeps them."""
+        """Delete an ended job's data, captured data first unless the operator keeps them."""
         self._retire(job)
         self.collect()
 
@@ -90,7 +90,7 @@ class Housekeeper:
         self._store.retire(job.id, keep=(Stage.CAPTURE,) if fresh else ())
 
     def collect(self) -> None:
-        """Delete old captures, reports beyond the newest, and blobs and releases that nothing refers to."""
+        """Delete old captures, all but the newest reports, and unreferenced blobs and releases."""
         store, jobs = self._store, self._ledger.jobs
         ended = sorted((job for job in jobs.values() if job.ended), key=lambda job: job.created)
         for job in ended[:-KEPT_JOBS]:
@@ -106,14 +106,14 @@ class Housekeeper:
             standing = Releases(store.models, link.parent.name).standing(on_trial)
             known = known and bool(standing)
             blobs |= {blob for release in standing for blob in (release.blob, release.eval)}
-        if known:  # else what cannot be read now may need any of them
+        if known:  # otherwise a release that cannot be read now may need any of them
             store.collect_blobs(blobs)
         for folder in store.models.glob("*/releases"):
             Releases(store.models, folder.parent.name).collect(on_trial)
 
 
 def _diagnosis(releases: Releases) -> tuple[str, str]:
-    """What :meth:`Releases.diagnose` finds; what cannot be read now is looked at again at the next start."""
+    """The result of :meth:`Releases.diagnose`; a release that cannot be read now is checked at the next start."""
     try:
         return releases.diagnose()
     except StoreError as error:
@@ -122,7 +122,7 @@ def _diagnosis(releases: Releases) -> tuple[str, str]:
 
 
 def _made(folder: Path) -> float:
-    """When a folder was made, in seconds since the epoch; 0: it is none, or none of ours."""
+    """Time of a folder's last change, in seconds since the epoch; 0 if there is no such folder."""
     try:
         found = folder.lstat()
     except OSError:
@@ -131,6 +131,6 @@ def _made(folder: Path) -> float:
 
 
 def _release_names(job: Job) -> tuple[str, str]:
-    """The folders that a job's release has, or has while it is written."""
+    """The folder names of a job's release: final, and while it is written."""
     name = job.release or f"{job.version}-{job.id}"
     return name, f"{name}.tmp"

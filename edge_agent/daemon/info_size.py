@@ -1,6 +1,6 @@
-"""Keeps the info of a device within the protocol's limit: a reader takes a larger one for nothing at all. Pure.
+"""Keeps a device's info below the protocol's size limit, as readers reject a larger message as a whole. Pure.
 
-What is left out is named in the message. First goes what is known from elsewhere, last what runs.
+The message names the fields that were shortened. Facts known from elsewhere are dropped first, active releases last.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from edge_agent.wire.messages import MAX_REPORT_BYTES, DeviceInfo, encode
 
 
 def encode_info(info: DeviceInfo) -> bytes:
-    """The bytes of ``info``, or of as much of it as the limit permits."""
+    """The encoded ``info``, shortened as far as the limit requires."""
     data = b""
     for fewer in _ever_fewer(info):
         data = encode(fewer)
@@ -39,8 +39,8 @@ def _ever_fewer(info: DeviceInfo) -> Iterator[DeviceInfo]:
 
 
 def _without(info: DeviceInfo, field: str, rest: Any) -> DeviceInfo:
-    told = [] if info.left_out is msgspec.UNSET else info.left_out
-    return msgspec.structs.replace(info, left_out=sorted({*told, field}), **{field: rest})
+    named = [] if info.left_out is msgspec.UNSET else info.left_out
+    return msgspec.structs.replace(info, left_out=sorted({*named, field}), **{field: rest})
 
 
 def _first(table: Mapping[str, Any], most: int) -> dict[str, Any]:

@@ -1,15 +1,15 @@
-"""A job's way through this device: accepted, stage after stage, ended.
+"""The course of a job on this device: accepted, run stage by stage, ended.
 
     accept ─► schedule ─► start of a stage ─► apply its events ─► schedule the next stage ─► … ─► finish
                               │ a child runs                ▲
                               └─► inbox ─► stage_ended ─────┘
 
-Whatever happens to a job goes through :meth:`JobFlow.apply`: its new state is saved, then published, and only then is
-it acted on. Which state follows which event is a rule of :mod:`edge_agent.jobs.job`. How a stage does its work is
-known to the :class:`StageWork` that was handed in for it; that gives events and changes no job itself.
+Every change of a job goes through :meth:`JobFlow.apply`: the new state is saved, then published, and only then acted
+on. :mod:`edge_agent.jobs.job` defines which state follows which event. The :class:`StageWork` of a stage does its work;
+it returns events and changes no job itself.
 
-The flow has no state of its own: the ledger has the jobs, the stages have what runs and what arrives. So a boot is no
-special case: what ran when the power failed is started again.
+The flow has no state of its own: the ledger holds the jobs, the stages hold what runs and arrives. So a boot is no
+special case: a stage that a power cut interrupted is started again.
 """
 
 import logging
@@ -32,31 +32,34 @@ log = logging.getLogger(__name__)
 
 
 class StageWork(Protocol):
-    """The work of one stage or of several.
+    """The work of one or several stages.
 
-    Each event that it gives is saved before it is asked for the next one. Once the job has ended it is not asked any
-    more. Whatever it raises ends the job.
+    Each event that it yields is saved before the next one is requested. After the job has ended, no more are requested.
+    Any error that it raises ends the job.
     """
 
     def ready(self, job: Job) -> bool:
-        """Whether nothing of this daemon still holds what the stage needs."""
+        """Whether everything that the stage needs is free."""
         ...
 
     def start(self, job: Job) -> Iterable[Event]:
-        """Begin, or begin again. No more events while the stage is not over: it waits for a child, or for chunks."""
+        """Start or restart the stage.
+
+        If it then waits for a child or for chunks, the events end before the stage does.
+        """
         ...
 
     def ended(self, job: Job, end: StageEnd) -> Iterable[Event]:
-        """The child that the stage waited for has ended."""
+        """Handle the end of the child that the stage waited for."""
         ...
 
     def stop(self, job: Job) -> None:
-        """The job has ended in this stage: stop what still runs for it, and take back what is not finished."""
+        """Stop what still runs for an ended job, and undo what is unfinished."""
         ...
 
 
 class JobFlow:
-    """Takes every job of this device along. Used from the consumer only."""
+    """Moves every job of this device forward. Used from the consumer only."""
 
     def __init__(
         self,
@@ -68,10 +71,10 @@ class JobFlow:
         on_end: Sequence[Callable[[Job], None]] = (),
         on_conclusion: Callable[[Job, str], None] = lambda _job, _message: None,
     ) -> None:
-        """What is called with each ended job may not keep it from being told.
+        """Both callbacks are called for each ended job; an error in them does not prevent its report.
 
-        ``on_conclusion`` gets its sentence, too, before its report is on the disk: after a crash it is called again.
-        ``on_end`` comes last, maybe more than once.
+        ``on_conclusion`` also gets the job's sentence. It is called before the report is on disk, so it is called again
+        after a crash. ``on_end`` is called last, possibly more than once.
         """
         self._ledger = ledger
         self._stages = stages
@@ -80,7 +83,7 @@ class JobFlow:
         self._on_end = on_end
         self._on_conclusion = on_conclusion
 
-    # A job begins.
+    # The start of a job.
 
     def accept(self, want: Want, *, job_id: str = "") -> None:
         """Start the job of a trusted want; a newer version supersedes the model's older jobs."""
@@ -100,7 +103,7 @@ class JobFlow:
         self._info.publish()
 
     def resume(self) -> None:
-        """Go on with every job after a boot."""
+        """Continue every job after a boot."""
         for job in list(self._ledger.jobs.values()):
             with contained(f"resuming job {job.id}"):
                 self._resume(job)
@@ -117,13 +120,13 @@ class JobFlow:
             self.apply(job.id, Interrupted())
 
     def _supersede(self, job: Job) -> None:
-        """End the older jobs of the model, now that this one is on disk: what they have fetched may serve it."""
+        """End the model's older jobs; only after this one is on disk, as it may use what they have fetched."""
         for other in list(self._ledger.jobs.values()):
             older = (other.created, other.version) < (job.created, job.version)
             if other.model == job.model and older and cancelable(other):
                 self.apply(other.id, Ended("superseded", f"version {job.version} of {job.model} arrived"))
 
-    # It goes on.
+    # Its progress.
 
     def schedule(self) -> None:
         """Start every stage that can be started now."""
@@ -134,7 +137,7 @@ class JobFlow:
                     self._carry_out(job.id, stage.start(started))
 
     def apply(self, job_id: str, event: Event) -> Job:
-        """Let ``event`` change a job: saved, published, and if it ends, tidied up. Returns the job as it is now."""
+        """Apply ``event`` to a job: save it, publish it, and clean up if it has ended. Returns the job's new state."""
         ended_before = self._ledger.jobs[job_id].ended
         job = self._ledger.apply(job_id, event)
         if job.ended and not ended_before:
@@ -142,13 +145,13 @@ class JobFlow:
         return job
 
     def stage_ended(self, job_id: str, end: StageEnd) -> None:
-        """The child that a job's stage waited for has ended: a worker, or the operator's hook."""
+        """Handle the end of the child that a job's stage waited for: a worker, or the operator's hook."""
         self._ledger.stage_ended(job_id)
         job = self._ledger.jobs.get(job_id)
         if job is None:
             return
         if job.ended:
-            self._tidy_up(job)  # what its worker wrote while it was being stopped
+            self._tidy_up(job)  # its worker may have written files while it was being stopped
         elif end.status != "stopped":
             with self._blamed(job_id):
                 self._carry_out(job_id, self._stages[job.stage].ended(job, end))
@@ -160,7 +163,7 @@ class JobFlow:
 
     @contextmanager
     def _blamed(self, job_id: str) -> Iterator[None]:
-        """End the job if anything goes wrong inside: it must not wait for ever for what will not come."""
+        """End the job on any error inside, as otherwise it would wait for ever."""
         try:
             yield
         except EdgeAgentError as error:
@@ -170,7 +173,7 @@ class JobFlow:
             log.exception("internal: %s of job %s", stage, job_id)
             self.apply(job_id, StageFailed("internal", f"{stage} failed here: {error!r}; see the log"))
 
-    # It ends.
+    # Its end.
 
     def expire(self) -> None:
         """End the jobs whose manifest has expired."""
@@ -180,16 +183,17 @@ class JobFlow:
                 self.apply(job.id, Ended("expired", f"the manifest expired before the job ended; {self._clock.told()}"))
 
     def pause(self) -> None:
-        """The daemon stops cleanly: what runs is not counted against its job."""
+        """Pause running jobs for a clean stop, which does not count as a failed attempt."""
         for job in list(self._ledger.jobs.values()):
             if job.running:
                 self.apply(job.id, Paused())
 
     def _finish(self, job: Job) -> None:
-        """A job has ended: take back what was under way, store and publish its report, then delete what it leaves.
+        """Stop an ended job's work, store and publish its report, then delete its data.
 
-        In this order: until its report is on disk, what its stages left is all there is to make it from again. Only a
-        full disk is an exception: there the report waits in memory for the room that deleting makes.
+        The order matters: until the report is on disk, it can be made again only from the stages' data. A full disk is
+        the
+        exception: the report then waits in memory for the room that the deletion makes.
         """
         with contained(f"stopping {job.stage} of job {job.id}"):
             self._stages[job.stage].stop(job)
@@ -200,7 +204,7 @@ class JobFlow:
         level = logging.INFO if job.code == "accepted" else logging.WARNING
         log.log(level, "job %s: %s %d %s: %s: %s", job.id, job.model, job.version, job.status, job.code, message)
         self._tidy_up(job)
-        self._ledger.save_ended()  # again: on a full disk there is room now
+        self._ledger.save_ended()  # again: the deletion has made room on a full disk
         self._info.publish()
 
     def _tidy_up(self, job: Job) -> None:

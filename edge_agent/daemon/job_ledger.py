@@ -1,7 +1,7 @@
-"""The jobs of this device: the same in memory, on the disk and on the broker, and never on the broker first.
+"""The jobs of this device, kept equal in memory, on disk and on the broker, and never published before they are saved.
 
-Keeps no rules and starts nothing: what happens to a job is decided by :mod:`edge_agent.jobs.job`, what is done about it
-by :mod:`edge_agent.daemon.job_flow`. On a full disk an ended job is published, and stored as soon as there is room.
+It holds no rules and starts nothing: :mod:`edge_agent.jobs.job` decides how an event changes a job, and
+:mod:`edge_agent.daemon.job_flow` acts on it. On a full disk an ended job is published first, and stored later.
 """
 
 import logging
@@ -34,26 +34,26 @@ class JobLedger:
         self.models: set[str] = set()
         """The names under which a version was accepted."""
         self.changed: set[str] = set()
-        """The models of whose jobs something has changed since somebody took this."""
+        """Models whose jobs have changed since the reader last cleared this set."""
         self._store = store
         self._publisher = publisher
         self._manifests: dict[str, Manifest] = {}
         self._results: dict[str, Result] = {}
         self._unsaved: dict[str, bytes] = {}
-        """Ended job → its report, until there was room on disk for them."""
+        """Ended job → its report, until the disk has room for both."""
         self._asked: set[str] = set()
-        """Jobs whose report is to be published again."""
+        """Jobs whose report was requested again."""
 
     def load(self) -> None:
-        """Read every job from the disk."""
+        """Read every job from disk."""
         self._store.separate_work()
         self.jobs.update((job.id, job) for job in self._store.load_jobs())
         self.models = {model for model, record in self._store.records().items() if record.version}
 
     def add(self, job: Job, manifest: bytes) -> None:
-        """Put a new job on disk, then publish it; raises ``LimitError`` (no_space), and nothing has changed then.
+        """Save a new job, then publish it; raises ``LimitError`` (no_space), and nothing has changed then.
 
-        What was refused under its model's name before is answered by it.
+        It also clears an earlier refusal under its model's name.
         """
         self._store.create(job, manifest)
         self.jobs[job.id] = job
@@ -63,7 +63,7 @@ class JobLedger:
         self._publisher.forget_refusal(job.model)
 
     def remember(self, job: Job) -> None:
-        """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
+        """Store the highest accepted version; also at boot, as the power may fail between saving the job and this."""
         record = self._store.record(job.model)
         again = record is not None and job.digest == record.digest and record.status != ""  # a recalibration
         over = record is not None and self._created(job) < record.forgotten  # a recalibration of a forgotten name
@@ -77,7 +77,7 @@ class JobLedger:
             self.models.add(job.model)
 
     def apply(self, job_id: str, event: Event) -> Job:
-        """Let ``event`` change a job: saved first, then published (but not its end). Returns the job now."""
+        """Apply ``event`` to a job: saved first, then published, except for its end. Returns the new state."""
         before = self.jobs[job_id]
         job = advance(before, event)
         if job is before or job == before:
@@ -92,7 +92,7 @@ class JobLedger:
         return job
 
     def conclude(self, job: Job) -> str:
-        """Make the last report of an ended job and publish it, to be saved next; returns its sentence."""
+        """Make and publish the last report of an ended job, which is saved next; returns its sentence."""
         result = conclude(self._store.work_dir(job.id), job.code, job.message, job.seconds)
         self._results[job.id] = result
         self._manifests.pop(job.id, None)
@@ -102,7 +102,7 @@ class JobLedger:
         return result.message
 
     def save_ended(self) -> None:
-        """Put on disk what ended while the disk was full or could not be read; what does not go yet is tried again."""
+        """Save the jobs that ended while the disk was full or unreadable; those that fail are tried again later."""
         for job_id, report in list(self._unsaved.items()):
             try:
                 self._store.save(self.jobs[job_id])
@@ -125,14 +125,14 @@ class JobLedger:
             kept.pop(job_id, None)
 
     def forget_model(self, model: str, now: float) -> None:
-        """Let a name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over.
+        """Forget a model name: delete its ended jobs and their reports, and invalidate wants created before ``now``.
 
-        Asked once more, with nothing accepted since, it takes back a date far ahead that a wrong clock has left.
+        A second call, with nothing accepted in between, corrects a date far ahead that a wrong clock has left.
         """
         record = self._store.record(model)
         kept = record.forgotten if record is not None and (record.version or not record.dated_ahead(now)) else 0.0
         until = max(now, kept)
-        # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
+        # A clock ahead of this one may have dated the accepted versions, which must not be accepted again.
         made = [record.created] if record is not None else []
         for job in [job for job in self.jobs.values() if job.model == model and job.ended]:
             with contained(f"the manifest of job {job.id}"):
@@ -145,7 +145,7 @@ class JobLedger:
         self._publisher.forget_refusal(model)
 
     def active_release(self, model: str, digest: str) -> str:
-        """The folder of a model's active release, if it was made from this manifest; empty: it was not."""
+        """The folder of a model's active release, if it was made from this manifest; otherwise empty."""
         releases = Releases(self._store.models, model)
         active = releases.active()
         return str(releases.path(active.name)) if active is not None and active.digest == digest else ""
@@ -157,18 +157,21 @@ class JobLedger:
         return self._manifests[job.id]
 
     def record(self, model: str) -> ModelRecord | None:
-        """What was accepted under a model name, or None."""
+        """The record of a model name's last accepted version, or None."""
         return self._store.record(model)
 
     def result(self, job: Job) -> Result:
-        """The result object of a job as far as its stages have filled it."""
+        """A job's result object, as far as its stages have filled it."""
         if job.id not in self._results:
             found = read_result(self._store.work_dir(job.id))
             self._results[job.id] = msgspec.structs.replace(found, seconds=job.seconds)
         return self._results[job.id]
 
     def sentence(self, job: Job) -> str:
-        """The last sentence of a job's report, empty if that is broken; ``StoreError`` if it cannot be read now."""
+        """The last sentence of a job's report; empty if the report is damaged.
+
+        ``StoreError`` if it is unreadable now.
+        """
         if job.message or not job.ended:
             return job.message
         if job.id in self._unsaved:
@@ -176,15 +179,15 @@ class JobLedger:
         report = self._store.report(job.id)
         try:
             return decode(report, JobReport).message if report else ""
-        except WireError:  # the disk has damaged it: nobody will ever read more of it
+        except WireError:  # damaged on disk for good
             return ""
 
     def stage_ended(self, job_id: str) -> None:
-        """A stage may have left something: read the result object anew when it is asked for."""
+        """Read the result object again at its next use, as the stage may have changed it."""
         self._results.pop(job_id, None)
 
     def publish(self, job: Job, *, progress_only: bool = False) -> None:
-        """Publish where an active job stands."""
+        """Publish the state of an active job."""
         if not progress_only or self._publisher.report_due(job.id):
             self._publisher.report(job, self.result(job))
 
@@ -193,12 +196,15 @@ class JobLedger:
         return self._store.report(job.id) is not None
 
     def answer(self, job_id: str) -> None:
-        """Publish a job's report again, as its want has come again: at most once a second, as anybody may send it."""
+        """Publish a job's report again because its want arrived again.
+
+        The rate is at most one per second, as anybody may resend the want.
+        """
         self._asked.add(job_id)
         self.answer_due()
 
     def answer_due(self) -> None:
-        """Publish the reports that were asked for and may be published again by now."""
+        """Publish the requested reports that may be published again by now."""
         due = {job_id for job_id in self._asked if self._publisher.report_due(job_id)}
         self._asked -= due
         for job_id in due:
@@ -206,7 +212,7 @@ class JobLedger:
                 self.republish(job_id)
 
     def republish(self, job_id: str) -> None:
-        """Publish a job's report again; an ended one's as it was kept."""
+        """Publish a job's report again; an ended job's report as it was stored."""
         job = self.jobs.get(job_id)
         if job is None:
             return
@@ -217,7 +223,7 @@ class JobLedger:
             self.publish(job)
 
     def _save(self, job: Job) -> Job:
-        """Save a job. On a full disk it ends, whatever was to come: nothing may be done that is not saved first."""
+        """Save a job. A full disk ends the job, as no step may be taken that is not saved first."""
         try:
             self._store.save(job)
         except LimitError as error:

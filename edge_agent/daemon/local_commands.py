@@ -1,4 +1,4 @@
-"""The local door for commands: requests of the control socket, each answered, as somebody waits."""
+"""Commands that arrive through the control socket; each gets an answer, as a person waits for it."""
 
 import logging
 from collections.abc import Callable
@@ -13,19 +13,19 @@ log = logging.getLogger(__name__)
 
 
 class LocalCommands:
-    """Obeys rollback, cancel, recalibrate, forget and the reset of the clock; answers status."""
+    """Executes rollback, cancel, recalibrate, forget and the clock's reset; answers status requests."""
 
     def __init__(
         self, commands: Commands, clock: Clock, status: Callable[[], dict[str, Any]], on_reset: Callable[[], None]
     ) -> None:
-        """``on_reset`` is called when the clock's floor was taken back: what had expired may not have."""
+        """``on_reset`` is called after the clock's floor was reset, as expired orders may be valid again."""
         self._commands = commands
         self._clock = clock
         self._status = status
         self._on_reset = on_reset
 
     def take(self, request: ControlRequest) -> None:
-        """Answer a local command, whatever happens."""
+        """Execute a local command and answer it, also after an error."""
         try:
             self._obey(request)
         except EdgeAgentError as error:

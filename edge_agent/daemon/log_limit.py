@@ -1,7 +1,7 @@
-"""Keeps the log readable and small: whoever may write to a topic may provoke a line with every message.
+"""Limits the log's rate, as anybody who may write to a topic could cause a line with every message.
 
-Each place in the code that logs may do so freely a few times, then at a steady, slow pace. What was left out is counted
-and said with the next line of that place. The daemon's log goes to an SD card.
+Each logging statement may write a burst of lines, then a few at a steady rate. Its next line reports how many were left
+out. The daemon's log goes to an SD card.
 """
 
 import logging
@@ -13,21 +13,21 @@ from edge_agent.printable import printable_lines
 
 BURST = 20
 EVERY_S = 10.0
-"""After a burst, one line so often."""
+"""Interval between two lines after the burst."""
 
 
 class LogLimit(logging.Filter):
-    """A filter for a handler; also makes each line printable."""
+    """A filter for a handler; it also escapes unprintable characters in each line."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._lock = threading.Lock()
         self._places: dict[tuple[str, int], tuple[float, float, int]] = {}
-        """Place → lines that it may still write, as of when, and how many it could not."""
+        """Place → lines left in its burst, time of that count, lines left out."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line may be written; it then says how many like it were not."""
+        """Whether a line may be written; it then also reports how many similar lines were left out."""
         place, now = (record.pathname, record.lineno), self._clock()
         with self._lock:
             left, since, dropped = self._places.get(place, (float(BURST), now, 0))

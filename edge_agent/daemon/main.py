@@ -1,7 +1,7 @@
-"""``edge-agent run``: puts the daemon together, runs its one consumer, and ends it cleanly.
+"""``edge-agent run``: builds the daemon, runs its one consumer, and stops it cleanly.
 
-Threads (the MQTT link, the control socket, one per running child) only put into the inbox. The consumer alone sends
-the watchdog's ping, so a stuck consumer is noticed and the service is started again.
+Threads (the MQTT link, the control socket, one per running child) only put events into the inbox. Only the consumer
+pings the watchdog, so systemd restarts the service when the consumer hangs.
 """
 
 import logging
@@ -47,16 +47,16 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 _MOST_WAITING_BYTES = 4 * 1024 * 1024
-"""Of messages in the inbox: as many chunks as the broker sends without an acknowledgement."""
+"""Size of the messages in the inbox: as many chunks as the broker sends without an acknowledgement."""
 EXIT_CODES = {Status.SUCCEEDED: 0, Status.REJECTED: 4, Status.FAILED: 5, Status.CANCELED: 8}
 
 
 def run(config: Config, *, once: bool = False) -> int:
-    """Run until a signal comes, or with ``once`` until the first job has ended; returns the exit code.
+    """Run until a signal arrives, or with ``once`` until the first job has ended; returns the exit code.
 
     Raises:
         StoreError: ``locked``: another daemon uses the state directory; ``permission_denied``.
-        ConfigError: the configuration cannot be used, or ``confinement_missing``.
+        ConfigError: the configuration is unusable, or ``confinement_missing``.
     """
     for handler in logging.getLogger().handlers:
         handler.addFilter(LogLimit())
@@ -118,7 +118,7 @@ def run(config: Config, *, once: bool = False) -> int:
 
 
 def _outlive_hangup(stop: Callable[[int, FrameType | None], None]) -> None:
-    """SIGHUP ends a daemon whose terminal goes; a service, which many tools reload by it, says a word and goes on."""
+    """SIGHUP stops a daemon whose terminal closes; a service only logs it, as many tools send it to reload."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
         return
 
@@ -153,13 +153,13 @@ def _consume(agent: Agent, inbox: "queue.SimpleQueue[InboxEvent | Stop]", notifi
 
 
 def check_trust(config: Config) -> None:
-    """Raise ``ConfigError``, or ``StoreError`` (permission_denied), unless somebody can be trusted here."""
+    """Raise ``ConfigError``, or ``StoreError`` (permission_denied), if the configuration trusts no usable key."""
     if config.trust.allow_unsigned:
-        log.warning("trust.allow_unsigned is true: whoever can write to the broker decides what this device runs")
+        log.warning("trust.allow_unsigned is true: anybody who can write to the broker decides what this device runs")
         return
     try:
-        os.listdir(config.trust.keys_dir)  # noqa: PTH208  # only whether one may
-    except PermissionError:  # which a glob would take for an empty folder
+        os.listdir(config.trust.keys_dir)  # noqa: PTH208  # only to check the permission
+    except PermissionError:  # a glob would report an empty folder
         raise StoreError("permission_denied", not_permitted(config.trust.keys_dir)) from None
     except OSError:
         pass

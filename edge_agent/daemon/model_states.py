@@ -1,8 +1,8 @@
-"""Keeps the broker's picture of each model name what it is here: retained, for dashboards to bind to.
+"""Publishes each model name's state as a retained message that dashboards can bind to.
 
-A state is made anew from the disk and the ledger when something of it may have changed, and is published if it is
-another one, at most once a second for each name: what changes faster comes with the next. It is cleared where neither
-an active release nor a job is left. A broker whose ACL does not know the topic is asked once a connection.
+A state is rebuilt from disk and ledger when it may have changed, and published if it differs, at most once a second per
+name. It is cleared when neither an active release nor a job is left. On a broker whose ACL does not permit the topic,
+one attempt is made per connection.
 """
 
 import logging
@@ -32,20 +32,20 @@ from edge_agent.wire.timestamps import parse_rfc3339, rfc3339
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 60.0
-"""After that a state is said again that the broker refused, maybe as it had no room."""
+"""Delay before a state that the broker refused, for example for lack of room, is published again."""
 
 
-class _Said(msgspec.Struct):
-    """What was published last of a name."""
+class _Published(msgspec.Struct):
+    """The last published state of a name."""
 
     state: ModelState | msgspec.UnsetType | None
-    """None: it was cleared; unset: there was no room for it."""
+    """None if it was cleared; unset if it could not be published."""
     at: float
-    """When; of a state that the broker refused, the earliest time to say it again."""
+    """Time of the publish; after a refusal by the broker, the earliest time of the next attempt."""
 
 
 class ModelStates:
-    """Publishes; used from the consumer only."""
+    """Publishes the states; used from the consumer only."""
 
     def __init__(
         self,
@@ -64,83 +64,84 @@ class ModelStates:
         self._identity = identity
         self._publisher = publisher
         self._pause = pause
-        self._said: dict[str, _Said] = {}
+        self._published: dict[str, _Published] = {}
         self._changed: set[str] = set()
         self._measured: dict[str, tuple[str, Measured]] = {}
-        """Model → its active release's name, and what was measured of that, which never changes."""
+        """Model → name and measurements of its active release; the latter never change."""
         self._first: Sent | None = None
-        """The first message of a connection, until the broker has answered it: it tells whether we may speak."""
+        """The first message of a connection until the broker has answered it, which shows whether states are
+        permitted."""
         self._refused = False
         self._asked = False
-        """A first message of this connection was sent."""
-        self._not_taken: deque[str] = deque()
-        """Names whose state the broker has refused, as another thread tells."""
+        """Whether the first message of this connection was sent."""
+        self._refused_names: deque[str] = deque()
+        """Names whose state the broker has refused, filled by another thread."""
 
     def connected(self) -> None:
-        """Say all again: the broker may have lost everything, or hold what was cleared while it was away."""
-        self._said.clear()
+        """Publish everything again: the broker may have lost it, or still hold states cleared while it was away."""
+        self._published.clear()
         self._first, self._refused, self._asked = None, False, False
-        self._not_taken.clear()
+        self._refused_names.clear()
         self._changed |= self._names() | self._store.records().keys()
 
     def active_changed(self) -> None:
-        """Which releases are active, or what is known of their runtimes, may have changed."""
-        self._changed |= self._names() | self._said.keys()
+        """Check all states: active releases or their runtimes may have changed."""
+        self._changed |= self._names() | self._published.keys()
 
     def tick(self) -> None:
-        """Say what has changed, as far as it may be said already."""
-        self._say_changes(REPORT_EVERY_S)
+        """Publish the changes that are due."""
+        self._publish_changes(REPORT_EVERY_S)
 
     def stop(self) -> None:
-        """Say what has changed, however lately the name was spoken of: a broker keeps it until the next start."""
-        self._say_changes(0.0)
+        """Publish all changes at once, as the broker holds them until the next start."""
+        self._publish_changes(0.0)
 
-    def _say_changes(self, every_s: float) -> None:
+    def _publish_changes(self, every_s: float) -> None:
         self._changed |= self._ledger.changed
         self._ledger.changed.clear()
-        while self._not_taken:
-            model = self._not_taken.popleft()
-            self._said[model] = _Said(msgspec.UNSET, time.monotonic() + _AGAIN_S)
+        while self._refused_names:
+            model = self._refused_names.popleft()
+            self._published[model] = _Published(msgspec.UNSET, time.monotonic() + _AGAIN_S)
             self._changed.add(model)
-        if not self._may_speak():
+        if not self._may_publish():
             return
         for model in sorted(self._changed):
-            said = self._said.get(model)
-            if said is not None and time.monotonic() - said.at < every_s:
+            last = self._published.get(model)
+            if last is not None and time.monotonic() - last.at < every_s:
                 continue
             self._changed.discard(model)
             with contained(f"the state of model {model}"):
-                self._say(model, said)
+                self._publish(model, last)
             if self._first is not None:
                 return
 
-    def _say(self, model: str, said: _Said | None) -> None:
+    def _publish(self, model: str, last: _Published | None) -> None:
         try:
             state = self._state(model)
         except StoreError:
-            self._changed.add(model)  # what cannot be read now may be readable by the next tick
+            self._changed.add(model)  # an unreadable file may be readable at the next tick
             raise
-        if said is not None and said.state == state:
+        if last is not None and last.state == state:
             return
         sent = self._publisher.model_state(model, state, partial(self._answered, model))
         if not sent.taken:
             self._changed.add(model)
         elif not self._asked:
             self._first, self._asked = sent, True
-        self._said[model] = _Said(state if sent.taken else msgspec.UNSET, time.monotonic())
+        self._published[model] = _Published(state if sent.taken else msgspec.UNSET, time.monotonic())
 
     def _answered(self, model: str, reason: str) -> None:
-        """On whatever thread: the broker has a state, or refused it."""
+        """Handle the broker's answer to a state; runs on any thread."""
         if reason:
-            self._not_taken.append(model)
+            self._refused_names.append(model)
 
-    def _may_speak(self) -> bool:
-        """Whether there is a connection whose broker takes states, which one with an older ACL does not."""
+    def _may_publish(self) -> bool:
+        """Whether there is a connection whose broker accepts states; an older ACL does not permit them."""
         if not self._link.connected or self._refused:
-            self._changed.clear()  # a connection begins with all of it
+            self._changed.clear()  # the next connection publishes every state anyway
             return False
         if self._pause.on:
-            return False  # what changes meanwhile is said after it
+            return False  # changes are published after the pause
         if self._first is None:
             return True
         if not self._first.done:
@@ -148,16 +149,16 @@ class ModelStates:
         self._refused = bool(self._first.refusal())
         self._first = None
         if self._refused:
-            log.warning("the broker takes no states of models: they are not published until the next connection")
+            log.warning("the broker accepts no states of models: they are not published until the next connection")
         return not self._refused
 
     def _names(self) -> set[str]:
-        """Every name under which something is active or was wanted lately."""
+        """Every name that has an active release or a recent job."""
         active = {link.parent.name for link in self._store.models.glob("*/active")}
         return active | {job.model for job in self._ledger.jobs.values()}
 
     def _state(self, model: str) -> ModelState | None:
-        """The state of a name; None: nothing is left of it."""
+        """The state of a name; None if nothing is left of it."""
         running, job = self._running(model), _newest(self._ledger.jobs.values(), model)
         if running is None and job is None:
             return None
@@ -168,7 +169,10 @@ class ModelStates:
         )
 
     def _running(self, model: str) -> Running | None:
-        """What runs; raises ``StoreError`` (state_unreadable) if that cannot be told now, so that nothing is unsaid."""
+        """The active release, or None.
+
+        Raises ``StoreError`` (state_unreadable) so that no state is cleared by mistake.
+        """
         releases = Releases(self._store.models, model)
         try:
             release = read_release(releases.path(releases.link.readlink().name))

@@ -1,7 +1,7 @@
-"""Publishes what the device says: status, info, job reports, ends of commands, and the chunks it needs.
+"""Publishes the device's messages: status, info, job reports, results of commands, and requests for missing chunks.
 
-Everything but ``need`` is retained, so whoever comes later sees the latest. On every connect all of it is published
-again: a broker that lost everything heals.
+All but ``need`` are retained, so that late subscribers get the latest one. Every connect publishes all of them again,
+which repairs a broker that has lost its state.
 """
 
 import time
@@ -25,16 +25,16 @@ from edge_agent.wire.topics import Topics
 M = TypeVar("M", bound=Message)
 
 REPORT_EVERY_S = 1.0
-"""Progress of a job, and its report because somebody asks, is published at most this often; changes of state always."""
+"""Shortest interval between a job's progress reports, or requested reports; a change of state is always published."""
 
 
 def offline(device: str, boot_id: str) -> bytes:
-    """The will: what the broker says when this device is gone."""
+    """The will: the status that the broker publishes when this device is gone."""
     return encode(DeviceStatus(device=device, online=False, agent_version=__version__, boot_id=boot_id))
 
 
 class Publisher:
-    """The device's voice; used from the consumer only."""
+    """Publishes for the device; used from the consumer only."""
 
     def __init__(self, link: Link, topics: Topics, device: str, clock: Clock, boot_id: str) -> None:
         self._link = link
@@ -45,63 +45,63 @@ class Publisher:
         self._seq = 0
         self._refused: Refused | None = None
         self._refused_count = 0
-        self._status_unsaid = False
-        self._status_said = 0.0
+        self._status_is_pending = False
+        self._status_published_at = 0.0
         self._twin = ""
         self._reported: dict[str, float] = {}
 
     def status(self, *, online: bool = True) -> Sent:
-        """Say whether the device is there, and what it refused last."""
-        return self._say("status", "", encode(self._status(online=online)))
+        """Publish whether the device is online, and its last refusal."""
+        return self._publish("status", "", encode(self._status(online=online)))
 
     def count_refused(self) -> None:
-        """Count a want or command that is not obeyed, whether or not it is said by itself."""
+        """Count a refused want or command, whether or not it is reported individually."""
         self._refused_count += 1
 
     def may_refuse(self) -> bool:
-        """Whether a refusal would be said at once: only so does none take the place of another that is not said yet."""
-        return time.monotonic() - self._status_said >= REPORT_EVERY_S
+        """Whether a refusal would be published at once, so that it replaces no unpublished one."""
+        return time.monotonic() - self._status_published_at >= REPORT_EVERY_S
 
     def refuse(self, refused: Refused) -> None:
-        """Say which want or command is not obeyed; ask :meth:`may_refuse` before."""
+        """Publish the refusal of a want or command; call :meth:`may_refuse` first."""
         self._refused = refused
-        self._status_unsaid = True
+        self._status_is_pending = True
         self.tick()
 
     def twin(self, why: str) -> None:
-        """Another client connects by our id, because of which statuses say so from now on; ``""``: that is over."""
+        """Report another client with this device's id in every status from now on; ``""`` ends that."""
         if why != self._twin:
             self._twin = why
-            self._status_unsaid = True
+            self._status_is_pending = True
 
     def forget_refusal(self, model: str) -> None:
-        """What was refused under this name is over: a newer order of it is obeyed."""
+        """Clear the refusal under this name: a newer order of it is executed."""
         if self._refused and self._refused.model == model:
             self._refused = None
-            self._status_unsaid = True
+            self._status_is_pending = True
             self.tick()
 
     def tick(self) -> None:
-        """Say a refusal, a twin, or the end of either; at most once a second, as anybody may provoke it."""
-        if self._status_unsaid and self.may_refuse():
-            self._status_unsaid = False
-            self._status_said = time.monotonic()
+        """Publish a changed refusal or twin, at most once a second, as anybody may cause one."""
+        if self._status_is_pending and self.may_refuse():
+            self._status_is_pending = False
+            self._status_published_at = time.monotonic()
             self.status()
 
     def stamp(self) -> Message:
-        """What each message carries: time, number, boot."""
+        """The fields of every message: time, sequence number, boot id."""
         return Message(ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
 
     def info(self, info: DeviceInfo) -> None:
-        """Say what the device is and has."""
-        self._say("info", "", encode_info(self._stamped(info)))
+        """Publish the facts about the device."""
+        self._publish("info", "", encode_info(self._stamped(info)))
 
     def report_due(self, job: str) -> bool:
-        """Whether a report that tells no change of state may be said again already."""
+        """Whether a report without a change of state may be published again already."""
         return time.monotonic() - self._reported.get(job, 0.0) >= REPORT_EVERY_S
 
     def report(self, job: Job, result: Result, *, release: str = "") -> bytes:
-        """Say where a job stands; returns what was said."""
+        """Publish the state of a job; returns the encoded report."""
         data = encode_report(
             job_report(
                 job,
@@ -118,44 +118,45 @@ class Publisher:
         return data
 
     def republish(self, job: str, report: bytes) -> None:
-        """Say a report again as it was, or clear it with ``b""``."""
+        """Publish a stored report again, or clear it with ``b""``."""
         if report:
             self._reported[job] = time.monotonic()
         else:
             self._reported.pop(job, None)
-        self._say("job", job, report)
+        self._publish("job", job, report)
 
     def answer(self, report: JobReport) -> None:
-        """Say how a job ended that is not kept here, to whoever listens now: the broker does not keep it."""
+        """Publish, without retaining it, how a job ended that is not stored here."""
         ours = self._stamped(msgspec.structs.replace(report, device=self._device))
         self._link.publish(self._topics.device(self._device, "job", report.job), encode(ours), qos=1)
 
     def done(self, command: str, code: str = "", message: str = "") -> None:
-        """Say how a command ended."""
+        """Publish the result of a command."""
         end = Done(device=self._device, command=command, code=code, message=message)
-        self._say("done", command, encode(self._stamped(end)))
+        self._publish("done", command, encode(self._stamped(end)))
 
     def model_state(self, model: str, state: ModelState | None, then: Then) -> Sent:
-        """Say what runs under a model name and what its newest job does; None: nothing is left of it.
+        """Publish a model name's active release and newest job; None clears the message.
 
-        ``then`` is called once, from any thread, with "" when the broker has it, else with why it has not.
+        ``then`` is called once, from any thread, with "" when the broker has acknowledged it, otherwise with the
+        reason.
         """
-        return self._say("model", model, encode(self._stamped(state)) if state is not None else b"", then)
+        return self._publish("model", model, encode(self._stamped(state)) if state is not None else b"", then)
 
     def model_sample(self, sample: ModelSample) -> None:
-        """Say what serving did with a model; nobody keeps it."""
+        """Publish a model's serving statistics, not retained."""
         topic = self._topics.model_stream(self._device, sample.model)
         self._link.publish(topic, encode(self._stamped(sample)), qos=0)
 
     def need(self, need: Need) -> None:
-        """Ask for chunks that the broker no longer has."""
+        """Request chunks that the broker no longer has."""
         self._link.publish(self._topics.device(self._device, "need"), encode(self._stamped(need)), qos=1)
 
     def clear(self, topic: str) -> None:
-        """Clear a retained message that this device may clear: a command it has obeyed."""
+        """Clear a retained message that this device may clear: an executed command."""
         self._link.publish(topic, b"", retain=True, qos=1)
 
-    def _say(self, kind: Any, leaf: str, payload: bytes, then: Then | None = None) -> Sent:
+    def _publish(self, kind: Any, leaf: str, payload: bytes, then: Then | None = None) -> Sent:
         topic = self._topics.device(self._device, kind, leaf)
         return self._link.publish(topic, payload, retain=True, qos=1, then=then)
 
@@ -178,6 +179,6 @@ class Publisher:
         )
 
     def _next(self) -> int:
-        """Milliseconds since the epoch, never twice: it goes on rising across boots without being stored."""
+        """Milliseconds since the epoch, or more to stay unique: rises across boots without being stored."""
         self._seq = max(self._seq + 1, int(self._clock.now() * 1000))
         return self._seq

@@ -1,7 +1,7 @@
-"""The remote door for commands: signed, through MQTT.
+"""Signed commands that arrive through MQTT.
 
-A command's id is saved before the command is obeyed, and kept until it expires, so it is obeyed once, whatever the
-network does. A known id only has its ``done`` published again.
+A command's id is saved before the command is executed, and kept until the command expires. So it is executed once,
+whatever the network does. A repeated command only has its ``done`` published again.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class RemoteCommands:
-    """Obeys rollback, cancel, recalibrate and forget of a host, each once, and publishes how they ended."""
+    """Executes a host's rollback, cancel, recalibrate and forget, each once, and publishes the result."""
 
     def __init__(self, commands: Commands, topics: Topics, store: Store, clock: Clock, publisher: Publisher) -> None:
         self._commands = commands
@@ -29,10 +29,10 @@ class RemoteCommands:
         self._clock = clock
         self._publisher = publisher
         self._under_way: set[str] = set()
-        """Ids whose end is still to come: a rollback waits for the operator's hook."""
+        """Ids of commands that have not ended: a rollback waits for the operator's hook."""
 
     def take(self, topic: CommandTopic, content: bytes) -> None:
-        """Obey a trusted command, once; raises ``WireError`` or ``TrustError`` if it is not for this device."""
+        """Execute a trusted command, once; raises ``WireError`` or ``TrustError`` if it is not for this device."""
         command = decode(content, Command)
         if command.id != topic.command or str(topic.scope) not in command.targets:
             raise TrustError("wrong_target", f"command {command.id} was found at {topic.scope}/cmd/{topic.command}")
@@ -75,15 +75,17 @@ class RemoteCommands:
                 self._commands.forget(command.model, parse_rfc3339(command.created) or self._clock.now(), answer)
 
     def _again(self, topic: CommandTopic, seen: CommandRecord) -> None:
-        """A known command came again: its end is published once more, and what was lost on the way is made good."""
+        """Publish a repeated command's result again; report a command that a restart has interrupted."""
         if seen.ended:
             self._publish_end(topic, seen)
         elif topic.command not in self._under_way:
-            text = "the device restarted while it obeyed; see host-tools devices for what is active, and ask again"
+            text = (
+                "the device restarted during the command; see host-tools devices for what is active, and send it again"
+            )
             self._end(topic, "not_active", text)
 
     def _end(self, topic: CommandTopic, code: str, message: str) -> None:
-        """Save how a command ended, then publish it."""
+        """Save the result of a command, then publish it."""
         if code:
             log.warning("command %s: %s: %s", topic.command, code, message)
         commands = self._store.commands()
@@ -97,5 +99,5 @@ class RemoteCommands:
 
     def _publish_end(self, topic: CommandTopic, ended: CommandRecord) -> None:
         self._publisher.done(topic.command, ended.code, ended.message)
-        if topic.scope.kind == "d":  # a device clears its own commands only; a group's are cleared by the host
+        if topic.scope.kind == "d":  # a device clears its own commands only; the host clears a group's
             self._publisher.clear(self._topics.command(topic.scope, topic.command))

@@ -1,8 +1,8 @@
-"""What the daemon says of itself over time: samples of the machine's health, and events.
+"""The daemon's reports about itself over time: samples of the machine's health, and events.
 
-    whoever sees something happen ─► events ─► outbox: on the disk ─► sender ─► broker
+    any observer ────────────────► events ─► outbox: on disk ─► sender ─► broker
     tick ─► machine ─► watch ─┬──────┘
-                              └► tele/health, as often as the config says
+                              └► tele/health, at the configured interval
 
 Used from the consumer only.
 """
@@ -39,18 +39,18 @@ from edge_agent.wire.telemetry import HEALTH
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 60
-"""At least, however rarely samples are published: events are to be told when they happen."""
+"""Longest interval between two readings, however rarely samples are published, so that events are timely."""
 _MOST_DIGITS = 15
-"""Of a version."""
+"""Digits of a version."""
 _ENDS = {Status.REJECTED: "rejected", Status.FAILED: "failed"}
 _BEFORE = {
-    Before.KILLED: "the agent before this one ended without a word: it crashed or was killed; see the log",
-    Before.WITH_THE_MACHINE: "the device was switched off or restarted under the agent; check the power supply",
+    Before.KILLED: "the previous agent ended without notice: it crashed or was killed; see the log",
+    Before.WITH_THE_MACHINE: "the device lost power or restarted while the agent ran; check the power supply",
 }
 
 
 class SelfReport:
-    """Events and health of one daemon."""
+    """The events and the health of one daemon."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class SelfReport:
         self._connections = 0
 
     def boot(self) -> None:
-        """Read the events that wait, and say how the run before this one ended."""
+        """Load the waiting events, and report how the previous run ended."""
         self._outbox.load()
         if text := _BEFORE.get(self._mark.begin(self._boot_id)):
             log.warning("%s", text)
@@ -94,18 +94,18 @@ class SelfReport:
             self.events.tell("started", f"edge-agent {__version__} runs")
 
     def connected(self) -> None:
-        """There is a connection: events go out, and the first sample."""
+        """Start sending events; the first connection also gets the first sample."""
         self._connections += 1
         self._sender.connected()
         if self._connections == 1:
             self._look(publish=self._publish_every_s < math.inf)
 
     def disconnected(self) -> None:
-        """The connection has ended."""
+        """Stop sending events."""
         self._sender.disconnected()
 
     def tick(self) -> None:
-        """What time alone brings."""
+        """Do what is due by time."""
         now = time.monotonic()
         self._sensors.tick(now)
         publish = now - self._published_s >= self._publish_every_s
@@ -116,7 +116,10 @@ class SelfReport:
         self._sender.publish()
 
     def stop(self, *, clean: bool) -> None:
-        """End, ``clean`` or by a fault. The broker has answered what it will: what it has would be published again."""
+        """Stop, ``clean`` or by a fault.
+
+        Answers of the broker are handled first, so that no event is published twice.
+        """
         self._sender.disconnected()
         self.take_answers()
         self._outbox.lose_memory()
@@ -125,14 +128,14 @@ class SelfReport:
             self._mark.end()
 
     def take_answers(self) -> None:
-        """Deal with what the broker has answered."""
+        """Handle the broker's answers."""
         while self._answers:
             self._answers.popleft()()
 
-    # What others see happen.
+    # Events that other parts observe.
 
     def job_ended(self, job: Job, message: str) -> None:
-        """A job has ended; its report is not on the disk yet, so this may come again after a crash."""
+        """Raise the events of a job's end; its report is not on disk yet, so this may be called again after a crash."""
         about = Subject(job.model, job.version, job.id)
         if kind := _ENDS.get(job.status):
             self.events.tell_end(kind, message, code=job.code, about=about)
@@ -142,31 +145,34 @@ class SelfReport:
             self.events.tell_end("activated", text, code=job.code, about=about)
 
     def taken_back(self, release: Release, why: str) -> None:
-        """A release that was active is taken back; ``why`` says what is active now."""
+        """Raise the event of a rolled back release; ``why`` names what is active now."""
         self.events.tell("rolled_back", why, about=_about(release))
 
     def healed(self, model: str, name: str, text: str) -> None:
-        """The release ``name`` was broken, maybe beyond what it says of itself, and was taken out."""
+        """Raise the event of a removed broken release, whose ``name`` may be all that is still readable."""
         version, _, job = name.partition("-")
         known = version.isascii() and version.isdecimal() and len(version) <= _MOST_DIGITS
         about = Subject(model, int(version), job) if known else Subject(model)
         self.events.tell("rolled_back", text, code="release_corrupt", about=about)
 
     def refused(self, refused: Refused) -> None:
-        """A signed order is not obeyed."""
+        """Raise the event of a refused signed order."""
         text = f"{refused.model}: {refused.message}"
         self.events.tell("refused", text, code=refused.code, about=Subject(refused.model, job=refused.job))
 
     def stale(self, release: Release, runtime: str) -> None:
-        """A release was judged on another runtime than ``runtime``, which is here now; empty: none of that name is."""
+        """Raise the event of a release judged on another runtime than the installed ``runtime``.
+
+        An empty ``runtime`` means that no runtime of that name is installed.
+        """
         judged = f"{release.model} {release.version} was judged on {release.runtime} {release.runtime_version}"
-        text = f"{judged}, here is {runtime}; recalibrate it"
+        text = f"{judged}, but {runtime} is installed here; recalibrate it"
         if not runtime:
-            text = f"{judged}, and {release.runtime} is not installed here; install it"
+            text = f"{judged}, but {release.runtime} is not installed here; install it"
         self.events.tell("model_stale", text, about=_about(release))
 
     def sensor(self, said: SensorSaid) -> None:
-        """A sensor's process has spoken, or ended."""
+        """Handle a report of a sensor's process, or its end."""
         state = said.state
         sentence = describe(said.name, state)
         self._sensors.note(said.name, sentence, code=state.code, answers=state.state == "open", now_s=time.monotonic())
@@ -175,10 +181,10 @@ class SelfReport:
         self.events.tell(kind, message, code=code)
 
     def _look(self, *, publish: bool) -> None:
-        """Read the machine; raise what deserves an event, and ``publish`` a sample."""
+        """Read the machine, raise events about it, and ``publish`` a sample."""
         self._looked_s = now = time.monotonic()
         readings = self._machine.read()
-        if self._watch is None:  # a sample at that moment says nothing of shares: there is none before it
+        if self._watch is None:  # the first readings give no shares, which need an earlier reading
             self._watch = HealthWatch(self._tell, readings, RESERVE_BYTES)
         self._watch.note(readings)
         if not publish:
@@ -199,7 +205,7 @@ class SelfReport:
         return self._link.publish(topic, payload, qos=1, then=partial(self._note_answer, answered)).taken
 
     def _note_answer(self, answered: Callable[[str], None], reason: str) -> None:
-        """On whatever thread: the broker has an event, or refused it."""
+        """Queue the broker's answer to an event for the consumer; runs on any thread."""
         self._answers.append(partial(answered, reason))
         self._put(Due(self.take_answers))
 

@@ -1,7 +1,7 @@
-"""The daemon's side of shared sensors: starts a process for each, starts it again when it dies, knows how it does.
+"""The daemon's side of shared sensors: starts a process for each, restarts it when it dies, tracks its state.
 
-A thread a sensor waits for its process and only puts into the inbox; :meth:`Sensors.note` is called by the consumer.
-Whatever a sensor's process does, jobs go on: a job that needs it says itself what it lacks.
+One thread per sensor waits for its process and only puts events into the inbox; the consumer calls
+:meth:`Sensors.note`. Jobs continue whatever a sensor's process does; a job that needs the sensor reports what it lacks.
 """
 
 import logging
@@ -34,8 +34,8 @@ _GRACE_S = 8.0
 _JOIN_S = 12.0
 _LOG_EVERY_S = 86_400.0
 _LINES_PER_S, _LINES_AT_ONCE = 2.0, 20
-"""Of a sensor's process, which says something whenever it is news, and every ten seconds."""
-_MOST_SAID = {"most_text": 500, "most_items": 50}
+"""Lines of a sensor's process, which reports every change, and its state every ten seconds."""
+_STATE_LIMITS = {"most_text": 500, "most_items": 50}
 
 
 class Sensor:
@@ -52,23 +52,23 @@ class Sensor:
         self._thread = threading.Thread(target=self._keep_alive, name=f"sensor-{config.name}", daemon=True)
 
     def start(self) -> None:
-        """Start the process, and start it again whenever it ends."""
+        """Start the process, and restart it whenever it ends."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the process to end, for good; returns at once."""
+        """Stop the process for good; returns at once."""
         self._stopped.set()
         with self._lock:
             if self._child is not None:
                 self._child.stop(_GRACE_S)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end."""
+        """Wait for the thread's end."""
         self._thread.join(timeout_s)
 
     @property
     def pid(self) -> int:
-        """Of the process; 0: none runs."""
+        """Id of the process; 0 if none runs."""
         with self._lock:
             return self._child.pid if self._child is not None else 0
 
@@ -77,12 +77,12 @@ class Sensor:
         while not self._stopped.is_set():
             try:
                 ended = self._run()
-            except Exception as error:  # noqa: BLE001  # a sensor that cannot be started is no outage either
+            except Exception as error:  # noqa: BLE001  # a sensor that cannot be started must not end the thread
                 ended = ChildExit(127, "exited", 0, f"{error!r}", 0.0)
             if self._stopped.is_set():
                 return
             delay_s = backoff.ended(ended.seconds)
-            text = f"its process {ended.describe()}; started again in {delay_s:g} s"
+            text = f"its process {ended.describe()}; restarting it in {delay_s:g} s"
             self._put(SensorSaid(self.name, SourceState(code="stage_crashed", message=text)))
             self._stopped.wait(delay_s)
 
@@ -103,11 +103,11 @@ class Sensor:
                 self._child = None
 
     def _take_line(self, line: str) -> None:
-        """Take what the process says, as often as is of use: a driver may have been taken over by what it reads."""
+        """Handle a line of the process, at a limited rate, as malicious input may have taken over the driver."""
         if not self._allowance.take():
             return
         try:
-            said = msgspec.convert(cut(decode(line.encode(), dict[str, Any]), **_MOST_SAID), SourceState)
+            said = msgspec.convert(cut(decode(line.encode(), dict[str, Any]), **_STATE_LIMITS), SourceState)
         except (*UNDECODABLE, UnicodeEncodeError) as error:
             text = "sensor %s wrote a line that is not of the protocol (%s): %.200r"
             log.warning(text, self.name, cut_text(str(error), 200), line)
@@ -122,7 +122,7 @@ class Sensors:
 
     def __init__(self, config: Config, put: Callable[[SensorSaid], None]) -> None:
         self.states: dict[str, SourceState] = {}
-        """The newest state of each shared sensor; none before its process has spoken."""
+        """The last state of each shared sensor that has reported one."""
         self._logged: dict[str, float] = {}
         self._root = Path(config.state_dir)
         self._sensors: list[Sensor] = []
@@ -132,38 +132,38 @@ class Sensors:
 
     @property
     def names(self) -> list[str]:
-        """Which sensors are shared."""
+        """The names of the shared sensors."""
         return [sensor.name for sensor in self._sensors]
 
     @property
     def pids(self) -> Mapping[str, int]:
-        """The processes."""
+        """The process id of each sensor."""
         return {sensor.name: sensor.pid for sensor in self._sensors}
 
     def start(self) -> None:
-        """Start a process for each."""
+        """Start a process for each sensor."""
         for sensor in self._sensors:
             folder = source_folder(self._root, sensor.name)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                folder.parent.chmod(0o755)  # whoever may use a socket must reach it; the folder itself is the group's
+                folder.parent.chmod(0o755)  # users of a socket must reach it; the folder itself belongs to the group
             except OSError as error:
                 log.error("sensor %s: %s: %s", sensor.name, folder, error.strerror)  # noqa: TRY400  # its process says more
             sensor.start()
 
     def stop(self) -> None:
-        """Ask them all to end; returns at once."""
+        """Stop all processes; returns at once."""
         for sensor in self._sensors:
             sensor.stop()
 
     def join(self) -> None:
-        """Wait for their ends, with what they keep on disk."""
+        """Wait for their ends, which includes writing their samples to disk."""
         deadline = time.monotonic() + _JOIN_S
         for sensor in self._sensors:
             sensor.join(max(0.0, deadline - time.monotonic()))
 
     def note(self, said: SensorSaid) -> bool:
-        """A sensor's process has spoken, or died; whether that is news, which is logged, as is the state once a day."""
+        """Store a sensor's reported state and log it on change and once a day; returns whether it has changed."""
         before = self.states.get(said.name)
         self.states[said.name] = state = said.state
         news = before is None or (before.state, before.code) != (state.state, state.code)
@@ -181,7 +181,7 @@ class Sensors:
 
 
 def make_process_config(config: Config, name: str) -> SensorProcessConfig:
-    """What the process of a shared sensor is told."""
+    """The configuration for the process of a shared sensor."""
     keeping, own = split_common_keys(name, source_table(config, name))
     return SensorProcessConfig(
         name=name, folder=str(source_folder(Path(config.state_dir), name)), table=own, keeping=keeping
@@ -189,20 +189,20 @@ def make_process_config(config: Config, name: str) -> SensorProcessConfig:
 
 
 def describe(name: str, state: SourceState) -> str:
-    """One line for a person."""
+    """A one-line description for a person."""
     what = f"{name}: {state.state}"
     if state.rate_hz is not None and state.state == "open":
         what += f", {state.rate_hz:.4g} samples a second"
     if state.wanted:
-        what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
+        what += f", {state.kept} of {state.wanted} segments stored over {state.hours:.1f} h"
         what += f", {state.written_mb_last_day:.3g} MB written in the last day"
     if state.confined is not None:
         what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has neither Landlock nor seccomp'}"
     told = (
         (state.late, "lost"),
         (state.dropped, "dropped by readers"),
-        (state.over_budget, "stretches not kept for the write budget"),
-        (state.unwritten, "stretches not kept as the disk refused"),
+        (state.over_budget, "segments not stored because of the write budget"),
+        (state.unwritten, "segments not stored because the disk refused them"),
     )
     lost = [f"{count} {word}" for count, word in told if count]
     if lost:

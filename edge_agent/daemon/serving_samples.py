@@ -1,7 +1,6 @@
-"""Publishes what serving does with each model: what applications told in an interval, added up.
+"""Publishes the serving statistics of each model: the sum of what its applications reported in an interval.
 
-Nothing is published of a model that nobody told anything of. Samples are not replayed: what an interval without a
-connection brought is gone with it.
+A model without reports is not published. Samples are not replayed: those of an interval without a connection are lost.
 """
 
 import time
@@ -15,11 +14,11 @@ from edge_agent.telemetry.pause import Pause
 from edge_agent.telemetry.usage import Usage, UsageSum
 
 _MOST_VERSIONS = 4
-"""Of one model, that may answer in one interval: applications take up another release by and by."""
+"""Versions of one model that may report in one interval, as applications switch to a new release at different times."""
 
 
 class ServingSamples:
-    """Adds up and publishes; used from the consumer only."""
+    """Adds up and publishes the statistics; used from the consumer only."""
 
     def __init__(self, config: Config, store: Store, publisher: Publisher, pause: Pause) -> None:
         self._pause = pause
@@ -28,17 +27,17 @@ class ServingSamples:
         self._models = store.models
         self._publisher = publisher
         self._sums: dict[str, dict[int, UsageSum]] = {}
-        """Model → version → what was told of it."""
+        """Model → version → sum of its reports."""
         self._begun = time.monotonic()
         self._socket = UsageSocket(store.root)
 
     def start(self) -> None:
-        """Listen, unless the configuration says that nothing is to be told."""
+        """Listen, unless the configuration turns these samples off."""
         if self._interval_s:
             self._socket.open()
 
     def tick(self) -> None:
-        """Take what has come; publish when the interval is over."""
+        """Read the reports, and publish when the interval is over."""
         for usage, pid in self._socket.read():
             self._take(usage, pid)
         passed_s = time.monotonic() - self._begun
@@ -46,7 +45,7 @@ class ServingSamples:
             self._publish(passed_s)
 
     def stop(self) -> None:
-        """Take no more."""
+        """Stop listening."""
         self._socket.close()
 
     def _take(self, usage: Usage, pid: int) -> None:
@@ -64,9 +63,9 @@ class ServingSamples:
         if self._pause.on:
             self._sums.clear()
         for versions in self._sums.values():
-            for told in versions.values():
-                self._publisher.model_sample(told.sample(self._device, interval_s, self._socket.dropped))
+            for served in versions.values():
+                self._publisher.model_sample(served.sample(self._device, interval_s, self._socket.dropped))
         if self._sums:
-            self._socket.dropped = 0  # else nobody was told of them
+            self._socket.dropped = 0  # reset only after a sample has reported the count
         self._sums.clear()
         self._begun = time.monotonic()

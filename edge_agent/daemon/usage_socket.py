@@ -1,9 +1,9 @@
-"""The socket that applications tell their inferences to: ``state_dir/telemetry.sock``, one datagram at a time.
+"""The socket on which applications report their inferences: ``state_dir/telemetry.sock``, one datagram per report.
 
-Its mode is 0666: whoever may read a release, and that is every user of the device, may say how it serves. So what
-comes counts as far as it is typed and bounded (:mod:`edge_agent.telemetry.usage`), and the kernel says which process it
-is of. No thread waits here. The daemon reads what is there once a second, and no more than so much of it: what the
-kernel's queue has no room for stays with the application, which tells it later.
+Its mode is 0666: every user of the device may read a release, and so may report on it. A report therefore counts only
+as far as it is typed and bounded (:mod:`edge_agent.telemetry.usage`), and the kernel names the sending process. No
+thread waits here. The daemon reads a limited number once a second. What the kernel's queue has no room for stays with
+the application, which sends it later.
 """
 
 import logging
@@ -23,49 +23,49 @@ log = logging.getLogger(__name__)
 
 _MODE = 0o666
 _AT_ONCE = 64
-"""Datagrams that are read in a second."""
+"""Datagrams read per second."""
 _PER_S, _BURST = 2.0, 32
-"""Of one process: one model is told every ten seconds, and a process may have many."""
+"""Limits per process: a report per model every ten seconds, and a process may have many models."""
 _MOST_PROCESSES = 256
-"""Whose allowances are remembered; of more than that, what is read in a second is the limit."""
-_TELL_EVERY_S = 3600.0
+"""Processes whose allowances are remembered; beyond that only the number read per second limits them."""
+_LOG_EVERY_S = 3600.0
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _ROOM = socket.CMSG_SPACE(_CREDENTIALS.size)
 
 
 class UsageSocket:
-    """Reads what applications say.
+    """Reads the reports of applications.
 
     Attributes:
-        dropped: datagrams that were not counted, as too many came, or as they were too large or without sense; whoever
-            has said so sets it back.
+        dropped: datagrams that were not counted because they were too many, too large or invalid; the reader who
+            reports the count resets it.
     """
 
     def __init__(self, state_dir: Path) -> None:
-        """Nobody listens yet."""
+        """Create the object without listening yet."""
         self._path = state_dir / SOCKET_NAME
         self._socket: socket.socket | None = None
         self._allowances: dict[int, Allowance] = {}
         self.dropped = 0
-        self._untold = 0
-        self._told_at = -math.inf
+        self._unlogged = 0
+        self._logged_at = -math.inf
 
     def open(self) -> None:
-        """Listen in ``state_dir``; where that cannot be, it is logged, and nothing will come."""
+        """Listen in ``state_dir``; a failure is logged, and no reports arrive."""
         try:
             self._path.unlink(missing_ok=True)
             self._socket = self._bound()
         except OSError as error:
-            log.warning("%s: %s; what applications serve is not told", self._path, error.strerror)
+            log.warning("%s: %s; serving statistics of applications are not reported", self._path, error.strerror)
 
     def read(self) -> Iterator[tuple[Usage, int]]:
-        """What has come, with the id of the process that it is of; never waits."""
+        """The waiting reports with their process ids; never blocks."""
         for _ in range(_AT_ONCE):
             if self._socket is None:
                 return
             try:
                 data, messages, flags, _ = self._socket.recvmsg(MOST_BYTES, _ROOM)
-            except OSError:  # nothing is there
+            except OSError:  # nothing waits
                 return
             pid = _pid_in(messages)
             usage = decode_usage(data) if not flags & socket.MSG_TRUNC and self._allowed(pid) else None
@@ -75,16 +75,16 @@ class UsageSocket:
                 yield usage, pid
 
     def drop(self, pid: int) -> None:
-        """A datagram of process ``pid`` is not counted."""
+        """Count a datagram of process ``pid`` as dropped, and log that once an hour."""
         self.dropped += 1
-        self._untold += 1
-        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
+        self._unlogged += 1
+        if time.monotonic() - self._logged_at >= _LOG_EVERY_S:
             text = "%s: %d datagrams were not counted, the last one of process %d"
-            log.warning(text, self._path, self._untold, pid)
-            self._told_at, self._untold = time.monotonic(), 0
+            log.warning(text, self._path, self._unlogged, pid)
+            self._logged_at, self._unlogged = time.monotonic(), 0
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -113,7 +113,7 @@ class UsageSocket:
 
 
 def _pid_in(messages: list[tuple[int, int, bytes]]) -> int:
-    """Whose a datagram is; the kernel puts that first, so descriptors that somebody sends along have no room."""
+    """The sender's process id; the kernel puts it first, so that descriptors sent along find no room."""
     for level, kind, content in messages:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(content) == _CREDENTIALS.size:
             return int(_CREDENTIALS.unpack(content)[0])

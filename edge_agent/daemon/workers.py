@@ -1,6 +1,6 @@
-"""The worker processes that run now: which job each works for, and whether another one has to wait for it.
+"""The running worker processes: the job of each, and whether another one has to wait for it.
 
-Runs are known by number: what a worker reports comes through the inbox, and its job may have ended meanwhile.
+Runs have numbers, as a worker's report arrives through the inbox, and its job may have ended meanwhile.
 """
 
 import itertools
@@ -31,7 +31,7 @@ class Workers:
         shared: Collection[str],
         use_float: bool,
     ) -> None:
-        """``shared`` sensors have any number of readers; ``use_float``: see ``[activation] on_rejected``."""
+        """``shared``: sensors with any number of readers; ``use_float``: see ``[activation] on_rejected``."""
         self._launcher = launcher
         self._store = store
         self._ledger = ledger
@@ -44,8 +44,8 @@ class Workers:
     def ready(self, job: Job) -> bool:
         """Whether no worker holds what the stage of ``job`` needs.
 
-        A worker that was told to stop has its sensor and the processor until it has ended; and a sensor that is not
-        shared has one reader, so captures of several models from one source follow each other.
+        A stopped worker holds its sensor and the processor until it has ended. A sensor that is not shared has one
+        reader, so captures of several models from one source run one after another.
         """
         owners = [self._ledger.jobs.get(owner) for owner, _ in self._runs.values()]
         return not any(
@@ -56,7 +56,7 @@ class Workers:
         )
 
     def start(self, job: Job) -> tuple[Event, ...]:
-        """Start the worker of the stage that ``job`` is in; its end comes through the inbox."""
+        """Start the worker of the job's stage; its end arrives through the inbox."""
         number = next(self._numbers)
         run = self._launcher.start(
             job,
@@ -70,7 +70,7 @@ class Workers:
         return ()
 
     def ended(self, job: Job, end: StageEnd) -> tuple[Event, ...]:
-        """What the end of a worker means for its job."""
+        """The events that follow from a worker's end."""
         match end.status:
             case "ok":
                 return (StageSucceeded(end.seconds),)
@@ -78,36 +78,36 @@ class Workers:
                 nothing_active = Releases(self._store.models, job.model).active() is None
                 return (StageRefused(end.code, end.message, end.seconds, self._use_float and nothing_active),)
             case _:
-                if end.code == "hash_mismatch":  # a new push of the same model must not meet the same bytes
+                if end.code == "hash_mismatch":  # otherwise a new push of the same model would find the same bytes
                     self._store.drop_blobs(blob.sha256 for blob in self._ledger.manifest(job).blobs)
                 return (StageFailed(end.code, end.message, end.seconds, end.retryable),)
 
     def stop(self, job: Job) -> None:
-        """Tell the worker of a job that has ended to end, too; that takes it a while."""
+        """Stop the worker of an ended job; the worker takes a while to end."""
         for owner, run in self._runs.values():
             if owner == job.id:
                 run.stop()
 
     def owner(self, number: int) -> str:
-        """The job that a run works for; empty: the run has ended."""
+        """The id of a run's job; empty if the run has ended."""
         return self._runs[number][0] if number in self._runs else ""
 
     def release(self, number: int) -> str:
-        """Forget a run that has ended; returns its job."""
+        """Forget an ended run; returns the id of its job."""
         job_id, _ = self._runs.pop(number)
         return job_id
 
     def stop_all(self) -> None:
-        """Tell every worker to end; returns at once."""
+        """Stop every worker; returns at once."""
         for _, run in self._runs.values():
             run.stop()
 
     def join(self) -> None:
-        """Wait until they have."""
+        """Wait until every worker has ended."""
         for _, run in self._runs.values():
             run.join(_JOIN_S)
 
     def _sensors(self, job: Job) -> set[str]:
-        """The sensors of ``job`` that only one may read."""
+        """The sensors of ``job`` that allow one reader only."""
         named = {contract.source for contract in self._ledger.manifest(job).inputs if contract.source}
         return named - self._shared

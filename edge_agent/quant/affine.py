@@ -1,10 +1,10 @@
 """The affine grid: real = scale · (integer - zero point), zero exactly on it.
 
 Jacob et al. (2018), "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
-CVPR, section 2.1. Rounding is half to even, as ONNX QuantizeLinear says; scales are float32, as formats store them.
+CVPR, section 2.1. Rounding is half to even, as ONNX QuantizeLinear defines; scales are float32, as formats store them.
 
-Invariants: every scale is finite and above zero; zero points lie on the grid; for finite ``x``, and for infinite ones,
-``quantize`` gives integers of the grid's type. NaN has no place on a grid and must not come here.
+Invariants: every scale is finite and above zero, and zero points lie on the grid. For finite and infinite ``x``
+``quantize`` returns integers of the grid's type. NaN has no value on a grid; callers must not pass it.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 GridType = Literal["int8", "uint8"]
 
-_NO_WIDTH = 1e-30  # below this a range's scale, or its product with another, underflows in float32
+_NO_WIDTH = 1e-30  # narrower ranges make the scale, or its product with another scale, underflow in float32
 
 
 @dataclass(frozen=True, slots=True)
 class QuantParams:
-    """A grid, or one per channel: then ``scale`` and ``zero_point`` broadcast against the tensor.
+    """A grid, or one per channel; then ``scale`` and ``zero_point`` broadcast against the tensor.
 
-    Integers run from ``qmin`` to ``qmax``, both included.
+    Integers run from ``qmin`` to ``qmax`` inclusive.
     """
 
     scale: NDArray[np.float32]
@@ -32,7 +32,7 @@ class QuantParams:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The integers' type."""
+        """The type of the integers."""
         return np.dtype(np.int8 if self.qmin < 0 else np.uint8)
 
 
@@ -40,10 +40,10 @@ def params(low: ArrayLike, high: ArrayLike, *, symmetric: bool = False, dtype: G
     """The grid that covers [low, high] and zero.
 
     Args:
-        low: lower end, a number or an array that broadcasts against the tensor (one grid a channel).
+        low: lower end, a number or an array that broadcasts against the tensor (one grid per channel).
         high: upper end, of the same shape.
-        symmetric: zero in the middle, one integer fewer (int8: -127 to 127), for weights.
-        dtype: the integers' type.
+        symmetric: put zero in the middle and use one integer fewer (int8: -127 to 127), for weights.
+        dtype: the type of the integers.
     """
     low, high = np.minimum(np.asarray(low, np.float64), 0.0), np.maximum(np.asarray(high, np.float64), 0.0)
     qmin, qmax = (-128, 127) if dtype == "int8" else (0, 255)
@@ -58,12 +58,12 @@ def params(low: ArrayLike, high: ArrayLike, *, symmetric: bool = False, dtype: G
 
 
 def weight_params(weights: NDArray[Any], axis: int | None, *, symmetric: bool = True) -> QuantParams:
-    """The grid of a weight: symmetric int8, or the asymmetric uint8 one that covers just its values and zero.
+    """The grid of a weight: symmetric int8, or asymmetric uint8 that just covers its values and zero.
 
     Args:
         weights: of any shape.
-        axis: the axis that counts channels, each of which gets a grid of its own; None: one for all.
-        symmetric: which of both.
+        axis: the channel axis, for one grid per channel; None: one grid for all.
+        symmetric: choose the symmetric grid.
     """
     axes = None if axis is None else tuple(other for other in range(weights.ndim) if other != axis)
     keepdims = axis is not None
@@ -75,17 +75,17 @@ def weight_params(weights: NDArray[Any], axis: int | None, *, symmetric: bool = 
 
 
 def quantize(x: ArrayLike, grid: QuantParams) -> NDArray[Any]:
-    """The nearest integers of the grid; what lies outside is clipped to its ends."""
-    with np.errstate(over="ignore"):  # far outside is clipped all the same
+    """The nearest integers of the grid; values outside are clipped to its ends."""
+    with np.errstate(over="ignore"):  # an overflow is clipped anyway
         steps = np.rint(np.asarray(x, np.float32) / grid.scale) + grid.zero_point
     return np.asarray(np.clip(steps, grid.qmin, grid.qmax), grid.dtype)
 
 
 def dequantize(integers: NDArray[Any], grid: QuantParams) -> NDArray[np.float32]:
-    """The real values that integers stand for."""
+    """The real values that the integers represent."""
     return np.asarray((integers.astype(np.int32) - grid.zero_point) * grid.scale, np.float32)
 
 
 def fake_quantize(x: ArrayLike, grid: QuantParams) -> NDArray[np.float32]:
-    """``x`` as the quantized model sees it: there and back."""
+    """``x`` as the quantized model represents it: quantized and dequantized."""
     return dequantize(quantize(x, grid), grid)

@@ -1,8 +1,8 @@
-"""What an output means, and whether int8 still says what float says about a window.
+"""The meaning of an output, and the agreement of int8 with float window by window.
 
-What agreement is, each kind says for itself (:mod:`edge_agent.quant.kinds`). Here is found which kind an output is of,
-and judged window by window: the caller runs float over the set once and shows every output to :meth:`Judge.observe`;
-then the judge answers. Outputs come with or without their batch axis of one. A target that is not finite never agrees.
+Each kind defines its own agreement (:mod:`edge_agent.quant.kinds`). This module finds the kind of an output and judges
+windows. The caller runs float over the set once and passes every output to :meth:`Judge.observe`; after that the judge
+answers. Outputs may have a batch axis of one. A target that is not finite never agrees.
 """
 
 import math
@@ -25,31 +25,31 @@ from edge_agent.quant.scale_groups import ScaleGroup
 from edge_agent.wire.manifest import Output, OutputKind
 
 MEANING_WINDOWS = 64
-"""Of so many of float's outputs it is found what they mean."""
+"""Number of float's outputs from which the meaning is found."""
 _MEANING_BYTES = 32 << 20
 _FEWEST_WINDOWS = 4
-"""Fewer where they take more than that, as they are in memory together."""
+"""Minimum number when the outputs exceed that size, as they are in memory together."""
 _SUM_SLACK = 1e-3  # float16 softmax rows add up to 1 within this
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What the judged output is."""
+    """The meaning of the judged output."""
 
     kind: OutputKind
     output: Output
-    """With its kind and every default filled in; resolved again it stays as it is."""
+    """The output with its kind and all defaults filled in; resolving it again changes nothing."""
     found: str
     """How the kind was found, for the report."""
 
 
 def says_enough(windows: int, size: int) -> bool:
-    """Whether the first of float's outputs, for so many windows and of ``size`` bytes in all, say what they mean."""
+    """Whether float's first outputs, ``windows`` of them with ``size`` bytes in all, are enough to find the meaning."""
     return windows >= MEANING_WINDOWS or (windows >= _FEWEST_WINDOWS and size >= _MEANING_BYTES)
 
 
 def first_of(outputs: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
-    """The first of float's outputs, as many as say what they mean."""
+    """The first of float's outputs, as many as the meaning is found from."""
     sample: list[NDArray[Any]] = []
     size = 0
     for output in outputs:
@@ -61,15 +61,15 @@ def first_of(outputs: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def resolve_kind(output: Output, sample: Sequence[ArrayLike], labels: Sequence[Any] | None) -> Meaning:
-    """What the output means: as the manifest says, else as float's own outputs and the labels show.
+    """The meaning of the output: from the manifest, otherwise from float's own outputs and the labels.
 
     Args:
         output: the manifest's ``[output]``.
-        sample: float's outputs for some windows, the more the surer.
+        sample: float's outputs for some windows; more windows give more certainty.
         labels: labels of some windows, or None.
 
     Raises:
-        ContractError: ``shape_mismatch``: the output is not what its kind says.
+        ContractError: ``shape_mismatch``: the output does not fit its kind.
     """
     arrays = [np.asarray(values) for values in sample]
     kind, found = (output.kind, "set in [output]") if output.kind else _find_kind(arrays, labels)
@@ -109,7 +109,7 @@ def _find_kind(outputs: list[NDArray[Any]], labels: Sequence[Any] | None) -> tup
 class Judge:
     """Decides for one output, window by window, whether target agrees with reference.
 
-    Show it every float output first; one judge serves all candidates.
+    It must observe every float output first; one judge serves all candidates.
     """
 
     def __init__(self, meaning: Meaning) -> None:
@@ -121,17 +121,17 @@ class Judge:
 
     @classmethod
     def having_seen(cls, meaning: Meaning, references: Iterable[ArrayLike]) -> Self:
-        """A judge that has observed ``references``, all of float's outputs."""
+        """A judge that has observed ``references``, which are all of float's outputs."""
         judge = cls(meaning)
         for reference in references:
             judge.observe(reference)
         return judge
 
     def observe(self, reference: ArrayLike) -> None:
-        """Take one of float's outputs into account: for coverage, and for what the kind needs to know of them.
+        """Observe one of float's outputs, for coverage and for the kind's own statistics.
 
         Raises:
-            ContractError: ``shape_mismatch``: the output is not what its kind says.
+            ContractError: ``shape_mismatch``: the output does not fit its kind.
         """
         output = np.asarray(reference)
         self._seen += 1
@@ -143,7 +143,7 @@ class Judge:
         self._kind.observe(output)
 
     def check_coverage(self) -> None:
-        """Raise ``Refusal`` (``no_coverage``) if float gave the same answer on every window: agreement is no proof."""
+        """Raise ``Refusal`` (``no_coverage``) if float's answer never changes, as agreement then proves nothing."""
         if not self._varies:
             what = {"classes": "the same class", "binary": "the same class"}
             boxes = "the same boxes" if self._first is not None and self._first.size else "no box"
@@ -156,23 +156,23 @@ class Judge:
 
     @property
     def groups(self) -> Sequence[ScaleGroup]:
-        """Channels of like scale that are judged apart; empty: the output is judged as a whole."""
+        """Channels of similar scale that are judged separately; empty if the output is judged as a whole."""
         return self._kind.groups
 
     @property
     def varies(self) -> bool:
-        """Whether float's answer is not always the same."""
+        """Whether float's answers differ between windows."""
         return self._varies
 
     def agrees(self, reference: ArrayLike, target: ArrayLike) -> bool:
-        """Whether int8 still says what float says."""
+        """Whether int8 gives the same answer as float."""
         got = np.asarray(target)
         return bool(np.isfinite(got).all()) and self._kind.agrees(np.asarray(reference), got)
 
     def nearness(self, reference: ArrayLike, target: ArrayLike) -> float:
-        """How near the window came to a disagreement; only the order of windows means anything.
+        """How near the window came to a disagreement; only the order of windows has a meaning.
 
-        Infinite if target is not finite, or not of float's shape where the kind has one shape.
+        Infinite if target is not finite, or has another shape than float where the kind has one shape.
         """
         wanted, got = np.asarray(reference), np.asarray(target)
         if not np.isfinite(got).all() or (wanted.shape != got.shape and not self._kind.ANY_SHAPE):
@@ -180,9 +180,9 @@ class Judge:
         return self._kind.nearness(wanted, got)
 
     def counts_by_class(self, reference: ArrayLike, target: ArrayLike) -> dict[int, Counts] | None:
-        """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None.
+        """For a detector, per class, how many of float's boxes int8 finds and vice versa; None for other kinds.
 
-        A target that is not finite has none of them.
+        A target that is not finite finds none.
         """
         wanted, got = np.asarray(reference), np.asarray(target)
         if np.isfinite(got).all():
@@ -191,9 +191,9 @@ class Judge:
         return own and {number: Counts(reference=one.reference) for number, one in own.items()}
 
     def kept_classes(self, reference: ArrayLike, target: ArrayLike, label: Any = None) -> Kept:
-        """What int8 keeps of each class that float gives a window, rightly if there is a ``label``.
+        """The share that int8 keeps of each class that float finds in a window, correctly if there is a ``label``.
 
-        A target that is not finite, or of another shape where the kind has one shape, keeps nothing.
+        A target that is not finite, or has another shape where the kind has one shape, keeps nothing.
         """
         wanted, got = np.asarray(reference), np.asarray(target)
         if np.isfinite(got).all():
@@ -201,14 +201,14 @@ class Judge:
         return {one: (given, 0.0) for one, (given, _) in self._kind.kept_classes(wanted, wanted, label).items()}
 
     def argmax_agrees(self, reference: ArrayLike, target: ArrayLike) -> bool | None:
-        """Raw only: whether it would agree as a classifier; None where it cannot be one."""
+        """Raw only: whether int8 would agree if this were a classifier; None where it cannot be one."""
         wanted, got = row(reference), row(target)
         if self.meaning.kind != "raw" or wanted.ndim != 1 or wanted.size < 2:  # noqa: PLR2004  # two classes
             return None
         return bool(np.isfinite(got).all()) and int(np.argmax(wanted)) == int(np.argmax(got))
 
     def correct(self, output: ArrayLike, label: Any) -> bool | None:
-        """Whether an output is right; None where labels say nothing about the kind.
+        """Whether an output is right; None where the kind cannot be checked by labels.
 
         Raises:
             ContractError: ``shape_mismatch``: the label does not fit the output.

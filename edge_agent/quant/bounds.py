@@ -1,16 +1,16 @@
-"""What a few hundred windows prove: exact one-sided confidence bounds, from the standard library alone.
+"""Exact one-sided confidence bounds for a few hundred windows, from the standard library alone.
 
 * share of failures: Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of
-  the binomial", Biometrika 26. Taken as a quantile of the beta distribution it also accepts the fractional counts
-  that a design effect leaves (Korn & Graubard 1998, "Confidence intervals for proportions with small expected number
-  of positive counts estimated from survey data", Survey Methodology 24).
+  the binomial", Biometrika 26. As a quantile of the beta distribution it also accepts the fractional counts that result
+  from a design effect (Korn & Graubard 1998, "Confidence intervals for proportions with small expected number of
+  positive counts estimated from survey data", Survey Methodology 24).
 * difference of two paired shares: Tango (1998), "Equivalence test and confidence interval for the difference in
-  proportions for the paired-sample design", Statistics in Medicine 17. A score interval: close to its level, not
-  below it in every case (``tests/quant/test_bounds.py`` holds it to 7 %).
-* median: order statistics, e.g. David & Nagaraja (2003), "Order Statistics", section 7.1; needs no distribution.
+  proportions for the paired-sample design", Statistics in Medicine 17. A score interval: its coverage is close to the
+  nominal level, but may be below it (``tests/quant/test_bounds.py`` holds it to 7 %).
+* median: order statistics, e.g. David & Nagaraja (2003), "Order Statistics", section 7.1; distribution-free.
 
-Every bound is one-sided at 95 % unless told otherwise. The bounds never raise for counts that are possible; an
-impossible one (more failures than windows) is our own bug and raises ``ValueError``.
+Every bound is one-sided at 95 % by default. The bounds never raise for possible counts. An impossible count (more
+failures than windows) is a bug of the caller and raises ``ValueError``.
 """
 
 import math
@@ -24,11 +24,11 @@ _ITERATIONS = 500
 _EPSILON = 1e-15
 _TINY = 1e-300
 _ROUNDING = 1e-9
-"""15 of 300 are 5 %, and 1 - 0.95 is a little more."""
+"""Tolerance for rounding: 15 of 300 are 5 %, and 1 - 0.95 is slightly more."""
 
 
 def _bisect(increasing: Callable[[float], float], target: float, low: float, high: float) -> float:
-    """The point in [low, high] where ``increasing`` reaches ``target``, to the last bit that matters."""
+    """The point in [low, high] where ``increasing`` reaches ``target``, to float precision."""
     for _ in range(200):
         middle = (low + high) / 2
         if middle in (low, high):
@@ -84,7 +84,7 @@ def student_quantile(confidence: float, degrees: int) -> float:
 def upper_bound(failures: float, n: float, confidence: float = CONFIDENCE) -> float:
     """The largest share of failures that ``failures`` of ``n`` do not contradict (Clopper-Pearson, one-sided).
 
-    Both may be fractional (counts divided by a design effect). ``n`` = 0 proves nothing: 1.
+    Both may be fractional (counts divided by a design effect). ``n`` = 0 proves nothing: the bound is 1.
     """
     if not 0 <= failures <= n:
         raise ValueError(f"{failures} failures of {n}")
@@ -94,23 +94,23 @@ def upper_bound(failures: float, n: float, confidence: float = CONFIDENCE) -> fl
 
 
 def agreement_lower(disagreements: float, n: float, confidence: float = CONFIDENCE) -> float:
-    """The agreement that ``disagreements`` of ``n`` prove: one less the upper bound of the share that disagrees."""
+    """The agreement that ``disagreements`` of ``n`` prove: one minus the upper bound of the disagreeing share."""
     return 1.0 - upper_bound(disagreements, n, confidence)
 
 
 def windows_needed(limit: float, confidence: float = CONFIDENCE) -> int:
-    """The fewest independent windows that prove an agreement of ``limit`` (< 1) when every one agrees."""
+    """The fewest independent windows that prove an agreement of ``limit`` (< 1) when every window agrees."""
     return math.ceil(math.log(1.0 - confidence) / math.log(limit) - 1e-9)
 
 
 def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confidence: float = CONFIDENCE) -> int:
-    """How many windows may disagree at most for ``n`` effective windows to prove ``limit``; -1: not even none.
+    """The most windows that may disagree for ``n`` effective windows to prove ``limit``; -1 if even zero is too many.
 
     Args:
         n: effective windows.
         limit: the agreement to prove, below 1.
-        per_window: what one window counts (1 / design effect).
-        confidence: of the bound.
+        per_window: weight of one window (1 / design effect).
+        confidence: confidence of the bound.
     """
     allowed = -1
     while _proves((allowed + 1) * per_window, n, limit, confidence):
@@ -119,16 +119,16 @@ def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confide
 
 
 def _proves(failures: float, n: float, limit: float, confidence: float) -> bool:
-    """Whether :func:`agreement_lower` reaches ``limit``, without looking for where it lies."""
+    """Whether :func:`agreement_lower` reaches ``limit``, without computing its value."""
     return failures < n and regularised_beta(1.0 - limit, failures + 1.0, n - failures) >= confidence
 
 
 def chance_of_proof(failures: float, windows: float, more: int, limit: float, confidence: float = CONFIDENCE) -> float:
-    """How likely ``more`` independent windows will prove ``limit``, after ``failures`` of ``windows`` others disagreed.
+    """The chance that ``more`` independent windows prove ``limit``, after ``failures`` of ``windows`` others disagreed.
 
-    Counts that were seen may be fractional, as a design effect leaves them; ``confidence``: of the proof.
+    The observed counts may be fractional, after a design effect; ``confidence`` is that of the proof.
 
-    The predictive distribution of a binomial share that nothing else is known of: beta-binomial with Jeffreys' prior
+    The predictive distribution of a binomial share without other knowledge: beta-binomial with Jeffreys' prior
     (Gelman et al. (2013), "Bayesian Data Analysis", 3rd ed., sections 2.4 and 2.8).
     """
     a, b = failures + 0.5, windows - failures + 0.5
@@ -144,9 +144,9 @@ def chance_of_proof(failures: float, windows: float, more: int, limit: float, co
 
 
 def windows_enough(disagreements: float, n: float, limit: float, confidence: float = CONFIDENCE) -> int | None:
-    """The fewest independent windows that prove ``limit`` if they disagree as often as ``disagreements`` of ``n`` do.
+    """The fewest independent windows that prove ``limit`` if their share of disagreements is ``disagreements / n``.
 
-    None: such a share of disagreements is no proof however many windows there are.
+    None: at that share no number of windows is a proof.
     """
     share = disagreements / n
     if share >= 1.0 - limit - _ROUNDING:
@@ -163,7 +163,7 @@ def windows_enough(disagreements: float, n: float, limit: float, confidence: flo
 
 
 def refusal_chance(n: int, limit: float, rate: float = 0.01) -> float:
-    """The chance that a model which truly disagrees on ``rate`` of all windows fails to prove ``limit`` on ``n``."""
+    """The chance that a model with a true disagreement rate of ``rate`` fails to prove ``limit`` on ``n`` windows."""
     allowed = allowed_failures(n, limit)
     if allowed < 0:
         return 1.0
@@ -173,10 +173,10 @@ def refusal_chance(n: int, limit: float, rate: float = 0.01) -> float:
 def order_statistic_bound(
     values: Sequence[float], side: Literal["upper", "lower"], confidence: float = CONFIDENCE
 ) -> float:
-    """An exact one-sided bound of the median of what ``values`` were drawn from.
+    """An exact one-sided bound of the median of the distribution of ``values``.
 
-    The j-th smallest of n values lies at or above the median with probability P(Bin(n, 1/2) < j); the smallest j that
-    reaches ``confidence`` is taken. Five values are the fewest that bound anything at 95 %; below: infinity.
+    The j-th smallest of n values lies at or above the median with probability P(Bin(n, 1/2) < j); the bound takes the
+    smallest j that reaches ``confidence``. At 95 % this needs five values; with fewer the bound is infinite.
     """
     n, below = len(values), 0
     for j in range(1, n + 1):
@@ -187,7 +187,7 @@ def order_statistic_bound(
 
 
 def _tango_score(lost: float, won: float, n: float, delta: float) -> float:
-    """Tango's score statistic: how far the difference seen lies above ``delta``, in standard errors."""
+    """Tango's score statistic: distance of the observed difference above ``delta``, in standard errors."""
     b = (2.0 * n - lost + won) * delta - lost - won
     c = -won * delta * (1.0 - delta)
     won_share = (math.sqrt(max(0.0, b * b - 8.0 * n * c)) - b) / (4.0 * n)
@@ -199,13 +199,13 @@ def _tango_score(lost: float, won: float, n: float, delta: float) -> float:
 
 
 def tango_upper(lost: float, won: float, n: float, confidence: float = CONFIDENCE) -> float:
-    """The largest drop in accuracy that the pairs do not contradict.
+    """The largest drop in accuracy that the pairs do not contradict, one-sided.
 
     Args:
-        lost: pairs where float is right and int8 wrong.
-        won: pairs where float is wrong and int8 right.
-        n: all pairs; counts may be fractional (divided by a design effect). 0 proves nothing: 1.
-        confidence: one-sided.
+        lost: pairs where float is right and int8 is wrong.
+        won: pairs where float is wrong and int8 is right.
+        n: number of pairs; counts may be fractional (divided by a design effect). 0 proves nothing: the bound is 1.
+        confidence: confidence of the bound.
     """
     if min(lost, won) < 0 or lost + won > n * (1 + 1e-12):
         raise ValueError(f"{lost} + {won} discordant pairs of {n}")
@@ -216,9 +216,9 @@ def tango_upper(lost: float, won: float, n: float, confidence: float = CONFIDENC
 
 
 def allowed_losses(won: int, n: int, limit: float, confidence: float = CONFIDENCE) -> int:
-    """How many of ``n`` pairs may be lost at most, with ``won`` of them won, to exclude a drop above ``limit``.
+    """The most of ``n`` pairs that may be lost, with ``won`` pairs won, to exclude a drop above ``limit``.
 
-    -1: not even none.
+    -1 if even zero is too many.
     """
     z = NormalDist().inv_cdf(confidence)
     lost = -1

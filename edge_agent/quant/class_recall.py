@@ -1,16 +1,16 @@
-"""Whether int8 still finds each class that float gives. Pure.
+"""Checks that int8 still finds each class that float finds. Pure.
 
-Agreement over all windows does not see a rare class: of 800 windows with 15 impacts, a model that finds none agrees in
-98 %. So each class is counted by itself: of the windows to which float gives it, the share that int8 keeps.
+Agreement over all windows hides a rare class: on 800 windows with 15 impacts, a model that finds none agrees in 98 %.
+So each class is counted separately: the share that int8 keeps of the windows in which float finds the class.
 
-The unit of evidence is a window, whatever the kind: what one window holds of a class (boxes, pixels, symbols) is one
-scene and mostly lost together, so forty boxes of one window are no forty witnesses. How much of a window is kept may be
-a part of it, as two of three boxes; :meth:`edge_agent.quant.kinds.kind.Kind.kept_classes` says what a kind counts.
+The unit of evidence is a window for every kind. The items of a class in one window (boxes, pixels, symbols) are one
+scene and are mostly lost together, so forty boxes of one window are not forty observations. A window may be kept in
+part, such as two of three boxes; :meth:`edge_agent.quant.kinds.kind.Kind.kept_classes` defines the count of a kind.
 
-The share is a point estimate, as few windows of a rare class prove nothing; and of fewer than :data:`FEWEST` it only
-warns. Such classes are looked at together, too: a model with thirty classes of nine windows each must not lose all of
-them. What float seldom gives is often what it is least sure of, so together they refuse only where chance does not
-explain what is lost.
+The share is a point estimate, as few windows of a rare class prove nothing. With fewer than :data:`FEWEST` windows it
+only causes a warning. Such rare classes are also judged together: a model with thirty classes of nine windows each must
+not lose all of them. Float is often least sure of what it seldom finds. So together they cause a rejection only where
+chance does not explain the loss.
 """
 
 from collections.abc import Hashable, Mapping
@@ -25,14 +25,14 @@ from edge_agent.quant.bounds import agreement_lower, upper_bound
 from edge_agent.quant.findings import GateFinding, percent
 
 FEWEST = 10
-"""Windows of a class from which on its recall refuses."""
+"""Minimum windows of a class for its recall to reject a candidate."""
 MIN_CLASS_RECALL = 0.8
 _MOST_TOLD = 3
 
 Counts = Mapping[Any, tuple[int, float]]
-"""Class → (windows to which float gives it, rightly where there are labels; how many of them int8 keeps)."""
+"""Class → (windows in which float finds it, correctly where there are labels; how many of them int8 keeps)."""
 Kept = Mapping[Any, tuple[float, float]]
-"""Of one window: class → (how much of it float gives, how much of that int8 keeps), in the kind's own unit."""
+"""For one window: class → (amount that float finds, amount of it that int8 keeps), in the kind's own unit."""
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class _Sum:
 
 
 class ClassCounts:
-    """Adds up what window after window keeps of each class."""
+    """Adds up the kept share of each class over the windows."""
 
     def __init__(self) -> None:
         self._sums: dict[Hashable, _Sum] = {}
@@ -58,12 +58,12 @@ class ClassCounts:
 
     @property
     def counts(self) -> dict[Any, tuple[int, float]]:
-        """The counts so far; kept windows are weighed by what they hold of the class."""
+        """The counts so far; each window's kept share is weighted by its amount of the class."""
         return {label: (one.windows, one.windows * (one.kept / one.given)) for label, one in self._sums.items()}
 
 
 def told(counts: Counts) -> list[ClassKept]:
-    """What a report says of the classes, the worst first; the bound takes windows for independent."""
+    """The classes for the report, the worst first; the bound treats windows as independent."""
     return [
         ClassKept(one.label, one.windows, one.recall, agreement_lower(one.windows - one.kept, one.windows))
         for one in _worst_first(counts)[:MOST_CLASSES]
@@ -84,7 +84,7 @@ def class_recall(counts: Counts, asked: float | None) -> GateFinding | None:
     """The gate ``min_class_recall``; None if it is off, or no class has enough windows.
 
     Args:
-        counts: of the windows that are judged.
+        counts: counts of the judged windows.
         asked: the manifest's limit; None: the default, 0: no gate.
     """
     limit = MIN_CLASS_RECALL if asked is None else asked
@@ -106,7 +106,7 @@ def class_recall(counts: Counts, asked: float | None) -> GateFinding | None:
 
 
 def recall_of_labelled(counts: Counts, asked: float | None) -> GateFinding | None:
-    """The same of the labelled set that came with the model."""
+    """The same gate for the labelled set that came with the model."""
     finding = class_recall(counts, asked)
     if finding is None:
         return None
@@ -115,23 +115,23 @@ def recall_of_labelled(counts: Counts, asked: float | None) -> GateFinding | Non
 
 
 def recall_warnings(counts: Counts, asked: float | None) -> tuple[str, ...]:
-    """What is said of classes that are lost but too rare to refuse."""
+    """Warnings about classes that are lost but too rare to reject the candidate."""
     limit = MIN_CLASS_RECALL if asked is None else asked
     rare = [one for one in _worst_first(counts) if one.windows < FEWEST and one.kept < limit * one.windows]
     if not limit or not rare:
         return ()
     told = "; ".join(f"class {one.label}: {_amount(one.kept)} of {one.windows} windows" for one in rare[:_MOST_TOLD])
     more = f"; {len(rare)} classes in all" if len(rare) > _MOST_TOLD else ""
-    return (f"int8 keeps too little of what float gives, in too few windows to refuse: {told}{more}; capture more",)
+    return (f"int8 loses classes that float finds, in too few windows to reject it: {told}{more}; capture more",)
 
 
 def unlabelled_warnings(counts: Counts, given: Counts, asked: float | None) -> tuple[str, ...]:
-    """What is said of classes that int8 loses and that labels call wrong in every window: they may not know them.
+    """Warnings about lost classes that the labels call wrong in every window, as the labels may not know those classes.
 
     Args:
-        counts: of the windows in which float is right.
-        given: of all windows.
-        asked: the manifest's limit, as of :func:`class_recall`.
+        counts: counts of the windows in which float is right.
+        given: counts of all windows.
+        asked: the manifest's limit, as for :func:`class_recall`.
     """
     limit = MIN_CLASS_RECALL if asked is None else asked
     lost = [one for one in _worst_first(given) if one.label not in counts and one.windows >= FEWEST]
@@ -149,7 +149,7 @@ def _worst_first(counts: Counts) -> list[_Row]:
 
 
 def _lost_together(rare: list[_Row], limit: float) -> _Row | None:
-    """Several rare classes as one, if they have enough windows and chance does not explain what is lost of them."""
+    """The rare classes as one, if they have enough windows and chance does not explain their loss."""
     windows, kept = sum(one.windows for one in rare), sum(one.kept for one in rare)
     if len(rare) < 2 or windows < FEWEST or upper_bound(kept, windows) >= limit:  # noqa: PLR2004  # several
         return None
@@ -162,5 +162,5 @@ def _finding(limit: float, recall: float, text: str) -> GateFinding:
 
 
 def _amount(windows: float) -> str:
-    """A number of windows, which may be a part of one."""
+    """A number of windows, possibly fractional."""
     return f"{round(windows, 1):g}"

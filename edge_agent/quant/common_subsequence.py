@@ -1,7 +1,7 @@
-"""Which symbols of one sequence the other has, too, in the same order: a longest common subsequence. Pure.
+"""The symbols that two sequences share in the same order: a longest common subsequence. Pure.
 
 Wagner & Fischer (1974), "The string-to-string correction problem", Journal of the ACM 21, with insertions and deletions
-alone: as many symbols as possible are aligned, so one that is read twice or left out moves no other.
+only: the alignment is as long as possible, so a doubled or missing symbol does not shift the others.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def aligned(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which places of ``first`` [n] have a partner in ``second`` [m]; of several choices one."""
+    """Mask of the places in ``first`` [n] that have a partner in ``second`` [m], for one of the longest alignments."""
     if np.array_equal(first, second):
         return np.ones(len(first), bool)
     found = np.zeros(len(first), bool)

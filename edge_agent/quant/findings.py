@@ -1,7 +1,7 @@
-"""What was measured of a candidate, and what each gate makes of it: a value against a limit, and the sentence for it.
+"""The measurements of a candidate, and each gate's finding: a value, its limit, and a sentence.
 
-Proved is what one-sided bounds over the effective windows exclude, at 95 %, or 97.5 % where two candidates share the
-windows; estimated, what search windows show.
+"Proved" is what one-sided bounds over the effective windows exclude, at 95 %, or at 97.5 % where two candidates share
+the windows. "Estimated" is what search windows show.
 """
 
 import math
@@ -29,20 +29,20 @@ NEVER_PROVED = (
     f"{windows_needed(_STRICT)} windows, or 0 for no gate"
 )
 _WORTH_IT = 10
-"""Times as many windows: more than that nobody captures."""
+"""Largest factor of additional windows that is suggested, as nobody captures more than that."""
 _SPREAD = 1.1
-"""A limit that shall hold for the next measurement, too, leaves it so much room."""
+"""Room that a suggested limit leaves for the next measurement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What was measured of one candidate; None: not yet, or not to be had."""
+    """The measurements of one candidate; None: not made yet, or not available."""
 
     windows: int
     windows_effective: float
     disagreements: int | None = None
     argmax_disagreements: int | None = None
-    """raw only: windows where another element is the largest."""
+    """raw only: windows whose largest element is another one."""
     lost: int | None = None
     """Labelled windows where float is right and int8 wrong; None without labels."""
     won: int | None = None
@@ -50,32 +50,32 @@ class Measured:
     float_right: int | None = None
     """Labelled windows where float is right."""
     commonest_label: int | None = None
-    """Windows that carry the commonest of the labels: what a constant answer has right. classes, binary, sequence."""
+    """Windows with the commonest label, which a constant answer gets right. classes, binary, sequence."""
     worse_than_constant: str = ""
-    """In what float is worse than a constant answer, where that is no number of windows: anomaly, regression and
+    """Where float is worse than a constant answer, for kinds without a number of right windows: anomaly, regression and
     detectors."""
     sqnr_db: float | None = None
     sqnr_of: str = ""
-    """The channels that this is of, where they are judged in groups: the worst group's."""
+    """The channels of this SQNR where groups are judged: those of the worst group."""
     size_ratio: float | None = None
     latency_ratio: float | None = None
-    """target / reference, screened: what the search looks at."""
+    """target / reference, screened: used by the search."""
     latency_ratio_lower: float | None = None
     latency_ratio_upper: float | None = None
-    """95 % bounds of the full statistic: what the verdict looks at."""
+    """95 % bounds of the full statistic: used by the verdict."""
     classes: Mapping[Any, tuple[int, float]] = field(default_factory=dict)
-    """Class → windows to which float gives it, rightly if there are labels, and how many of them int8 keeps."""
+    """Class → windows in which float finds it (correctly, if there are labels), and how many of them int8 keeps."""
     classes_given: Mapping[Any, tuple[int, float]] = field(default_factory=dict)
-    """The same of all windows, whatever their labels say."""
+    """The same for all windows, whatever their labels."""
     confidence: float = CONFIDENCE
-    """Of what is proved about agreement and accuracy."""
+    """Confidence of the bounds on agreement and accuracy."""
     rows_of: str = ""
-    """The option that names the operator's file whose rows the windows are; empty: captured, as many as the recipe
-    says."""
+    """The option that names the operator's file with the windows as rows; empty if they were captured, as many as the
+    recipe asks for."""
 
     @property
     def misfit(self) -> str:
-        """What shows that float fits the labels worse than a constant answer; empty: nothing does."""
+        """The evidence that float fits the labels worse than a constant answer; empty if there is none."""
         if self.worse_than_constant or (self.float_right or 0) >= (self.commonest_label or 0):
             return self.worse_than_constant
         return (
@@ -85,17 +85,17 @@ class Measured:
 
     @property
     def labels_doubtful(self) -> bool:
-        """Whether the labels are of something else: then a drop of accuracy says nothing."""
+        """Whether the labels seem to be wrong, so that a drop of accuracy means nothing."""
         return bool(self.misfit)
 
     @property
     def design_effect(self) -> float:
-        """How many windows count as one."""
+        """The number of windows that count as one."""
         return self.windows / self.windows_effective if self.windows_effective > 0 else 1.0
 
     @property
     def windows_text(self) -> str:
-        """The windows, and what they count for where that is less."""
+        """The number of windows, and their effective number where that is less."""
         if self.windows_effective > self.windows - 0.5:
             return counted(self.windows, "window")
         return f"{self.windows} windows (so alike that they count as {self.windows_effective:.0f})"
@@ -103,7 +103,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class GateFinding:
-    """A gate that was judged, and the code and sentence for it if it failed."""
+    """A judged gate, with the code and sentence to report if it failed."""
 
     gate: GateResult
     code: str
@@ -111,7 +111,7 @@ class GateFinding:
 
 
 def agreement_proved(limits: GateLimits, measured: Measured) -> GateFinding | None:
-    """What the effective windows prove about agreement; None without that gate."""
+    """The agreement that the effective windows prove; None without that gate."""
     limit, wrong, confidence = limits.min_agreement, measured.disagreements, measured.confidence
     if not limit or wrong is None:
         return None
@@ -129,7 +129,7 @@ def agreement_proved(limits: GateLimits, measured: Measured) -> GateFinding | No
 
 
 def agreement_estimated(limit: float, measured: Measured) -> GateFinding | None:
-    """The share of search windows that agree, against ``limit``; 0: no gate."""
+    """The share of agreeing search windows against ``limit``; 0: no gate."""
     wrong = measured.disagreements
     if not limit or wrong is None:
         return None
@@ -143,7 +143,7 @@ def agreement_estimated(limit: float, measured: Measured) -> GateFinding | None:
 
 
 def accuracy_proved(limits: GateLimits, measured: Measured) -> GateFinding | None:
-    """What the labelled windows prove about the drop in accuracy; None without labels or gate."""
+    """The drop in accuracy that the labelled windows prove; None without labels or gate."""
     limit, lost, won = limits.max_accuracy_drop, measured.lost, measured.won
     if not limit or lost is None or won is None:
         return None
@@ -165,7 +165,7 @@ def accuracy_proved(limits: GateLimits, measured: Measured) -> GateFinding | Non
 
 
 def accuracy_estimated(limits: GateLimits, measured: Measured) -> GateFinding | None:
-    """The search windows' drop in accuracy, against half of what is allowed."""
+    """The search windows' drop in accuracy against half of the allowance."""
     lost, won = measured.lost, measured.won
     if not limits.max_accuracy_drop or lost is None or won is None:
         return None
@@ -183,7 +183,7 @@ def accuracy_estimated(limits: GateLimits, measured: Measured) -> GateFinding | 
 
 
 def sqnr_reached(limit: float, measured: Measured) -> GateFinding | None:
-    """SQNR, against the least that is needed; 0: no gate."""
+    """The SQNR against the required minimum; 0: no gate."""
     value = measured.sqnr_db
     if not limit or value is None:
         return None
@@ -207,7 +207,7 @@ def size_kept(limits: GateLimits, measured: Measured) -> GateFinding | None:
 
 
 def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None:
-    """What the full latency statistic proves."""
+    """The latency ratio that the full statistic proves."""
     limit, lower, upper = limits.max_latency_ratio, measured.latency_ratio_lower, measured.latency_ratio_upper
     if not limit or lower is None or upper is None:
         return None
@@ -225,12 +225,12 @@ def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None
 
 
 def latency_screened(limits: GateLimits, measured: Measured) -> GateFinding | None:
-    """The screened ratio, against the limit itself."""
+    """The screened latency ratio against the limit itself."""
     return latency_at_most(limits.max_latency_ratio, measured.latency_ratio, margin=limits.latency_margin or None)
 
 
 def latency_at_most(limit: float, ratio: float | None, *, margin: float | None) -> GateFinding | None:
-    """A ratio that proves nothing yet, against the limit, of which ``margin`` is a part; None without a limit."""
+    """A latency ratio that proves nothing yet against the limit, which includes ``margin``; None without a limit."""
     words = (
         "int8 takes {value} times as long as float here; at most {limit} is allowed"
         "; [gates] max_latency_ratio = {room:g} allows it"
@@ -242,7 +242,7 @@ MEMORY_GATE = "max_memory_ratio"
 
 
 def memory_at_most(limit: float, ratio: float | None) -> GateFinding | None:
-    """What int8 keeps of the memory that float keeps, against the limit; None without one."""
+    """The memory of int8, as a share of float's, against the limit; None without one."""
     what = "{value} of float's memory" if ratio != 1 else "as much memory as float, within what can be measured"
     words = f"int8 keeps {what}; at most {{limit}} may be kept; [gates] {MEMORY_GATE} = {{room:g}} allows it"
     return at_most(MEMORY_GATE, limit, ratio, "memory_too_high", words)
@@ -251,10 +251,10 @@ def memory_at_most(limit: float, ratio: float | None) -> GateFinding | None:
 def at_most(  # what a gate is made of
     name: str, limit: float, value: float | None, code: str, words: str, *, margin: float | None = None
 ) -> GateFinding | None:
-    """A value against the most that is allowed, of which ``margin`` is a part.
+    """A value against its maximum, which includes ``margin``.
 
-    ``words`` says it where it is more, with {value} and {limit} in the digits that differ, and {room}, a limit that
-    would allow it.
+    ``words`` is the sentence for an exceeded limit, with {value} and {limit} in as many digits as it takes to tell them
+    apart, and {room}, a limit that would allow the value.
     """
     if not limit or value is None:
         return None
@@ -264,7 +264,7 @@ def at_most(  # what a gate is made of
 
 
 def room_for(value: float) -> float:
-    """A limit in round numbers that also allows the next measurement of what was measured as ``value``."""
+    """A round limit that would also allow the next measurement of the same quantity."""
     return math.ceil(100.0 * _SPREAD * value) / 100.0 if math.isfinite(value) else value
 
 
@@ -276,7 +276,7 @@ def _too_few(measured: Measured, needed: int, what: str) -> str:
 
 
 def _more_would_do(measured: Measured, wrong: int, limit: float) -> str:
-    """What to set so that as many disagreements in a hundred are a proof; empty where that takes too many windows."""
+    """How many windows would be a proof at this share of disagreements; empty if they are too many."""
     if not measured.windows:
         return ""
     independent = windows_enough(wrong, measured.windows, limit, measured.confidence)
@@ -289,12 +289,12 @@ def _more_would_do(measured: Measured, wrong: int, limit: float) -> str:
 
 
 def _give(measured: Measured, windows: int) -> str:
-    """So many windows, and how to ask for them."""
+    """The number of windows with the option that sets it."""
     if measured.rows_of:
         return f"{windows} rows ({measured.rows_of})"
     return f"{windows} ([recipe] heldout_windows = {windows})"
 
 
 def percent(share: float) -> str:
-    """A share in words."""
+    """A share as a percentage text."""
     return f"{100.0 * share:.3g} %"

@@ -1,14 +1,14 @@
-"""Whether float itself fits its labels better than a constant answer does. Pure.
+"""Checks that float itself fits its labels better than a constant answer. Pure.
 
-Labels that it fits worse are of something else: counted from 1, turned round, in another unit. Float and int8 are wrong
-alike then, and no drop of accuracy can be seen. What a constant answer is, depends on the kind:
+If it does not, the labels are wrong: counted from 1, inverted, or in another unit. Then float and int8 are equally
+wrong, and no drop of accuracy is visible. The constant answer depends on the kind:
 
-* classes, binary, sequence: the commonest label; what counts is how many windows are right.
-* anomaly: anomalies are rare, so "usual" is nearly always right; and a threshold is a matter of taste. A constant score
-  tells no anomaly from another window: its area under the ROC curve is 0.5 (Mann & Whitney 1947, see :mod:`.labelled`).
-* regression: the mean of the labels. Float's squared error is held against theirs, so what is asked for is a
+* classes, binary, sequence: the commonest label; compared by the number of right windows.
+* anomaly: anomalies are rare, so "usual" is nearly always right, and the threshold is arbitrary. A constant score
+  separates nothing: its area under the ROC curve is 0.5 (Mann & Whitney 1947, see :mod:`.labelled`).
+* regression: the mean of the labels. Float's squared error is compared with that of the mean, which requires a
   coefficient of determination of 0 or more, over all elements as they are (Wright 1921, "Correlation and causation").
-* detection, detection_head: no box at all. Float that finds none of the labelled boxes does no better.
+* detection, detection_head: no box at all. Float that finds none of the labelled boxes is no better.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ _CHANCE = 0.5
 
 
 class FloatSkill:
-    """Takes labelled windows, one by one. Labels are taken to fit the output's shape."""
+    """Adds up labelled windows. Labels must fit the output's shape."""
 
     def __init__(self, kind: OutputKind) -> None:
         self._kind = kind
@@ -41,7 +41,7 @@ class FloatSkill:
         self._found = False
 
     def add(self, label: Any, reference: NDArray[Any], right: Kept | None = None) -> None:
-        """Take one window's label and float's output; ``right``: the classes that float rightly gives it."""
+        """Add one window's label and float's output; ``right``: the classes that float finds in it correctly."""
         if self._kind in COUNTED:
             values = np.asarray(label).reshape(-1).tolist()
             self._labels[values[0] if len(values) == 1 else tuple(values)] += 1
@@ -55,12 +55,15 @@ class FloatSkill:
 
     @property
     def commonest(self) -> int | None:
-        """Windows that carry the commonest label, where these are counted."""
+        """Number of windows with the commonest label, for kinds that are compared by this number."""
         return max(self._labels.values(), default=None)
 
     @property
     def worse(self) -> str:
-        """In what float is worse than a constant answer, where that is no number of windows; empty: it is not."""
+        """Where float is worse than a constant answer, for kinds without a number of right windows.
+
+        Empty if it is not.
+        """
         if self._scores:
             positive, scores = (np.array(column) for column in zip(*self._scores, strict=True))
             area = area_under_curve(scores, positive)

@@ -1,7 +1,7 @@
-"""What int8 gains over float on this device: in time, size and memory, and whether that is worth a change. Pure.
+"""The gain of int8 over float on this device in time, size and memory, and whether it justifies a change. Pure.
 
-A gain is a fraction of float's: 0.3 is 30 % less. Time counts with what is proved, one less the upper bound of the
-ratio, so that no gain is luck. One axis that reaches what is asked for is enough.
+A gain is a fraction of float's value: 0.3 is 30 % less. The gain in time is the proved one, one minus the upper bound
+of the ratio, so that luck does not count. One axis that reaches its limit is enough.
 """
 
 import math
@@ -20,18 +20,18 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 _MORE = {"time": "faster", "size": "smaller", "memory": "lighter in memory"}
 _LESS = {"time": "slower", "size": "larger", "memory": "heavier in memory"}
 _NOTHING = 0.0005
-"""Less than a tenth of a percent is told as nothing."""
+"""Gains below a tenth of a percent are reported as none."""
 _WHOLE = 10
-"""From here on percents are told without decimals."""
+"""From this value on percentages have no decimals."""
 _LEAST_LIMIT = 0.01
-"""No limit below this is suggested: what is gained there is chance."""
+"""Smallest limit that is suggested: a smaller gain is chance."""
 _ROOM = 0.9
-"""A limit that shall hold for the next measurement, too, is this part of what was gained."""
+"""A suggested limit is this part of the gain, so that the next measurement meets it, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """What int8 gains, by axis: a fraction of float's, below zero where it is worse; None: not known (yet)."""
+    """The gain of int8 by axis: a fraction of float's value, negative where int8 is worse; None: not known (yet)."""
 
     time: float | None = None
     size: float | None = None
@@ -41,24 +41,24 @@ class Gain:
 def gains(
     *, time_ratio: float | None = None, size_ratio: float | None = None, memory_ratio: float | None = None
 ) -> Gain:
-    """The gains behind ratios of int8 to float; None, or a ratio that nothing supports (infinite), is not known."""
+    """The gains for ratios of int8 to float; None for an unknown ratio, or an infinite one, which has no evidence."""
     return Gain(time=_gain(time_ratio), size=_gain(size_ratio), memory=_gain(memory_ratio))
 
 
 def meets(gain: Gain, asked: MinGain) -> bool:
-    """Whether what is known is worth it: one axis that counts reaches its limit, or none counts.
+    """Whether the known gains are enough: one axis with a limit reaches it, or no axis has a limit.
 
-    What is not known meets nothing: a candidate that :func:`meets` without memory needs none for it.
+    An unknown gain is never enough. So a candidate that :func:`meets` without memory does not need memory's gain.
     """
     counted = list(_counted(gain, asked))
     return not any(getattr(asked, axis) for axis in AXES) or any(value >= limit for _, limit, value in counted)
 
 
 def gain_findings(gain: Gain, asked: MinGain, *, final: bool = False) -> tuple[GateFinding, ...]:
-    """The gate: the axes that are met, or if there is none all that count, failed.
+    """The gate's findings: the axes that meet it, or if none does, all axes with a limit as failed.
 
-    Empty where there is no gate, and as long as an axis that is not known yet may decide; ``final``: what is not known
-    now will never be, and so is not gained.
+    Empty without a gate, and while an unknown axis may still decide. With ``final`` an unknown gain stays unknown, and
+    counts as none.
     """
     results = [
         GateResult(GATE, limit, value, passed=value >= limit, axis=axis) for axis, limit, value in _counted(gain, asked)
@@ -74,12 +74,12 @@ def gain_findings(gain: Gain, asked: MinGain, *, final: bool = False) -> tuple[G
 
 
 def no_gain(results: Iterable[GateResult]) -> str:
-    """What to say where nothing is gained, of the gate's results: of one candidate, or the best of several by axis."""
+    """The sentence for a missing gain, from the gate's results of one candidate, or the best of several by axis."""
     best = {one.axis: one for one in sorted(results, key=lambda one: one.value or 0.0) if one.name == GATE}
-    told = [best[axis] for axis in AXES if axis in best]
-    gained = _listed([_words(one) for one in told], "and")
-    asked = _listed([f"{100 * (one.limit or 0.0):g} %" for one in told], "or")
-    return f"int8 would be {gained} here, and {asked} is asked for: keep float; [gates] {_allowing(told)} allows it"
+    shown = [best[axis] for axis in AXES if axis in best]
+    gained = _listed([_words(one) for one in shown], "and")
+    asked = _listed([f"{100 * (one.limit or 0.0):g} %" for one in shown], "or")
+    return f"int8 would be {gained} here, and {asked} is asked for: keep float; [gates] {_allowing(shown)} allows it"
 
 
 def _gain(ratio: float | None) -> float | None:
@@ -87,7 +87,7 @@ def _gain(ratio: float | None) -> float | None:
 
 
 def _counted(gain: Gain, asked: MinGain) -> Iterator[tuple[Axis, float, float]]:
-    """Axis, limit and gain of each that counts and is known."""
+    """Axis, limit and gain of each axis that has a limit and a known gain."""
     for axis in AXES:
         limit, value = getattr(asked, axis), getattr(gain, axis)
         if limit and value is not None:
@@ -107,7 +107,7 @@ def _words(one: GateResult) -> str:
 
 
 def _allowing(results: Sequence[GateResult]) -> str:
-    """The setting that accepts what was gained: the nearest limit lowered, or no gate where nothing was gained."""
+    """The setting that accepts the gain: the nearest limit lowered, or no gate where nothing was gained."""
     limits: dict[Axis | Literal[""], float] = dict.fromkeys(AXES, 0.0)
     gained = [one for one in results if _lowered(one) >= _LEAST_LIMIT]
     if gained:
@@ -117,7 +117,7 @@ def _allowing(results: Sequence[GateResult]) -> str:
 
 
 def _lowered(one: GateResult) -> float:
-    """A limit that what was gained reaches."""
+    """A limit that this gain reaches."""
     return math.floor(100 * _ROOM * (one.value or 0.0)) / 100
 
 

@@ -1,18 +1,18 @@
-"""Gates: the limits that a candidate must meet, and one sentence with numbers where it does not.
+"""Gates: the limits that a candidate must meet, and a sentence with numbers for each one that it misses.
 
-Numbers in, verdict out. A measurement that is None has not been made, and its gate is not judged: validation hands
-over what outputs say, the benchmark what this device says. Held-out windows are judged by what they *prove*: one-sided
-bounds over the effective windows, at 95 %, or at 97.5 % where two candidates share them. Search windows are judged by
-the point estimate against half the allowance, so that what the search lets through mostly stands up to the proof.
+Numbers in, verdict out. A measurement that is None has not been made, and its gate is not judged: validation supplies
+the measurements of outputs, the benchmark those of this device. Held-out windows are judged by what they *prove*:
+one-sided bounds over the effective windows, at 95 %, or at 97.5 % where two candidates share them. Search windows are
+judged by the point estimate against half the allowance, so that most candidates that pass the search pass the proof.
 
 A labelled set that came with the model takes over ``max_accuracy_drop``: the gate is then proved on that set, and its
-record says so. The held-out set is judged beside it as ever. Labels of which float itself has fewer right than a
-constant answer would are of something else, and refuse the candidate: nobody meant them to decide nothing.
+record says so. The held-out set is judged as well. Labels of which float itself gets fewer right than a constant answer
+must be wrong, and reject the candidate: whoever supplied them wanted them to decide.
 
 Invariants:
-    * ``code`` and ``message`` speak of the first gate that failed, in the order agreement or accuracy, SQNR, size,
-      latency, gain; both are empty exactly when every gate passed. Memory is measured last; with it the gain is judged
-      anew.
+    * ``code`` and ``message`` are those of the first failed gate, in the order agreement or accuracy, SQNR, size,
+      latency, gain; both are empty exactly when every gate passed. Memory is measured last; the gain is then judged
+      again with it.
     * A gate that these windows could not prove even without an error is ``too_few_windows``, with the number needed.
 """
 
@@ -64,13 +64,13 @@ _MIB = 2**20
 
 
 def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelled: Measured | None = None) -> Judgement:
-    """The verdict: what the held-out windows prove, and what the full latency statistic says.
+    """The verdict, from what the held-out windows and the full latency statistic prove.
 
     Args:
-        gates: the manifest's.
-        kind: of the judged output.
-        measured: on the held-out set.
-        labelled: what the labelled set that came with the model shows, if there is one.
+        gates: the manifest's gates.
+        kind: kind of the judged output.
+        measured: measurements on the held-out set.
+        labelled: measurements on the labelled set that came with the model, if there is one.
     """
     limits = _limits(gates, kind, measured)
     accuracy = _accuracy_of_eval(gates, kind, labelled)
@@ -100,10 +100,10 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
 
 
 def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, labels_follow: bool = False) -> Judgement:
-    """Whether a candidate is worth the proof: point estimates against half of each allowance.
+    """Whether a candidate deserves the proof: point estimates against half of each allowance.
 
-    ``labels_follow``: the held-out windows have labels. Where these will decide and the search windows have none, an
-    agreement on which the verdict would only warn is all that can be asked for: what disagrees need not be wrong.
+    ``labels_follow``: the held-out windows have labels. If these labels will decide and the search windows have none,
+    the candidate must only reach the agreement below which the verdict warns: a disagreement need not be an error.
     """
     limits = _limits(gates, kind, measured)
     softer = _warns_of(gates, kind, measured, labels_follow=labels_follow)
@@ -123,14 +123,14 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
 
 
 def _classes(limits: GateLimits, measured: Measured) -> Counts:
-    """What int8 keeps of each class that float gives: of what float has right where labels decide, else of all."""
+    """The classes that int8 keeps: of those that float gets right where labels decide, otherwise of all."""
     return measured.classes if limits.max_accuracy_drop or not measured.classes_given else measured.classes_given
 
 
 def _agreement_to_go_on(limits: GateLimits, softer: float) -> float:
-    """The agreement that a candidate must show on the search set; 0: no gate.
+    """The agreement required on the search set; 0: no gate.
 
-    Half of the disagreements that the verdict permits; or ``softer``, where the verdict will only warn.
+    It permits half of the disagreements that the verdict permits; or it is ``softer``, where the verdict only warns.
     """
     if not limits.min_agreement:
         return 0.0
@@ -138,7 +138,7 @@ def _agreement_to_go_on(limits: GateLimits, softer: float) -> float:
 
 
 def _sqnr_to_go_on(limits: GateLimits) -> float:
-    """The SQNR that a candidate must show on the search set: half of the error that is permitted; 0: no gate."""
+    """The SQNR required on the search set, which permits half of the permitted error; 0: no gate."""
     return limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0
 
 
@@ -146,10 +146,10 @@ def agreement_to_prove(gates: Gates, kind: OutputKind, measured: Measured, *, la
     """The agreement that the held-out windows must prove; 0: it does not decide.
 
     Args:
-        gates: the manifest's.
-        kind: of the judged output.
-        measured: on the search set.
-        labels_follow: the held-out windows have labels.
+        gates: the manifest's gates.
+        kind: kind of the judged output.
+        measured: measurements on the search set.
+        labels_follow: whether the held-out windows have labels.
     """
     if _warns_of(gates, kind, measured, labels_follow=labels_follow):
         return 0.0
@@ -162,13 +162,13 @@ def drop_to_exclude(gates: Gates, kind: OutputKind, measured: Measured) -> float
 
 
 def evaluate_measured(gates: Gates, peak_rss_bytes: int, memory_ratio: float, gain: Gain) -> Judgement:
-    """What is judged last, of a process with the candidate alone.
+    """The last judgement, on measurements of a process with the candidate alone.
 
     Args:
-        gates: the manifest's.
-        peak_rss_bytes: its peak memory.
-        memory_ratio: what it keeps of what float keeps.
-        gain: what is gained over float.
+        gates: the manifest's gates.
+        peak_rss_bytes: peak memory of that process.
+        memory_ratio: its memory as a share of float's.
+        gain: the gains over float.
     """
     limit = gates.max_peak_rss_bytes
     needed, allowed = apart(peak_rss_bytes / _MIB, limit / _MIB)
@@ -182,17 +182,17 @@ def evaluate_measured(gates: Gates, peak_rss_bytes: int, memory_ratio: float, ga
 
 
 def evaluate_gain(gates: Gates, gain: Gain) -> Judgement:
-    """What a candidate gains over float, against its gate; no refusal while an axis that counts is not known."""
+    """The judgement on the gain over float; no rejection while an axis with a limit is unknown."""
     return _judgement(gain_findings(gain, gates.min_gain), ())
 
 
 def _gained(measured: Measured) -> Gain:
-    """What is known before memory is measured."""
+    """The gains that are known before memory is measured."""
     return gains(time_ratio=measured.latency_ratio_upper, size_ratio=measured.size_ratio)
 
 
 def _warns_of(gates: Gates, kind: OutputKind, measured: Measured, *, labels_follow: bool) -> float:
-    """The agreement below which the verdict only warns, as labels decide that search windows lack; 0: it decides."""
+    """The agreement below which the verdict only warns, where only held-out windows have labels; 0: it decides."""
     lacking = measured.lost is None and labels_follow
     return resolve_gates(gates, kind, labelled=True).warn_agreement if lacking else 0.0
 
@@ -251,11 +251,11 @@ def _label_warning(gates: Gates, measured: Measured) -> tuple[str, ...]:
 
 
 def _eval_warning(gates: Gates, kind: OutputKind, labelled: Measured | None) -> tuple[str, ...]:
-    """Why the labelled set does not decide, and what makes it decide."""
+    """Why the labelled set does not decide, and how to let it decide."""
     if labelled is None:
         return ()
     if labelled.lost is None:
-        text = f"labels say nothing about {kind} outputs; set [output] kind to what they are of"
+        text = f"labels cannot check {kind} outputs; set [output] kind to the kind that they describe"
     elif resolve_gates(gates, kind, labelled=True).max_accuracy_drop:
         return ()
     elif labelled.labels_doubtful:
@@ -266,7 +266,7 @@ def _eval_warning(gates: Gates, kind: OutputKind, labelled: Measured | None) -> 
 
 
 def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> GateFinding | None:
-    """The gate of accuracy on the labelled set; None if there is none."""
+    """The accuracy gate on the labelled set; None without such a gate."""
     if labelled is None:
         return None
     limits = resolve_gates(gates, kind, labelled=labelled.lost is not None)
@@ -282,7 +282,7 @@ def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None)
 
 
 def _misfit(labelled: Measured, kind: OutputKind) -> str:
-    """What shows that labels are of something else, and what to look at."""
+    """The evidence that the labels are wrong, and what to check."""
     what = _LABELS_ARE.get(kind, "labels count from 0 in the output's order")
     return (
         f'{labelled.misfit}; check that {what}, that its arrays are what the model is fed, and [output] kind = "{kind}"'

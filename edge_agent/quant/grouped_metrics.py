@@ -1,4 +1,4 @@
-"""The error of an output over any number of windows: as a whole, and in each group of channels of like scale."""
+"""The error of an output over any number of windows: in total, and per group of channels of similar scale."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from edge_agent.quant.scale_groups import ScaleGroup, judged_parts
 
 
 class GroupedMetrics:
-    """Accumulates like :class:`.metrics.ErrorMetrics`; ``whole`` is over all channels."""
+    """Accumulates errors like :class:`.metrics.ErrorMetrics`; ``whole`` covers all channels."""
 
     def __init__(self, groups: Sequence[ScaleGroup] = ()) -> None:
         self.whole = ErrorMetrics()
@@ -19,7 +19,7 @@ class GroupedMetrics:
         self._parts = [(group, ErrorMetrics()) for group in judged_parts(groups)]
 
     def add(self, reference: NDArray[Any], target: NDArray[Any]) -> None:
-        """Add one window's output of float and of int8, of equal shape."""
+        """Add one window's outputs of float and int8, of equal shape."""
         self.whole.add(reference, target)
         if self._parts:
             wanted, got = row(reference), row(target)
@@ -28,17 +28,17 @@ class GroupedMetrics:
 
     @property
     def sqnr_db(self) -> float | None:
-        """Of the worst group; of the whole where there is one scale only."""
+        """SQNR of the worst group, or of the whole output if all channels have one scale."""
         return self._worst[1]
 
     @property
     def worst(self) -> str:
-        """The channels that this is of; empty: all of them."""
+        """The channels of that worst group; empty for all channels."""
         group = self._worst[0]
         return "" if group is None else group.name
 
     def groups(self) -> Iterator[tuple[ScaleGroup, float | None]]:
-        """Each group with its SQNR; None where it is not judged."""
+        """Each group with its SQNR; None where the group is not judged."""
         known = {group.channels: metrics.sqnr_db for group, metrics in self._parts}
         for group in self._groups:
             yield group, known[group.channels] if group.judged else None

@@ -1,4 +1,4 @@
-"""The verdict over several gates, and which of two refusals is told."""
+"""The verdict over several gates, and the choice between two reasons for a rejection."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -6,12 +6,12 @@ from typing import Self
 from edge_agent.jobs.result import GateResult
 
 _SAYS_LESS = ("", "latency_too_high", "latency_inconclusive", "too_noisy", "size_too_large", "no_gain")
-"""Codes that say less of a model than what it gets wrong: they are of what int8 costs or gains, or there is none."""
+"""Codes that matter less than a wrong output, as they concern the cost or gain of int8; or no code at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict over all gates that could be judged."""
+    """The verdict over all judged gates."""
 
     gates: tuple[GateResult, ...]
     code: str = ""
@@ -24,5 +24,5 @@ class Judgement:
         return not self.code
 
     def refused(self, code: str, message: str) -> Self:
-        """This verdict with a refusal for something that int8 gets wrong, unless it tells of such a thing already."""
+        """This verdict with a rejection for a wrong output, unless it already has such a rejection."""
         return replace(self, code=code, message=message) if self.code in _SAYS_LESS else self

@@ -1,9 +1,9 @@
-"""What labels say of float and int8: how many windows are right, how well scores are ordered, how far numbers are off.
+"""Metrics of float and int8 against labels: share of right windows, order of scores, size of errors.
 
-* accuracy: the share of windows that are right, as the output's kind has it. The bound of its drop is Tango's, see
+* accuracy: the share of right windows, as the output's kind defines it. The bound of its drop is Tango's, see
   :mod:`.bounds`.
-* auc (binary, anomaly; one score a window): the chance that a positive window has a larger score than a negative one,
-  equal scores counting half: Mann & Whitney (1947), "On a test of whether one of two random variables is
+* auc (binary, anomaly; one score per window): the probability that a positive window has a larger score than a negative
+  one, where equal scores count half: Mann & Whitney (1947), "On a test of whether one of two random variables is
   stochastically larger than the other", Annals of Mathematical Statistics 18.
 * map and map50 (detection, detection_head): mean average precision, over overlaps from 0.5 to 0.95 and at 0.5,
   see :mod:`.detection.average_precision`. They have no bound.
@@ -11,7 +11,7 @@
 
 The bounds of the drop of auc and mae are in :mod:`.paired`.
 
-Pure: outputs and labels in, numbers out. Labels are taken to fit; :meth:`.agreement.Judge.correct` says so before.
+Pure: outputs and labels in, numbers out. Labels must fit, which :meth:`.agreement.Judge.correct` checks before.
 """
 
 from collections.abc import Iterator
@@ -34,14 +34,14 @@ from edge_agent.wire.manifest import Output, OutputKind
 _SCORES: tuple[OutputKind, ...] = ("binary", "anomaly")
 _BOXES: tuple[OutputKind, ...] = ("detection", "detection_head")
 _FAINTEST = 0.001
-"""Boxes that score less change no average precision; it is what the exporters' own evaluations take."""
+"""Boxes with lower scores change no average precision; the exporters' own evaluations use the same value."""
 
 
 class LabelledOutputs:
-    """Takes labelled windows, one by one, for the metrics that need more than right or wrong."""
+    """Adds up labelled windows for the metrics that need more than right or wrong."""
 
     def __init__(self, kind: OutputKind, output: Output | None = None) -> None:
-        """``output``: what a detector's outputs mean, as it was found."""
+        """``output``: the resolved meaning of a detector's outputs."""
         self._kind = kind
         self._detector: Kind | None = None
         if kind in _BOXES and output is not None:
@@ -51,7 +51,7 @@ class LabelledOutputs:
         self._errors: list[tuple[float, float]] = []
 
     def add(self, label: Any, reference: NDArray[Any], target: NDArray[Any]) -> None:
-        """Take one window's label, float's output and int8's output, of equal shape."""
+        """Add one window's label, float's output and int8's output, of equal shape."""
         if self._kind in _SCORES and reference.size == target.size == 1:
             self._scores.append((bool(row(label)[0] > 0.0), float(row(reference)[0]), float(row(target)[0])))
         elif self._detector is not None:
@@ -61,7 +61,10 @@ class LabelledOutputs:
             self._errors.append((_mean_error(label, reference), _mean_error(label, target)))
 
     def metrics(self, effect: float = 1.0) -> list[Metric]:
-        """AUC, MAE or mAP, where the kind has one and the labels tell sides apart; ``effect``: windows that are one."""
+        """AUC, MAE or mAP, if the kind has one and the labels have both sides.
+
+        ``effect``: windows that count as one.
+        """
         if self._scores:
             positive, *both = (np.array(column) for column in zip(*self._scores, strict=True))
             before, after = (area_under_curve(scores, positive) for scores in both)
@@ -84,7 +87,7 @@ class LabelledOutputs:
 
 
 def accuracy(measured: Measured) -> Metric | None:
-    """The share of labelled windows that are right, with the bound of the drop; None where labels say nothing."""
+    """The share of right labelled windows, with the bound of the drop; None if labels cannot check the kind."""
     lost, won, right = measured.lost, measured.won, measured.float_right
     if lost is None or won is None or right is None or not measured.windows:
         return None
@@ -94,7 +97,7 @@ def accuracy(measured: Measured) -> Metric | None:
 
 
 def area_under_curve(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | None:
-    """The area under the ROC curve; None if only one side is there or a score is no number."""
+    """The area under the ROC curve; None if only one side is present or a score is NaN."""
     above, below = int(positive.sum()), int((~positive).sum())
     if not above or not below or np.isnan(scores).any():
         return None

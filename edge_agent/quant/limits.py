@@ -1,4 +1,4 @@
-"""The gates' limits: the one place where their defaults are decided. Pure."""
+"""The gates' limits; all their defaults are decided here. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from edge_agent.wire.manifest import AS_FLOAT, Gates, MinGain, OutputKind
 MIN_AGREEMENT = 0.95
 MIN_SQNR_DB = 10.0
 LATENCY_MARGIN = 0.02
-"""By this part int8 may be slower and still counts as not slower, where no limit was written."""
+"""Without an explicit limit, int8 may be slower by this share and still counts as not slower."""
 _CONTINUOUS = ("regression", "embedding", "raw")
 
 
@@ -18,11 +18,11 @@ class GateLimits:
 
     min_agreement: float
     warn_agreement: float
-    """What agreement is held against without refusing, where labels decide."""
+    """Agreement below which there is a warning but no rejection, where labels decide."""
     max_accuracy_drop: float
     min_sqnr_db: float
     max_latency_ratio: float
-    """The margin is in it."""
+    """Includes the margin."""
     latency_margin: float
     max_size_ratio: float
     min_gain: MinGain
@@ -32,10 +32,10 @@ def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: b
     """The limits of one output's gates.
 
     Args:
-        gates: the manifest's.
-        kind: of the judged output.
-        labelled: the windows that are judged have labels.
-        doubtful: float itself does not fit the labels, so they cannot take the place of agreement.
+        gates: the manifest's gates.
+        kind: kind of the judged output.
+        labelled: whether the judged windows have labels.
+        doubtful: whether float itself does not fit the labels, so that they cannot replace agreement.
     """
     by_label = labelled and not doubtful and kind in BY_LABEL
     drop = gates.max_accuracy_drop
@@ -60,13 +60,13 @@ def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: b
 
 
 def latency_limit(gates: Gates) -> float:
-    """The largest ratio of latencies that is accepted, the margin included; 0: no gate."""
+    """The largest accepted ratio of latencies, including the margin; 0: no gate."""
     ratio = 1.0 if gates.max_latency_ratio == AS_FLOAT else gates.max_latency_ratio
     return ratio * (1.0 + latency_margin(gates))
 
 
 def latency_margin(gates: Gates) -> float:
-    """The part of ``max_latency_ratio`` by which it may be exceeded: a limit that somebody wrote is exact.
+    """The share by which ``max_latency_ratio`` may be exceeded; an explicit limit is exact.
 
     A written 1.0 is :data:`edge_agent.wire.manifest.AS_FLOAT`.
     """

@@ -1,6 +1,6 @@
-"""How far the quantized tensor is from the float one, over any number of samples, in constant memory.
+"""The error of a quantized tensor against the float one, over any number of samples, in constant memory.
 
-Sums run in float64 over blocks, so neither many samples nor a large tensor costs memory or digits.
+Sums run in float64 over blocks, so neither many samples nor a large tensor costs memory or precision.
 """
 
 import math

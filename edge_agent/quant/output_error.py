@@ -1,7 +1,7 @@
-"""Noise over signal of one output, summed over its groups of channels of like scale. Pure.
+"""The noise-to-signal ratio of one output, summed over its groups of channels of similar scale. Pure.
 
-A sum, as errors of several roundings add up (:mod:`edge_agent.worker.search.layer_selection`), and relative in each
-group, as an error that wipes out the scores of a detector is nothing beside the power of its boxes.
+A sum, as errors of several roundings add up (:mod:`edge_agent.worker.search.layer_selection`). It is relative in each
+group, as an error that wipes out a detector's scores is negligible compared with the power of its boxes.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup
 
 
 class OutputError:
-    """Learn the scales from float's outputs with :meth:`observe`, then measure with what :meth:`fresh` gives."""
+    """Learn the scales from float's outputs with :meth:`observe`, then measure with the objects from :meth:`fresh`."""
 
     def __init__(self, scales: ChannelScales | None = None) -> None:
         self._scales = ChannelScales() if scales is None else scales
@@ -23,15 +23,15 @@ class OutputError:
         self._signal: dict[int, float] = {}
 
     def observe(self, reference: NDArray[Any]) -> None:
-        """Learn the scales of one of float's outputs."""
+        """Learn the scales from one of float's outputs."""
         self._scales.add(row(reference))
 
     def fresh(self) -> "OutputError":
-        """One with the same scales that has measured nothing."""
+        """A new object with the same scales and no measurements."""
         return OutputError(self._scales)
 
     def add(self, reference: NDArray[Any], output: NDArray[Any]) -> None:
-        """Measure one output against float's; one of another shape, or that is not finite, is all noise."""
+        """Measure one output against float's; one of another shape, or one that is not finite, is all noise."""
         wanted, got = row(reference), row(output)
         sound = wanted.shape == got.shape and bool(np.isfinite(got).all())
         for place, group in enumerate(self._judged):
@@ -43,7 +43,7 @@ class OutputError:
 
     @property
     def relative(self) -> float:
-        """The sum over the groups of noise / signal, each at most 1, as more than all cannot be lost."""
+        """The sum of noise / signal over the groups, each limited to 1, as more than all cannot be lost."""
         return sum(min(noise / self._signal[place], 1.0) for place, noise in self._noise.items() if self._signal[place])
 
     @property

@@ -1,19 +1,19 @@
-"""How likely held-out windows will prove what search windows show, for each of many candidates. Pure.
+"""The chance that held-out windows prove what search windows show, for each of many candidates. Pure.
 
-What is to be proved is an agreement with float, or a drop in accuracy where labels decide.
+The proof concerns agreement with float, or a drop in accuracy where labels decide.
 
-The best of many on the same windows was lucky as well. So a candidate's chance is also computed with what all the
-others show: the shares in which they truly disagree are taken to come from one distribution, which is estimated from
-all their counts, and each candidate's own count only adds to that. (Empirical Bayes: Robbins 1956, "An empirical Bayes
+The best of many candidates on the same windows was also lucky. So a candidate's chance is also computed from the
+results of all candidates: their true shares of disagreement are assumed to follow one distribution, which is estimated
+from all counts, and each candidate's own count only updates it. (Empirical Bayes: Robbins 1956, "An empirical Bayes
 approach to statistics"; the mixing distribution by EM on a grid, Laird 1978, "Nonparametric maximum likelihood
-estimation of a mixing distribution", JASA 73. Few steps keep it smooth.) One with 0 of 150 among many with 4 to 6 is
-then as suspect as they are, and one with 0 among others with 0 to 2 is not. The smaller chance counts: with the others,
-or by itself.
+estimation of a mixing distribution", JASA 73. Few steps keep it smooth.) A candidate with 0 of 150 among many with 4 to
+6 is then as doubtful as they are, and one with 0 among others with 0 to 2 is not. The smaller of the two chances
+counts.
 
 Measured over simulated searches (5 and 16 candidates, 150 search and 300 held-out windows, candidates independent or
-correlated by 0.7, faster ones as good or worse): where all truly disagree in 3 %, 45 % of the chosen stand before the
-held-out set; each by itself foretold 85 %, with the others 62 %. Where the best disagree in 0.2 to 1 %, both foretell
-96 %, and 83 to 100 % stand, 94 to 100 % where a second finalist may follow.
+correlated by 0.7, faster ones as good or worse): if all truly disagree in 3 %, 45 % of the chosen candidates pass the
+held-out set; the individual chances predicted 85 %, the joint ones 62 %. If the best disagree in 0.2 to 1 %, both
+predict 96 %, and 83 to 100 % pass, or 94 to 100 % where a second finalist may follow.
 """
 
 import math
@@ -27,24 +27,24 @@ from numpy.typing import NDArray
 from edge_agent.quant.bounds import CONFIDENCE, allowed_failures, allowed_losses, chance_of_proof, regularised_beta
 
 _SHARES = np.concatenate([np.geomspace(5e-4, 0.2, 40), np.linspace(0.25, 0.999, 8)])
-"""Shares of windows that may truly be wrong: the grid of the mixing distribution."""
+"""Possible true shares of wrong windows: the grid of the mixing distribution."""
 _JEFFREYS = np.gradient(_SHARES) / np.sqrt(_SHARES * (1.0 - _SHARES))
 _STEPS = 20
 _FAR, _FINE = 6.0, 4.0
-"""Standard deviations beyond which counts are left out, and counts that are looked at in each: few suffice."""
+"""Standard deviations beyond which counts are ignored, and counts evaluated per deviation: few suffice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What the search set says of one candidate, and what the held-out set will have to prove.
+    """A candidate's result on the search set, and what the held-out set has to prove.
 
     Attributes:
-        wrong: search windows in which int8 disagrees; where labels decide, in which float is right and int8 is not.
-        windows: of the search set.
-        effect: how many windows count as one, here and, for all that is known, in the held-out set.
-        heldout: windows of the held-out set.
-        limit: the agreement to prove, below 1; where labels decide, the drop in accuracy that may be.
-        won: where labels decide, search windows in which int8 is right and float is not; None: agreement decides.
+        wrong: search windows in which int8 disagrees; where labels decide, those that float gets right and int8 wrong.
+        windows: number of search windows.
+        effect: the number of windows that count as one, here and presumably in the held-out set.
+        heldout: number of held-out windows.
+        limit: the agreement to prove, below 1; where labels decide, the permitted drop in accuracy.
+        won: where labels decide, search windows that int8 gets right and float wrong; None: agreement decides.
     """
 
     wrong: int
@@ -55,22 +55,22 @@ class Prospect:
     won: int | None = None
 
     def chance(self, confidence: float = CONFIDENCE) -> float:
-        """That ``heldout`` windows prove the limit at ``confidence``, by this candidate alone.
+        """The chance that ``heldout`` windows prove the limit at ``confidence``, from this candidate alone.
 
-        1 at 95 % if none is wrong: nothing better can be shown on these windows.
+        It is 1 at 95 % if no window is wrong, as no better result is possible on these windows.
         """
         return self._relative(self._predicted(self.wrong, confidence))
 
     def among(self, weights: NDArray[np.float64], confidence: float) -> float:
-        """The same where the true share is distributed over the grid with ``weights``."""
+        """The same chance, if the true share has the distribution ``weights`` over the grid."""
         return min(self.chance(confidence), self._relative(float(weights @ self._passing(confidence))))
 
     def log_likelihoods(self) -> NDArray[np.float64]:
-        """Of each share of the grid, by what the search windows show."""
+        """The log-likelihood of each share of the grid, given the search windows."""
         return _log_likelihoods(self.wrong / self.effect, self.windows / self.effect)
 
     def absolute(self, chance: float) -> float:
-        """A chance as :meth:`chance` has it, no longer in parts of the best that these windows can show."""
+        """A chance from :meth:`chance` as an absolute one, instead of relative to the best possible result."""
         return chance if self.wrong else chance * self._predicted(0, CONFIDENCE)
 
     def _relative(self, chance: float) -> float:
@@ -104,7 +104,7 @@ def _log_likelihoods(seen: float, windows: float) -> NDArray[np.float64]:
 
 
 def chances(prospects: Sequence[Prospect], confidence: float = CONFIDENCE) -> list[float]:
-    """That each stands before the held-out set, as one of all of them."""
+    """The chance of each candidate to pass the held-out set, given all candidates."""
     if not prospects:
         return []
     logs = np.array([one.log_likelihoods() for one in prospects])
@@ -130,15 +130,15 @@ def _predicted(seen: float, windows: float, more: int, limit: float, confidence:
 
 @cache
 def _passing(more: int, limit: float, confidence: float) -> NDArray[np.float64]:
-    """The chance that ``more`` windows prove an agreement, for each share of the grid that disagrees."""
+    """The chance that ``more`` windows prove an agreement, for each share of disagreement in the grid."""
     return _at_most(allowed_failures(more, limit, confidence=confidence), more)
 
 
 @cache
 def _keeping(more: int, limit: float, won: float, confidence: float) -> NDArray[np.float64]:
-    """The chance that ``more`` windows exclude a larger drop in accuracy, for each share of the grid that is lost.
+    """The chance that ``more`` windows exclude a larger drop in accuracy, for each share of losses in the grid.
 
-    ``won``: the share of windows that int8 wins, of which little is known and which matters little.
+    ``won``: the share of windows that int8 wins, which is uncertain but has little influence.
     """
     spread = math.sqrt(more * won * (1.0 - won))
     least, most = max(0, int(more * won - _FAR * spread)), min(more, math.ceil(more * won + _FAR * (spread + 1.0)))

@@ -1,9 +1,9 @@
-"""By how little the scores of a sequence decide what is read. Pure.
+"""The margin by which the scores of a sequence decide its string. Pure.
 
-Greedy decoding takes the largest score of each step (Graves et al. 2006, best path). Where another one overtakes it,
-the string mostly changes, but not always: a symbol that begins a step earlier or ends a step later reads the same. So
-each other symbol of each step is put in place of the largest one, that step and the next are read again, and the
-difference of the two scores counts where the string is another.
+Greedy decoding takes the largest score of each step (Graves et al. 2006, best path). If another score overtakes it, the
+string usually changes, but not always: a symbol that begins a step earlier or ends a step later reads the same. So each
+other symbol of each step is tried in place of the largest one. That step and the next are decoded again, and the
+difference of the two scores counts if the string changes.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ _NOTHING = -1
 
 
 def reading_margin(scores: NDArray[Any], blank: int) -> float:
-    """The least by which one score would have to rise for another string; infinite if no score can do it.
+    """The smallest increase of one score that changes the string; infinite if none does.
 
     Args:
         scores: ``[T, C]``.
-        blank: the symbol's number that stands for none, 0 to C - 1.
+        blank: number of the blank symbol, 0 to C - 1.
     """
     values = np.asarray(scores, np.float64)
     steps, symbols = values.shape
@@ -36,7 +36,7 @@ def reading_margin(scores: NDArray[Any], blank: int) -> float:
 def _read(
     before: NDArray[np.intp], symbol: NDArray[np.intp], after: NDArray[np.intp], blank: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """What ``symbol`` and the one ``after`` it add to the string: up to two symbols, as first and second."""
+    """The symbols that ``symbol`` and the one ``after`` it add to the string: up to two, as first and second."""
     own = np.where((symbol != before) & (symbol != blank), symbol, _NOTHING)
     next_own = np.where((after != symbol) & (after != blank), after, _NOTHING)
     return np.where(own != _NOTHING, own, next_own), np.where(own != _NOTHING, next_own, _NOTHING)

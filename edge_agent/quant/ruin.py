@@ -1,8 +1,8 @@
-"""The outputs beside the first: one that the manifest names is judged by its kind, any other must not be ruined.
+"""Outputs beside the first: one that the manifest names is judged by its kind; any other must not be ruined.
 
-The gates prove what they are about, the outputs that the manifest names, or the first. The others are measured all the
-same: an application may read them, and an output at -8 dB is no output. What is asked of them is less than a proof, so
-that an output that nobody reads refuses nothing but ruin. Pure.
+The gates prove the outputs that the manifest names, or the first one. The others are measured, too: an application may
+read them, and an output at -8 dB is useless. They need less than a proof, so that an output that nobody reads causes a
+rejection only if it is ruined. Pure.
 """
 
 import math
@@ -21,14 +21,14 @@ _DECISIONS: tuple[OutputKind, ...] = ("classes", "binary", "anomaly", "detection
 
 
 def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | None, channels: str = "") -> str:
-    """Why an output is ruined; empty: it is not.
+    """Why an output is ruined; empty if it is not.
 
     Args:
-        kind: of the output.
-        windows: that were compared.
-        disagreements: windows in which int8 says something else than float.
-        sqnr_db: of the worst group of channels.
-        channels: that group's; empty: all.
+        kind: kind of the output.
+        windows: number of compared windows.
+        disagreements: windows in which int8 and float disagree.
+        sqnr_db: SQNR of the worst group of channels.
+        channels: the channels of that group; empty: all.
     """
     if not windows:
         return ""
@@ -48,14 +48,14 @@ def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | No
 def judge_named(gates: Gates, kind: OutputKind, measured: Measured, *, search: bool) -> Judgement:
     """The verdict on an output that the manifest names beside the first: by its own kind, with the same gates.
 
-    Speed and size are no matter of one output, and labels are of the first; where they take the place of its agreement,
-    the others are held to the default.
+    Speed and size do not belong to a single output, and labels belong to the first. Where labels replace the agreement
+    of the first output, the others must meet the default.
 
     Args:
-        gates: the manifest's.
-        kind: of the output.
-        measured: of this output.
-        search: on search windows, which are not opened for a proof.
+        gates: the manifest's gates.
+        kind: kind of the output.
+        measured: measurements of this output.
+        search: whether these are search windows, which need no proof.
     """
     quality = structs.replace(
         gates,
@@ -68,15 +68,15 @@ def judge_named(gates: Gates, kind: OutputKind, measured: Measured, *, search: b
 
 
 def with_outputs(judgement: Judgement, outputs: Iterable[OutputSummary]) -> Judgement:
-    """``judgement``, or the refusal of one of ``outputs`` if it says nothing worse."""
+    """``judgement``, or the rejection of one of ``outputs`` if ``judgement`` has no worse reason."""
     refusing = next((one for one in outputs if one.code), None)
     return judgement if refusing is None else judgement.refused(refusing.code, refusing.message)
 
 
 def not_judged(outputs: Iterable[OutputSummary], undefined: Iterable[str]) -> list[str]:
-    """What is said of channels and of whole outputs that have nothing to be judged by, where numbers are judged.
+    """The notes about channels and whole outputs that cannot be judged, for outputs that are judged as numbers.
 
-    ``undefined``: the outputs that float leaves so.
+    ``undefined``: outputs without usable values in float.
     """
     whole = [
         f"output {name!r} is not judged: float itself gives NaN, Inf, nothing, no numbers or a changing shape there"

@@ -1,20 +1,20 @@
-"""Channels of one output whose scales differ so much that one number over all of them would see the large ones only.
+"""Groups of an output's channels by scale, where one number over all channels would reflect the large ones only.
 
-A detector's head has boxes in pixels beside scores in [0, 1]; an error that wipes out every score is a thousandth of
-the boxes' power. So channels are put into groups of like scale, by float's own values, and each group is judged by
-itself. The worst counts.
+A detector's head has boxes in pixels beside scores in [0, 1]. An error that wipes out every score is a thousandth of
+the boxes' power. So channels are grouped by similar scale, using float's own values, and each group is judged
+separately. The worst one counts.
 
-What makes a group:
+Rules for groups:
 
-* the axis along which peaks (largest absolute values) differ most, if there is one along which they fall apart;
-* a gap: sorted by their peaks, neighbours :data:`GAP` apart belong to different groups. Peaks that spread without a
-  gap, as a spectrum's do, are one group;
-* channels that stay within [0, 1] belong together where all others are a gap above them: of scores, those that are
-  never high are no scale of their own.
+* The axis is the one along which peaks (largest absolute values) differ most, if channels separate along any axis.
+* A gap separates groups: sorted by peak, neighbours :data:`GAP` apart belong to different groups. Peaks that spread
+  without a gap, as in a spectrum, are one group.
+* Channels that stay within [0, 1] form one group if all others are a gap above them: scores that are never high are
+  not a scale of their own.
 
-A group that never moves but for rounding, or whose values are too small to be told from rounding, has nothing to be
-judged by: it is named and not judged. So are a few of many features that hardly ever fire. What int8 makes of them must
-still be small beside the whole (:func:`judged_parts`), or a dead constant would pass. Pure.
+A group that is constant but for rounding, or whose values are too small to distinguish from rounding, cannot be judged.
+It is reported and not judged. The same holds for a few of many features that hardly ever fire. int8's values for them
+must still be small compared with the whole (:func:`judged_parts`), or a dead constant would pass. Pure.
 """
 
 from collections.abc import Sequence
@@ -25,30 +25,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 GAP = 10.0
-"""From one group's largest peak to the next one's smallest. int8 under one range costs a group 20 dB for each such gap:
-what is left of the 40 to 50 dB of a sound tensor is near the 10 dB that the gate asks for after two of them. In eight
-public exports, neighbours of one scale are at most 2.5 apart; boxes and scores are 465, and hidden and cell state of an
+"""Ratio of one group's smallest peak to the next one's largest. int8 with a common range costs a group 20 dB per such
+gap: after two of them, the 40 to 50 dB of a sound tensor are near the 10 dB that the gate requires. In eight public
+exports neighbours of one scale are at most 2.5 apart. Boxes and scores are 465 apart, and hidden and cell state of an
 LSTM, in one output, 9.6."""
 NOTHING = 1e-6
-"""Of the largest group's peak: smaller values are within the rounding of float32 sums."""
+"""Share of the largest group's peak below which values are within the rounding of float32 sums."""
 STILL = 1e-5
-"""Of a channel's own peak: if it moves by less it is constant but for rounding. float32 sums of a thousand terms are
-off by some 1e-6, and int8 has no steps for either."""
+"""Share of a channel's own peak: a channel that moves by less is constant but for rounding. float32 sums of a thousand
+terms are off by some 1e-6, and int8 has no steps for either."""
 _LONGEST_AXIS = 65_536
 _LONG, _FEW = 64, 1 / 16
-"""On an axis of so many channels, fewer than this part of them at its small end are not judged if never negative."""
+"""On an axis this long, a smallest-scale group below this share of the channels is not judged if never negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleGroup:
-    """Some channels along one axis.
+    """A group of channels along one axis.
 
     Attributes:
-        axis: of the output without its leading axes of one, counted from the end.
-        channels: their places along the axis.
-        peak: the largest absolute value of float's.
-        rms: of float's values over everything that was seen.
-        why_not: why there is nothing to judge by; empty: it is judged.
+        axis: axis of the output without its leading axes of one, counted from the end.
+        channels: places of the channels along the axis.
+        peak: the largest absolute value of float.
+        rms: RMS of float's values over all windows.
+        why_not: why the group cannot be judged; empty if it is judged.
     """
 
     axis: int
@@ -59,17 +59,17 @@ class ScaleGroup:
 
     @property
     def judged(self) -> bool:
-        """Whether it has something to be judged by."""
+        """Whether the group can be judged."""
         return not self.why_not
 
     def take(self, output: NDArray[Any]) -> NDArray[Any]:
-        """These channels of an output."""
+        """The group's channels of an output."""
         taken: NDArray[Any] = np.take(output, self.channels, axis=self.axis)
         return taken
 
     @property
     def name(self) -> str:
-        """The channels as people write them: ``0-3``, ``4-83``, ``1, 5``."""
+        """The channels in short form: ``0-3``, ``4-83``, ``1, 5``."""
         runs: list[list[int]] = []
         for channel in self.channels:
             if runs and channel == runs[-1][1] + 1:
@@ -81,7 +81,7 @@ class ScaleGroup:
 
 
 class ChannelScales:
-    """Takes float's outputs, one by one, and finds the groups."""
+    """Adds up float's outputs, and finds the groups."""
 
     def __init__(self) -> None:
         self._shape: tuple[int, ...] | None = None
@@ -93,7 +93,7 @@ class ChannelScales:
         self._groups: list[ScaleGroup] | None = None
 
     def add(self, output: NDArray[Any]) -> None:
-        """Take one output into account; one whose shape changes has no channels to compare."""
+        """Add one output; if shapes change, there are no channels to compare."""
         if self._shape is None:
             self._shape = output.shape
         self._fixed = self._fixed and output.shape == self._shape
@@ -114,7 +114,7 @@ class ChannelScales:
 
     @property
     def groups(self) -> Sequence[ScaleGroup]:
-        """The groups, the largest scale first; empty: the output is judged as a whole."""
+        """The groups, the largest scale first; empty if the output is judged as a whole."""
         if self._groups is None:
             self._groups = self._found() if self._fixed and self._seen else []
         return self._groups
@@ -158,14 +158,14 @@ class ChannelScales:
         peaks: NDArray[np.float64],
         moving: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
-        """The channels that are scores in [0, 1]; none unless a gap lies between them and all others."""
+        """Mask of the channels that are scores in [0, 1]; empty unless a gap lies between them and all others."""
         fractions = moving & (low >= 0.0) & (high <= 1.0)
         others = moving & ~fractions
         apart = others.any() and fractions.any() and peaks[others].min() >= GAP * peaks[fractions].max()
         return fractions if apart else np.zeros(len(peaks), bool)
 
     def _hardly_fires(self, group: ScaleGroup, low: NDArray[np.float64], length: int) -> bool:
-        """Whether the smallest group is a few of many features, none of which is ever negative."""
+        """Whether the group of smallest scale is a few of many features, none of them ever negative."""
         few = length >= _LONG and len(group.channels) < _FEW * length
         return few and bool((low[list(group.channels)] >= 0.0).all())
 
@@ -178,10 +178,10 @@ class ChannelScales:
 
 
 def judged_parts(groups: Sequence[ScaleGroup]) -> list[ScaleGroup]:
-    """What is judged of an output: each group that can be, and where some cannot, all channels together as well.
+    """The judged parts of an output: each group that can be judged, and if some cannot, also all channels together.
 
-    Without those that are constant and a gap above all others: what stands for minus infinity in a mask may be any
-    other number as large. Empty: the output is judged as a whole.
+    Constant channels that lie a gap above all others are left out: the value that stands for minus infinity in a mask
+    may be any other large number. Empty: the output is judged as a whole.
     """
     judged = [group for group in groups if group.judged]
     quiet = [group for group in groups if not group.judged and not _towers(group, judged)]
@@ -195,15 +195,15 @@ def judged_parts(groups: Sequence[ScaleGroup]) -> list[ScaleGroup]:
 
 
 def _towers(group: ScaleGroup, judged: Sequence[ScaleGroup]) -> bool:
-    """Whether it is a constant that would hide all others."""
+    """Whether the group is a constant that would hide all others."""
     return group.why_not == "constant" and bool(judged) and group.peak >= GAP * max(one.peak for one in judged)
 
 
 def _spread(groups: Sequence[ScaleGroup]) -> float:
-    """How far apart the groups are; 1: the output is better judged as a whole.
+    """The ratio between the groups' scales; 1 if the output is better judged as a whole.
 
-    One group beside channels that never move is enough, as these would count as a signal that int8 keeps; more so where
-    they would hide it.
+    One group beside constant channels is enough, as the constants would count as signal that int8 keeps, even more so
+    where they would hide the group.
     """
     judged = [group for group in groups if group.judged]
     if len(judged) > 1:

@@ -1,18 +1,19 @@
-"""Whether a pass over the search set may end early: a count is beyond what the whole set is allowed. Pure.
+"""Decides whether a pass over the search set may end early, as its count exceeds what the whole set permits. Pure.
 
-Only counts of windows end a pass (those that disagree; those that labels call lost), as they only grow. Means and
-shares of classes or boxes may still mend, so they are judged by whole passes alone. The rule is exact: what is left of
-the set is taken to be right throughout, and a pass ends only where that would not pass either.
+Only counts of windows end a pass (disagreements, or losses by labels), as they only grow. Means and shares of classes
+or boxes may still improve, so only whole passes are judged by them. The rule is exact: the rest of the set is assumed
+to be right throughout, and a pass ends only if it would fail even then.
 
-What a part shows has to serve honest selection, too (:mod:`.prospect`), which weighs a lucky candidate by all others.
-It takes counts by their likelihood, and that of a part is the same whether the pass ended because of its count or by
-chance (Berger & Wolpert 1988, "The likelihood principle"): the truncation needs no correction. But a part tells less,
-so a pass goes on to :data:`TELLING` disagreements in any case. Over simulated searches (six candidates that truly
-disagree in 3 to 50 %, one that passes, 150 windows) the chance of the latter then moves by 0.01 on average, in no
-direction; with passes that end at the fourth by 0.04, and in one search of six across the line that decides.
+The result of a partial pass must also serve honest selection (:mod:`.prospect`), which weighs a lucky candidate by all
+others. Selection uses the likelihood of counts, which for a partial pass is the same whether it ended because of its
+count or by chance (Berger & Wolpert 1988, "The likelihood principle"), so it needs no correction. But a partial pass
+says less, so every pass continues to :data:`TELLING` disagreements. Over simulated searches (six candidates that truly
+disagree in 3 to 50 %, one that passes, 150 windows) the chance of the latter then changes by 0.01 on average, in no
+direction. With passes that end at the fourth disagreement it changes by 0.04, and in one search of six across the
+limit.
 
-All passes see the windows in one order, so the share of a part ranks candidates as the windows do that both have seen:
-whoever came to the same count later had fewer by the place where the other ended.
+All passes see the windows in one order, so the shares of partial passes rank candidates like the windows that both have
+seen: a candidate that reached the same count later had fewer disagreements where the other one ended.
 """
 
 import math
@@ -24,26 +25,26 @@ from edge_agent.quant.judgement import Judgement
 from edge_agent.wire.manifest import Gates, OutputKind
 
 TELLING = 8
-"""Disagreements that tell the share to about a third of itself."""
+"""Disagreements that determine the share to about a third of itself."""
 _WHOLE_SAYS_MORE = ("", "output_kind_needed")
 
 
 def goes_on(gates: Gates, kind: OutputKind, seen: Measured, windows: int, *, labels_follow: bool) -> bool:
-    """Whether the rest of a pass is of use.
+    """Whether the rest of a pass is useful.
 
     Args:
-        gates: the manifest's.
-        kind: of the judged output.
-        seen: what the windows so far showed.
-        windows: of the whole set.
-        labels_follow: as of :func:`.gates.evaluate_search`.
+        gates: the manifest's gates.
+        kind: kind of the judged output.
+        seen: measurements on the windows so far.
+        windows: size of the whole set.
+        labels_follow: as for :func:`.gates.evaluate_search`.
     """
     if max(seen.disagreements or 0, seen.lost or 0) < TELLING:
         return True
     best = _counted(seen, windows, won=None if seen.won is None else seen.won + windows - seen.windows)
     fitting = replace(best, float_right=None, commonest_label=None, worse_than_constant="")
     unfit = replace(best, worse_than_constant="labels of something else")
-    whether_labels_fit = (fitting,) if seen.lost is None else (fitting, unfit)  # is known at the end
+    whether_labels_fit = (fitting,) if seen.lost is None else (fitting, unfit)  # known only at the end
     return any(
         evaluate_search(gates, kind, one, labels_follow=labels_follow).code in _WHOLE_SAYS_MORE
         for one in whether_labels_fit
@@ -51,9 +52,9 @@ def goes_on(gates: Gates, kind: OutputKind, seen: Measured, windows: int, *, lab
 
 
 def stopped(gates: Gates, kind: OutputKind, seen: Measured, windows: int, *, labels_follow: bool) -> Judgement:
-    """The judgement on a pass that ended early: by its counts alone, beside size and speed.
+    """The judgement on a pass that ended early: by its counts, size and speed.
 
-    Arguments as of :func:`goes_on`, which has said no.
+    The arguments are those of :func:`goes_on`, which must have returned False.
     """
     partial = _counted(seen, seen.windows, won=seen.won)
     partial = replace(partial, size_ratio=seen.size_ratio, latency_ratio=seen.latency_ratio)
@@ -71,7 +72,7 @@ def stopped(gates: Gates, kind: OutputKind, seen: Measured, windows: int, *, lab
 
 
 def _counted(seen: Measured, windows: int, *, won: int | None) -> Measured:
-    """``seen`` as it would be if its counts were of so many windows: nothing but counts."""
+    """``seen`` with its counts alone, for this number of windows."""
     return Measured(
         windows=windows,
         windows_effective=windows,

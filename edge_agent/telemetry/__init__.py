@@ -1,4 +1,4 @@
-"""What the device says of itself over time: events, the state of each model, the machine's health, what serving does.
+"""The device's reports about itself over time: events, model state, machine health, serving statistics.
 
 The messages are defined in :mod:`edge_agent.wire.telemetry`.
 """

@@ -1,11 +1,11 @@
-"""The entities that Home Assistant shows of a device and of each of its models, as its discovery schema has them. Pure.
+"""The Home Assistant entities of a device and of each of its models, in its discovery schema. Pure.
 
-What holds for every one of them:
+Rules for every entity:
 
-* ``expire_after`` stands only at ``tele/*``, whose samples the broker does not keep. A retained state would come to
-  life again with each restart of Home Assistant, and expire although it still holds.
-* A unit is one that Home Assistant knows for the ``device_class``; an ``enum`` has neither unit nor ``state_class``.
-* Nothing can be pressed: an order needs a signature, which Home Assistant cannot make.
+* ``expire_after`` appears only on ``tele/*``, whose samples the broker does not retain. A retained state would be
+  delivered again at each restart of Home Assistant, and would expire although it still holds.
+* A unit is one that Home Assistant accepts for the ``device_class``. An ``enum`` has neither unit nor ``state_class``.
+* No entity accepts a command: an order needs a signature, which Home Assistant cannot make.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from edge_agent.wire.topics import Topics
 Entity = dict[str, Any]
 
 _EXPIRES_AFTER = 3
-"""Intervals without a sample, until a value is no longer shown."""
+"""Intervals without a sample after which Home Assistant stops showing a value."""
 _STATUSES = [status.value for status in Status]
 _KINDS = sorted(EVENT_KINDS)
 
@@ -43,7 +43,7 @@ _OF_THE_MACHINE: _Numbers = (
     ("disk_writes", "Disk writes a day", "disk_written_bytes_per_day", _MB, _SIZE),
     ("agent_memory", "Agent memory", "agent_rss_bytes", _MB, _SIZE),
 )
-"""Entity, name, field of ``Health``, what its value ``v`` is shown as, the rest."""
+"""Entity, name, field of ``Health``, template that renders its value ``v``, other keys."""
 _OF_A_RELEASE: _Numbers = (
     ("latency", "latency", "p50_ms", _ROUND, _MS),
     ("latency_p95", "latency p95", "p95_ms", _ROUND, _MS),
@@ -56,27 +56,27 @@ _OF_A_RELEASE: _Numbers = (
     ("float_accuracy", "float accuracy", "float_accuracy", _PERCENT, _SHARE),
     ("memory", "memory", "rss_bytes", _KB, _SMALL_SIZE),
 )
-"""The same of ``ModelState``; the model's name stands before each name."""
+"""The same for ``ModelState``; the model's name is put before each name."""
 _OF_SERVING: _Numbers = (
     ("inferences", "inferences", "inferences", "v", {"unit_of_measurement": "inferences"}),
     ("errors", "errors", "errors", "v", {"unit_of_measurement": "errors"}),
     ("serving_latency", "serving latency p95", "p95_ms", _ROUND, _MS),
 )
-"""The same of ``ModelSample``: of the last interval."""
+"""The same for ``ModelSample``, which covers the last interval."""
 _ATTRIBUTES = (
     *("job_version", "stale", "active_version", "previous_version", "agreement_lower", "latency_ratio_upper"),
 )
 _TEXTS = ("code", "message", "method", "runtime", "stage", "verdict", "active_since")
-"""Fields of ``ModelState`` that stand beside a model's status."""
+"""Fields of ``ModelState`` that become attributes of a model's status."""
 
 
 def availability(topics: Topics, device: str) -> list[Entity]:
-    """Where it stands whether the device is there at all."""
+    """The topic and template that tell Home Assistant whether the device is online."""
     return [{"topic": topics.device(device, "status"), "value_template": templates.ONLINE}]
 
 
 def device_entities(topics: Topics, device: str, health_s: int) -> dict[str, Entity]:
-    """Of the device itself; ``health_s`` 0: nothing of its health."""
+    """The device's own entities; with ``health_s`` 0 there are none for its health."""
     found: dict[str, Entity] = {
         "device.connected": {
             "platform": "binary_sensor",
@@ -84,7 +84,7 @@ def device_entities(topics: Topics, device: str, health_s: int) -> dict[str, Ent
             "device_class": "connectivity",
             "state_topic": topics.device(device, "status"),
             "value_template": templates.CONNECTED,
-            "availability": [],  # it is there to say that the others are not
+            "availability": [],  # this entity reports the state that makes all others unavailable
             **_DIAGNOSTIC,
         },
         "device.events": {
@@ -96,7 +96,7 @@ def device_entities(topics: Topics, device: str, health_s: int) -> dict[str, Ent
                 _KINDS, ("event_seq", "version"), ("severity", "code", "message", "model", "job")
             ),
             "qos": 1,
-            "availability": [],  # an event of a device that then went away is one all the same
+            "availability": [],  # an event stays valid after its device has gone offline
         },
     }
     if not health_s:
@@ -120,7 +120,7 @@ def device_entities(topics: Topics, device: str, health_s: int) -> dict[str, Ent
 
 
 def model_entities(topics: Topics, device: str, model: str, model_s: int) -> dict[str, Entity]:
-    """Of one model name; ``model_s`` 0: nothing of what serving does."""
+    """The entities of one model name; with ``model_s`` 0 there are none for serving."""
     state: Entity = {"state_topic": topics.device(device, "model", model)}
     found: dict[str, Entity] = {
         "status": {

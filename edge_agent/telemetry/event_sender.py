@@ -1,9 +1,9 @@
-"""Publishes the events of an outbox in their order, and takes out what the broker has acknowledged.
+"""Publishes the events of an outbox in order, and removes each one that the broker has acknowledged.
 
-What was published when a connection broke is sent again by the link itself, with the next one. So behind a new
-connection nothing else is published before something of that is acknowledged, and with a broker that refuses events no
-more than one a connection is in vain. What is refused for another reason than the broker's ACL, such as a quota, is
-tried again after a minute, then ever more rarely.
+The link itself resends messages that were unacknowledged when a connection broke. So on a new connection the sender
+publishes nothing else until the broker has acknowledged one of them. A broker that refuses events therefore costs at
+most one failed publish per connection. After a refusal for any reason but the broker's ACL, such as a quota, the sender
+retries after a minute, then at growing intervals.
 """
 
 import math
@@ -16,21 +16,21 @@ from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.pause import Pause
 
 WINDOW = 16
-"""Events under way at once."""
+"""The most events in flight at once."""
 DENIED = "Not authorized"
-"""What the link makes of reason 0x87: it holds as long as the connection does."""
+"""The link's text for reason 0x87, which holds for the whole connection."""
 _AGAIN_AFTER_S, _AGAIN_AT_LAST_S = 60.0, 3600.0
 
 Send = Callable[[bytes, Callable[[str], None]], bool]
-"""Publishes a message with QoS 1; returns whether it was taken. The function that it is given is then called once, by
-the consumer: with "" when the broker has the message, else with why it has not."""
+"""Publishes a message with QoS 1; returns whether the link accepted it. The consumer later calls the given function
+once: with "" when the broker has acknowledged the message, otherwise with the reason of its refusal."""
 
 
 class EventSender:
-    """Used from the consumer only; publishes nothing during ``pause``."""
+    """Used from the consumer only; publishes nothing while ``pause`` is on."""
 
     def __init__(self, outbox: Outbox, send: Send, pause: Pause, timer: Callable[[], float] = time.monotonic) -> None:
-        """``timer``: seconds, of a clock that is not set back."""
+        """``timer``: a monotonic clock, in seconds."""
         self._pause = pause
         self._outbox = outbox
         self._send = send
@@ -39,24 +39,24 @@ class EventSender:
         self._not_before_s = -math.inf
         self._open = False
         self._proved = False
-        """The broker has taken an event by this connection."""
+        """Whether the broker has accepted an event on this connection."""
 
     @property
     def idle(self) -> bool:
-        """Whether the broker has all that there is."""
+        """Whether the broker has acknowledged every event."""
         return self._open and not self._outbox.waiting
 
     def connected(self) -> None:
-        """There is a new connection."""
+        """Start publishing on a new connection."""
         self._open, self._proved, self._not_before_s = True, False, -math.inf
         self.publish()
 
     def disconnected(self) -> None:
-        """The connection has ended."""
+        """Stop publishing: the connection has ended."""
         self._open = False
 
     def publish(self) -> None:
-        """Publish what waits, as far as it may be under way."""
+        """Publish waiting events, up to the limit of events in flight."""
         if not self._open or self._pause.on or self._timer() < self._not_before_s:
             return
         room = (WINDOW if self._proved else 1) - sum(event.under_way for event in self._outbox.waiting)
@@ -66,7 +66,7 @@ class EventSender:
             if event.under_way:
                 continue
             if not self._send(event.payload, partial(self._answered, event.number)):
-                return  # the connection has just gone, or too much waits for the broker
+                return  # the connection has just ended, or the link's queue is full
             event.under_way = True
             room -= 1
 
@@ -81,7 +81,7 @@ class EventSender:
             if event.number == number:
                 event.under_way = False
         if reason == DENIED:
-            self._open = False  # until the next connection: it would be refused again and again
-        elif self._timer() >= self._not_before_s:  # the others of a window are refused for the same reason
+            self._open = False  # the ACL holds for the whole connection; a retry would be refused again
+        elif self._timer() >= self._not_before_s:  # later refusals of the same window have the same cause
             self._proved = False
             self._not_before_s = self._timer() + self._backoff.failed()

@@ -1,6 +1,6 @@
-"""Raises events: numbers them, bounds what is foreign in them, and puts them into the outbox.
+"""Raises events: numbers them, bounds text of foreign origin, and adds them to the outbox.
 
-Whoever raises one has seen it happen just now, and says it in the sentence that the log has.
+A caller raises an event at the moment it observes the fact, with the sentence that it writes to the log.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from edge_agent.wire.messages import Message, encode
 from edge_agent.wire.telemetry import EVENT_KINDS, Event
 
 _MOST_MESSAGE = 500
-"""Characters; as many are a kilobyte or two."""
+"""Characters; that many make one or two kilobytes."""
 _MOST_NAME = 63
 
 
 class Subject(NamedTuple):
-    """What an event is about."""
+    """The model, version and job that an event is about."""
 
     model: str = ""
     version: int = 0
@@ -33,7 +33,7 @@ NOTHING: Final = Subject()
 
 
 class _End(msgspec.Struct):
-    """What tells one event about a job's end from another; the rest may be of another version of the agent."""
+    """The fields that identify an event about a job's end; other fields may belong to another version of the agent."""
 
     kind: str
     job: str = ""
@@ -43,10 +43,10 @@ class Events:
     """Used from the consumer only.
 
     Args:
-        device: whose events they are.
-        outbox: takes them.
-        stamp: gives a message its time, number and boot.
-        on_raised: is called when there is one more to publish.
+        device: id of the device that raises the events.
+        outbox: receives the events.
+        stamp: returns a message with time, sequence number and boot id.
+        on_raised: called after each event, so that it is published.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Events:
         """Raise an event of one of ``EVENT_KINDS``.
 
         Args:
-            kind: what has happened.
+            kind: the kind of event.
             message: one sentence for a person.
-            code: of the list of codes; empty: none fits.
-            about: the model that it is about.
-            at_any_cost: put it on the disk also where the day's writes are used up.
+            code: one of the stable codes; empty if none applies.
+            about: the model that the event is about.
+            at_any_cost: store the event on disk even when the day's write budget is used up.
         """
         stamp = self._stamp()
         number = self._outbox.next_number()
@@ -90,13 +90,13 @@ class Events:
             boot_id=stamp.boot_id,
         )
         payload = encode(event)
-        if len(payload) > MOST_BYTES:  # all of it is bounded but a name of this device that nobody has
+        if len(payload) > MOST_BYTES:  # only an absurdly long device id leads here; every other field is bounded
             payload = encode(msgspec.structs.replace(event, message=""))
         self._outbox.add(number, payload, at_any_cost=at_any_cost)
         self._on_raised()
 
     def tell_end(self, kind: str, message: str, *, code: str, about: Subject) -> None:
-        """Raise an event about a job's end, unless it waits already: power may fail between it and the job's report."""
+        """Raise an event about a job's end, unless one waits already, as after a power cut before the job's report."""
         for waiting in self._outbox.waiting:
             with suppress(*UNDECODABLE):
                 known = msgspec.json.decode(waiting.payload, type=_End)
@@ -105,8 +105,8 @@ class Events:
         self.tell(kind, message, code=code, about=about)
 
     def tell_lost(self, *, at_any_cost: bool = False) -> None:
-        """Say how many were dropped, if any were. There should be room for that, or another one is."""
+        """Raise an event with the number of dropped events, if any. Call this when the outbox has room for one more."""
         lost, self._outbox.lost = self._outbox.lost, 0
         if lost:
-            text = f"{counted(lost, 'event')} of this device could not be kept and are lost"
+            text = f"{counted(lost, 'event')} of this device could not be stored and are lost"
             self.tell("events_lost", text, at_any_cost=at_any_cost)

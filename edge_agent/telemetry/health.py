@@ -1,4 +1,4 @@
-"""The machine's health as a message, and what in it deserves an event. Pure."""
+"""The machine's health as a message, and the events that health readings raise. Pure."""
 
 import math
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from edge_agent.wire.telemetry import Health
 
 _DAY_S = 86_400.0
 _SETTLED_S = 3600.0
-"""Before that a boot's own writes would be taken for a day's."""
+"""Minimum uptime: a boot's own writes would otherwise be extrapolated to a whole day."""
 _ROOM_AGAIN = 1.5
-"""Times the reserve: where so much is free, the disk is not low any more."""
+"""Multiple of the reserve above which the disk no longer counts as low."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What the agent knows of itself."""
+    """Facts about the agent's own process."""
 
     uptime_s: float
     reconnects: int
@@ -28,12 +28,12 @@ class AgentFacts:
 
 
 class HealthWatch:
-    """Follows the readings: remembers what the kernel forgets, and raises events.
+    """Follows the readings: remembers throttling that the kernel forgets, and raises events.
 
     Args:
         tell: raises an event: kind, sentence, code.
-        first: what the first sample is compared with.
-        reserve_bytes: of disk, which transfers leave to the rest of the system.
+        first: readings that the first sample is compared with.
+        reserve_bytes: disk space that transfers leave to the rest of the system.
     """
 
     def __init__(self, tell: Callable[[str, str, str], None], first: Readings, reserve_bytes: int) -> None:
@@ -49,7 +49,7 @@ class HealthWatch:
         self._is_full = False
 
     def health(self, device: str, now: Readings, agent: AgentFacts, stamp: Message) -> Health:
-        """The message about ``now``, which was noted; shares are of the time since the message before."""
+        """The health message for ``now``, which :meth:`note` has seen; shares cover the time since the last message."""
         before, self._published = self._published, now
         seconds, ticks = now.at_s - before.at_s, now.cpu_total - before.cpu_total
         known, state = now.throttling, set(now.throttling.happened)
@@ -84,7 +84,7 @@ class HealthWatch:
         )
 
     def note(self, now: Readings) -> None:
-        """Raise the events that ``now`` deserves, once for each readings."""
+        """Raise the events that follow from ``now``; call once for each set of readings."""
         before, self._noted = self._noted.throttling, now
         state = now.throttling
         new = set(state.happened) - set(before.happened)
@@ -99,11 +99,11 @@ class HealthWatch:
         if begun := self._slow.note(now.at_s, is_on=bool(slow)):
             heat = f" at {now.temperature_c:.1f} °C" if now.temperature_c is not None else ""
             text = f"the processor is slowed down{heat} ({', '.join(sorted(slow))})"
-            if not slow:  # it comes and goes, and the hour has passed while it was gone
-                text = "the processor was slowed down, and is not now"
+            if not slow:  # the hour between two events has passed while the condition was off
+                text = "the processor was slowed down, but is not now"
             self._tell("throttled", times(f"{text}; check the cooling and the power supply", begun), "")
         if begun := self._weak.note(now.at_s, is_on=weak):
-            text = f"the power supply {'gives' if weak else 'gave'} too little; use a stronger one"
+            text = f"the supply voltage {'is' if weak else 'was'} too low; use a stronger power supply"
             self._tell("undervoltage", times(text, begun), "")
         self._note_disk(now)
 
@@ -112,7 +112,9 @@ class HealthWatch:
             return
         self._is_full = free < self._reserve_bytes * (_ROOM_AGAIN if self._is_full else 1)
         if begun := self._full.note(now.at_s, is_on=self._is_full):
-            text = f"{free / 1e6:.1f} MB are free in state_dir, {self._reserve_bytes / 1e6:.1f} MB should be; free some"
+            text = (
+                f"{free / 1e6:.1f} MB are free in state_dir, but {self._reserve_bytes / 1e6:.1f} MB must be; free some"
+            )
             self._tell("disk_low", times(text, begun), "no_space")
 
 
@@ -121,7 +123,7 @@ def _slow(state: Throttling) -> tuple[str, ...]:
 
 
 def _since_boot(state: Throttling, *, happened: bool, tells: bool | None = None) -> bool | None:
-    """True as soon as it was seen; False only where somebody has kept watch since the boot."""
+    """True once the condition was seen; False only if the condition was monitored since the boot; otherwise None."""
     if happened:
         return True
     return False if state.remembers and (state.tells_speed if tells is None else tells) else None
@@ -134,10 +136,10 @@ def _a_day(now: Readings) -> float | None:
 
 
 def _fraction(share: float) -> float:
-    """A processor's time that waits for a disk may go back, by which more than all of it would be busy."""
+    """A share limited to 0 to 1: the kernel's I/O wait counter may go back, which makes the busy share exceed 1."""
     return _rounded(min(1.0, max(0.0, share)), 4)
 
 
 def _rounded(value: float, digits: int) -> float:
-    """Few digits: they cost bytes in every message, and nobody reads them."""
+    """A value with few digits: more would cost bytes in every message without use."""
     return round(value, digits) if math.isfinite(value) else 0.0

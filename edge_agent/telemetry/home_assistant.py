@@ -1,8 +1,8 @@
 """The message by which Home Assistant discovers a device with all its entities. Pure.
 
-``<prefix>/device/edge-agent/<device>/config``, retained. Home Assistant refuses the whole device for one key at the top
-that it does not know. It forgets an entity only if it is sent with its ``platform`` alone: an entity that is merely
-left out stays there for ever.
+Topic: ``<prefix>/device/edge-agent/<device>/config``, retained. One unknown key at the top level makes Home Assistant
+reject the whole device. Home Assistant removes an entity only if the message names it with its ``platform`` alone; an
+entity that the message merely omits stays for ever.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,22 +15,22 @@ from edge_agent.telemetry.entities import Entity, availability, device_entities,
 from edge_agent.wire.topics import Topics
 
 MOST_BYTES = 120 * 1024
-"""Of the message; AWS IoT Core takes 128 KB."""
+"""Size limit of the message; AWS IoT Core allows 128 KB."""
 _MOST_OF_ENTITIES = 96 * 1024
 _MOST_BOARD = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The device that is discovered.
+    """The device as Home Assistant shows it.
 
     Attributes:
         device: its id.
-        topics: of its namespace.
-        board: what it is, as its firmware says; empty: unknown.
-        agent_version: of this software.
-        health_s: how often its health is published; 0: never.
-        model_s: the same of what serving does.
+        topics: the topics of its namespace.
+        board: board name as the firmware reports it; empty if unknown.
+        agent_version: version of this software.
+        health_s: interval between health messages; 0 for none.
+        model_s: interval between serving samples; 0 for none.
     """
 
     device: str
@@ -47,17 +47,17 @@ class Described:
 
 
 def identifier(topics: Topics, device: str) -> str:
-    """One for each device of each namespace that may share a broker; ASCII."""
+    """An id that is unique among all devices and namespaces that may share a broker; ASCII."""
     return f"edge-agent:{topics.namespace}:{device}"
 
 
 def discovery_topic(prefix: str, device: str) -> str:
-    """Where the message belongs; the id stands alone in its level, as an ACL's pattern wants it."""
+    """The topic of the discovery message; the device id has a level of its own, so that an ACL pattern can match it."""
     return f"{prefix}/device/edge-agent/{device}/config"
 
 
 def entities(described: Described, models: Iterable[str]) -> tuple[dict[str, Entity], list[str]]:
-    """The entities of the device and of as many ``models``, in their order, as a message has room for; the others."""
+    """The entities of the device and of as many ``models``, in order, as fit the message; then the models left out."""
     found = _own(described, device_entities(described.topics, described.device, described.health_s))
     used, left_out = len(msgspec.json.encode(found)), []
     for model in models:
@@ -72,12 +72,12 @@ def entities(described: Described, models: Iterable[str]) -> tuple[dict[str, Ent
 
 
 def discovery(described: Described, found: Mapping[str, Entity], gone: Mapping[str, str]) -> bytes:
-    """The message.
+    """The encoded discovery message.
 
     Args:
         described: the device.
-        found: its entities, by their ids.
-        gone: entities that Home Assistant is to forget: id → platform. As many as there is room for.
+        found: its entities by id.
+        gone: entities that Home Assistant should remove, id → platform; included as far as the size limit allows.
     """
     components = dict(found)
     message = {

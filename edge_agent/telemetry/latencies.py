@@ -1,8 +1,8 @@
-"""Latencies in buckets of fixed bounds: those of several processes add up, and quantiles are of the sum. Pure.
+"""A latency histogram with fixed bucket bounds, so that several processes' counts add up to common quantiles. Pure.
 
-Bucket ``n`` holds what took from 10 µs · 2^(n/8) up to the next one's beginning; the first one also what was shorter,
-the last one, from 100 s on, all that was longer. A quantile is the geometric middle of its bucket, so it is at most
-4.5 % (2^(1/16) - 1) from the latency that it stands for.
+Bucket ``n`` covers latencies from 10 µs · 2^(n/8) up to the start of the next bucket. The first bucket also holds all
+shorter latencies; the last one holds everything from 100 s on. A quantile is the geometric middle of its bucket, so its
+error is at most 4.5 % (2^(1/16) - 1).
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ def bucket_of(latency_ns: int) -> int:
 
 
 def quantile_ms(counts: Mapping[int, int], share: float) -> float | None:
-    """The latency in milliseconds that ``share`` (0 to 1) of all did not exceed; None: there were none.
+    """The latency in milliseconds that ``share`` (0 to 1) of all inferences did not exceed; None without inferences.
 
     Args:
-        counts: bucket → how many.
+        counts: bucket → number of inferences.
         share: 0.5 for the median.
     """
     rank = max(1, ceil(share * sum(counts.values())))

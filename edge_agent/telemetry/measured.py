@@ -1,4 +1,4 @@
-"""What a release was measured with when it was judged, as the result object in its folder says."""
+"""A release's measurements at the time of its verdict, read from the report in its folder."""
 
 from pathlib import Path
 from typing import Any
@@ -15,33 +15,33 @@ from edge_agent.strict import UNDECODABLE
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """The numbers of a verdict; what is not known is null."""
+    """The numbers of a verdict; an unknown value is null."""
 
     served: MeasuredModel
-    """The model that the release holds."""
+    """The model that the release contains."""
     reference: MeasuredModel
-    """The float model that it was made from, or is."""
+    """The float model that the served model was made from; for a float release, the same model."""
     read: bool = True
-    """Whether the disk gave the report; if not, it may the next time."""
+    """Whether the report could be read from the disk; if not, a later attempt may succeed."""
 
 
 def read_measured(folder: Path, release: Release) -> Measured:
-    """The numbers of ``release``, which lies in ``folder``; a report that is broken, or not there, tells none.
+    """The numbers of the ``release`` in ``folder``; empty if its report is broken or missing.
 
     Raises:
-        StoreError: ``state_unreadable``: it cannot be read now.
+        StoreError: ``state_unreadable``: the report cannot be read now.
     """
     read = True
     try:
-        said = lenient(decode(read_file(folder, REPORT_FILE), dict[str, Any]), Result)
+        report = lenient(decode(read_file(folder, REPORT_FILE), dict[str, Any]), Result)
     except (OSError, *UNDECODABLE) as error:
         if isinstance(error, OSError) and error.errno in PASSING:
             raise StoreError("state_unreadable", f"{folder / REPORT_FILE}: {error.strerror}") from None
-        read, said = isinstance(error, (FileNotFoundError, *UNDECODABLE)), Result()
-    reference = _numbers(said.reference)
-    return Measured(reference if release.method == "float" else _numbers(said.chosen), reference, read)
+        read, report = isinstance(error, (FileNotFoundError, *UNDECODABLE)), Result()
+    reference = _numbers(report.reference)
+    return Measured(reference if release.method == "float" else _numbers(report.chosen), reference, read)
 
 
 def _numbers(measured: MeasuredModel | None) -> MeasuredModel:
-    """Without lists and sentences, as they are kept in memory and said by nobody."""
+    """The numbers without lists and sentences, which nobody publishes and which would occupy memory."""
     return msgspec.structs.replace(measured or MeasuredModel(), float_layers=[], gates=[], message=None)

@@ -1,4 +1,4 @@
-"""What a device says of one model name: its release, and the newest job under that name, in one flat message. Pure."""
+"""The state of one model name as one flat message: its release, and the newest job under that name. Pure."""
 
 import msgspec
 
@@ -11,20 +11,20 @@ from edge_agent.telemetry.measured import Measured
 from edge_agent.wire.telemetry import ModelState
 
 _MOST, _MOST_NAME = 2000, 100
-"""Characters: of a sentence as in a report, and of what has a name."""
+"""Characters of a report's sentence, and of a name."""
 _STAGES = list(Stage)
 _VERDICTS = {Status.SUCCEEDED: "accepted", Status.REJECTED: "rejected", Status.FAILED: "failed"}
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the active release of a model name."""
+    """The known facts about the active release of a model name."""
 
     release: Release
     since: str
-    """When it became active, the last time; RFC 3339."""
+    """When it last became active; RFC 3339."""
     measured: Measured
     previous_version: int = 0
-    """What a rollback would make active; 0: nothing."""
+    """The version that a rollback would activate; 0 if there is none."""
     stale: bool | None = None
 
 
@@ -36,15 +36,15 @@ def model_state(
     sentence: str = "",
     newest_version: int = 0,
 ) -> ModelState:
-    """The message.
+    """The state message of one model.
 
     Args:
-        device: its id.
-        model: the name.
-        running: the active release; None: there is none.
-        job: the newest one under this name; None: none is kept.
-        sentence: the last one of its report.
-        newest_version: the highest one that was accepted; 0: none.
+        device: id of the device.
+        model: name of the model.
+        running: the active release; None if there is none.
+        job: the newest job under this name; None if none is stored.
+        sentence: the last sentence of the job's report.
+        newest_version: the highest accepted version; 0 if there is none.
     """
     state = ModelState(device=device, model=model, newest_version=newest_version)
     if running is not None:
@@ -56,7 +56,7 @@ def _with_release(state: ModelState, running: Running) -> ModelState:
     release, served, reference = running.release, running.measured.served, running.measured.reference
     compared = served if release.method != "float" else MeasuredModel()
     both = None not in (reference.steady_rss_bytes, served.steady_rss_bytes)
-    kept = "steady_rss_bytes" if both else "model_rss_bytes"  # of a job from before that was measured, the peak
+    kept = "steady_rss_bytes" if both else "model_rss_bytes"  # reports of older versions hold the peak only
     float_bytes = release.size_bytes if release.method == "float" else reference.size_bytes
     return msgspec.structs.replace(
         state,

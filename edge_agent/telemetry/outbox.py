@@ -1,17 +1,17 @@
-"""Events on their way to the broker: on the disk before they are published, gone once the broker has them.
+"""Events on their way to the broker: stored on disk before they are published, deleted once the broker has them.
 
     state_dir/events/         0700
-      1796050001123.json      an event that waits: one line about the file, one that is the message
-      1796050000456.sent      the newest of those that are delivered, kept for its number and for the budget
+      1796050001123.json      a waiting event: one line about the file, one line with the message
+      1796050000456.sent      the newest delivered event, kept for its number and the write budget
 
-One file an event, so what a broken disk takes is that one. The number of an event that may be written is the
-milliseconds since the epoch, or one more than the number before, whichever is more. Those that stay in memory, as the
-day's writes are used up, are counted on one by one; a process begins so far above the newest file's number that it does
-not meet those of the process before. So numbers rise whatever the clock does, over crashes and on a disk that was made
-anew; gaps in them mean nothing. Only a full disk and a clock that goes back could together bring one again.
+There is one file per event, so a damaged disk loses single events. A stored event's number is the milliseconds since
+the epoch, or the previous number plus one, whichever is greater. When the day's write budget is used up, events stay in
+memory and their numbers count up by one. A new process starts far above the newest file's number, so it does not reuse
+the numbers of the previous process's unstored events. Numbers therefore rise whatever the clock does, over crashes and
+on a replaced disk. Gaps in them mean nothing. Only a full disk combined with a clock that goes back could repeat one.
 
-The newest file says what is left of the day's writes, so a daemon that is started again and again has no more of them,
-and how many events were lost that nobody was told of.
+The newest file stores the rest of the day's write budget, so restarts do not increase it. It also stores the number of
+lost events that have not been reported.
 """
 
 import logging
@@ -32,16 +32,16 @@ from edge_agent.telemetry.write_budget import WriteBudget
 log = logging.getLogger(__name__)
 
 MOST = 250
-"""Events that wait. With one more that is delivered, and a block of the disk each, that is less than a mebibyte."""
+"""Waiting events. With one delivered event, and one disk block for each, they take less than a mebibyte."""
 MOST_BYTES = 4096 - 256
-"""Of a message, so that a file takes one block."""
+"""Size limit of a message, so that a file takes one block."""
 _RESERVE = 10_000
-"""Numbers that a process leaves out above the newest file's: more than it has events between two writes. So many
-milliseconds for each of a day's writes are less than a day, so the clock keeps up."""
+"""Numbers that a process skips above the newest file's: more than the events between two writes. The milliseconds
+skipped for all of a day's writes are less than a day, so the clock catches up."""
 _MOST_LOST = 10**6
 _WAITING, _DELIVERED = ".json", ".sent"
 _MOST_DIGITS = 15
-"""Of a number: JSON's readers take it for the same."""
+"""Digits of a number that every JSON reader represents exactly."""
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -50,20 +50,20 @@ class _Head(msgspec.Struct, frozen=True):
     crc: int
     """CRC-32 of the second line."""
     writes: float
-    """What was left of the day's writes behind this one."""
+    """The write budget that was left after this write."""
     at: float
-    """When, in seconds since the epoch."""
+    """Time of the write, in seconds since the epoch."""
     lost: int = 0
-    """Events that were dropped and that nobody had been told of."""
+    """Dropped events that had not been reported."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """An event that the broker does not have yet.
+    """An event that the broker has not acknowledged yet.
 
     Attributes:
-        stored: whether it is on the disk.
-        under_way: it was published, and the broker has not answered.
+        stored: whether the event is on disk.
+        under_way: whether the event is published and not yet answered by the broker.
     """
 
     number: int
@@ -76,8 +76,8 @@ class Outbox:
     """Used from the consumer only.
 
     Attributes:
-        waiting: in the order of their numbers.
-        lost: events that were dropped and that nobody was told of yet.
+        waiting: events in the order of their numbers.
+        lost: dropped events that have not been reported.
     """
 
     def __init__(self, folder: Path, now: Callable[[], float], budget: WriteBudget | None = None) -> None:
@@ -88,14 +88,14 @@ class Outbox:
         self._now = now
         self._budget = budget or WriteBudget()
         self._on_disk = 0
-        """The newest number that a file has."""
+        """The highest number among the stored events."""
         self._last = 0
         self._delivered: Path | None = None
         self._refused = False
-        """The disk did not take the last one, which was said."""
+        """Whether the last write failed; the failure was logged."""
 
     def load(self) -> None:
-        """Read what is there; what cannot be read is said, and gone. Nothing that it finds prevents a start."""
+        """Read the stored events; log and delete unreadable ones. No error here prevents a start."""
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             found = sorted((number, path) for path in self._folder.iterdir() if (number := _number(path)) is not None)
@@ -110,21 +110,21 @@ class Outbox:
             self._drop()
 
     def next_number(self) -> int:
-        """The number of the next event, which then must be added."""
+        """The number for the next event; the caller must then add that event."""
         self._last = max(self._last, self._on_disk) + 1
         if self._budget.allows():
             self._last = max(self._last, int(self._now() * 1000))
         return self._last
 
     def add(self, number: int, payload: bytes, *, at_any_cost: bool = False) -> None:
-        """Take an event: on the disk if that is possible, else into memory.
+        """Add an event: on disk if possible, otherwise in memory.
 
-        One more than there is room for goes: the oldest, but none that is on the disk for one that is not.
-        ``at_any_cost``: also where the day's writes are used up.
+        A full outbox drops its oldest event, but never a stored event for one in memory. ``at_any_cost`` stores the
+        event even when the day's write budget is used up.
         """
         full = len(self.waiting) >= MOST
         may_store = self._budget.allows() or at_any_cost
-        if full and may_store:  # first, as that makes room on the disk, too
+        if full and may_store:  # before the write, as a dropped event also frees disk space
             self._drop()
         stored = may_store and self._store(number, payload)
         self.waiting.append(Waiting(number, payload, stored))
@@ -132,16 +132,16 @@ class Outbox:
             self._drop(from_memory=True)
 
     def deliver(self, number: int) -> None:
-        """The broker has it."""
+        """Remove an event that the broker has acknowledged."""
         event = next((event for event in self.waiting if event.number == number), None)
-        if event is None:  # it was dropped meanwhile
+        if event is None:  # dropped before the answer arrived
             return
         self.waiting.remove(event)
         if event.stored:
             self._forget(number)
 
     def lose_memory(self) -> None:
-        """The process ends: what is not on the disk is lost."""
+        """Count the events in memory as lost: the process ends."""
         self.lost += sum(not event.stored for event in self.waiting)
         self.waiting = deque(event for event in self.waiting if event.stored)
 
@@ -181,7 +181,7 @@ class Outbox:
             return False
         self._refused = False
         self._on_disk = number
-        if self._delivered is not None:  # its number is not needed any more
+        if self._delivered is not None:  # the new file holds the number and the budget now
             with suppress(OSError):
                 self._delivered.unlink(missing_ok=True)
             self._delivered = None
@@ -191,19 +191,19 @@ class Outbox:
         self._take_away(self._folder / f"{number}{_WAITING}", newest=number == self._on_disk)
 
     def _take_away(self, path: Path, *, newest: bool) -> None:
-        """Remove a file, but for the newest one. Not synced: after a power cut the event may be published once more."""
-        with suppress(OSError):  # what cannot be removed is published again at the next start
+        """Remove a file, or mark the newest as delivered. Not synced: a power cut may cause a second publish."""
+        with suppress(OSError):  # a file that cannot be removed is published again at the next start
             if newest:
                 self._delivered = path.rename(path.with_suffix(_DELIVERED))
             else:
                 path.unlink(missing_ok=True)
 
     def _drop(self, *, from_memory: bool = False) -> None:
-        """Make room: the oldest goes that is not under way; ``from_memory``: of those that are not on the disk."""
+        """Drop the oldest event that is not in flight; with ``from_memory`` only one that is not on disk."""
         free = (event for event in self.waiting if not (event.under_way or (from_memory and event.stored)))
         event = next(free, self.waiting[0])
         if not self.lost:
-            log.warning("%d events wait for the broker: of more the oldest are lost; see why it takes none", MOST)
+            log.warning("%d events wait for the broker: each new one replaces the oldest; see why it takes none", MOST)
         self.waiting.remove(event)
         self.lost += 1
         if event.stored:
@@ -211,17 +211,17 @@ class Outbox:
 
 
 def _decode(data: bytes) -> tuple[_Head, bytes]:
-    """A file's two lines; raises ``ValueError``, or what undecodable bytes raise, if they are not what was written."""
+    """A file's two lines; raises ``ValueError``, or a decoding error, if the file is damaged."""
     first, _, payload = data.partition(b"\n")
     head = msgspec.json.decode(first, type=_Head)
     if zlib.crc32(payload) != head.crc:
-        raise ValueError("it is not what was written")
+        raise ValueError("the file is damaged")
     return head, payload
 
 
 def _number(path: Path) -> int | None:
-    """The number of an event's file; None: it is none."""
-    if path.name.startswith("."):  # a write that a power cut has ended
+    """The number in an event file's name; None if the file is not an event."""
+    if path.name.startswith("."):  # a write that a power cut has interrupted
         with suppress(OSError):
             path.unlink()
         return None

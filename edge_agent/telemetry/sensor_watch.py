@@ -1,8 +1,8 @@
-"""Which shared sensors of the config do not answer any more, and which do again. Pure.
+"""Detects when shared sensors of the config stop responding, and when they respond again. Pure.
 
-A cable that is plugged in again within half a minute is no event, nor is a sensor that takes so long to come at a boot.
-That a sensor is lost is never held back. That it is back is, so one that comes and goes is told once an hour, and
-counts as lost until then.
+An interruption of less than half a minute raises no event: a cable plugged in again, or a slow sensor at boot. A loss
+is reported at once. A recovery is reported at most once an hour, so a sensor that comes and goes counts as lost until
+then.
 """
 
 import math
@@ -20,14 +20,14 @@ class _Sensor:
     sentence: str = ""
     answers: bool = True
     since_s: float = 0.0
-    """When it began to answer, or to be quiet."""
+    """When the sensor last started or stopped responding."""
     lost: bool = False
-    """Whether this silence counts as a loss already."""
-    told_lost: bool = False
-    """Whether that was the last word about it."""
-    told_back_s: float = -math.inf
+    """Whether this silence already counts as a loss."""
+    loss_reported: bool = False
+    """Whether the last event about this sensor reported a loss."""
+    recovery_reported_s: float = -math.inf
     losses: int = 0
-    """Since the last one that was told."""
+    """Losses since the last reported one."""
 
 
 class SensorWatch:
@@ -35,7 +35,7 @@ class SensorWatch:
 
     Args:
         tell: raises an event: kind, sentence, code.
-        grace_s: how long a sensor may be quiet, and how long one that was lost must answer.
+        grace_s: how long a sensor may be silent, and how long a lost sensor must respond again.
     """
 
     def __init__(self, tell: Callable[[str, str, str], None], grace_s: float = GRACE_S) -> None:
@@ -44,14 +44,14 @@ class SensorWatch:
         self._sensors: dict[str, _Sensor] = {}
 
     def note(self, name: str, sentence: str, *, code: str, answers: bool, now_s: float) -> None:
-        """A sensor's process has spoken, or ended.
+        """Record a message from a sensor's process, or the end of that process.
 
         Args:
-            name: of the sensor.
-            sentence: what the log says of it.
-            code: why it does not answer; empty: it is silent.
-            answers: whether samples come.
-            now_s: of a clock that is not set back.
+            name: name of the sensor.
+            sentence: the log's sentence about it.
+            code: why it does not respond; empty if it is just silent.
+            answers: whether it delivers samples.
+            now_s: seconds of a monotonic clock.
         """
         sensor = self._sensors.setdefault(name, _Sensor(since_s=now_s))
         sensor.code, sensor.sentence = code, sentence
@@ -59,21 +59,21 @@ class SensorWatch:
             sensor.answers, sensor.since_s, sensor.lost = answers, now_s, False
 
     def tick(self, now_s: float) -> None:
-        """Time has passed."""
+        """Raise the events that are due at ``now_s``."""
         for sensor in self._sensors.values():
             if now_s - sensor.since_s < self._grace_s:
                 continue
             if not sensor.answers:
                 self._note_lost(sensor)
-            elif sensor.told_lost and now_s - sensor.told_back_s >= AGAIN_AFTER_S:
-                sensor.told_lost, sensor.told_back_s = False, now_s
+            elif sensor.loss_reported and now_s - sensor.recovery_reported_s >= AGAIN_AFTER_S:
+                sensor.loss_reported, sensor.recovery_reported_s = False, now_s
                 self._tell("sensor_back", f"sensor {sensor.sentence}", "")
 
     def _note_lost(self, sensor: _Sensor) -> None:
         if not sensor.lost:
             sensor.lost = True
             sensor.losses += 1
-        if not sensor.told_lost:
+        if not sensor.loss_reported:
             text = times(f"sensor {sensor.sentence}", sensor.losses)
-            sensor.told_lost, sensor.losses = True, 0
+            sensor.loss_reported, sensor.losses = True, 0
             self._tell("sensor_lost", text, sensor.code or "source_silent")

@@ -1,18 +1,18 @@
-"""What Home Assistant makes of a device's messages: its templates, in Jinja as it has it. Pure.
+"""The Jinja templates with which Home Assistant renders a device's messages. Pure.
 
-A template stands whatever is published: an empty message, one without the field, one of another type. What it cannot
-show is unknown (``none``). An empty message clears what is retained of a model; elsewhere it is nobody's, and passed
-over (``edge-agent doctor`` sends some). No text of a model or a sensor becomes part of a template, and texts are cut,
-as a state has 255 characters at most and the recorder keeps attributes up to 16 KB.
+A template tolerates any message: an empty one, a missing field, a field of another type. It renders an unusable value
+as unknown (``none``). An empty message clears a model's retained state; on other topics it is ignored (``edge-agent
+doctor`` sends some). No text of a model or a sensor becomes part of a template. Texts are cut, as a state has at most
+255 characters and the recorder stores attributes up to 16 KB.
 """
 
 from collections.abc import Iterable
 
 _M = "{% set m = value_json if value_json is mapping else {} %}"
 _MOST_TEXT, _MOST_WORD = 1000, 100
-"""Characters of a message in an attribute, and of another text."""
+"""Characters of a message in an attribute, and of any other text."""
 _MOST_SUMMARY, _MOST_END = 255, 75
-"""Characters of Home Assistant's ``release_summary``, and of how the newest job ended in it."""
+"""Characters of Home Assistant's ``release_summary``, and of its part about the newest job's end."""
 
 ONLINE = _M + "{{ 'online' if m.get('online') is true else 'offline' if m.get('online') is false else '' }}"
 CONNECTED = _M + "{{ 'ON' if m.get('online') is true else 'OFF' if m.get('online') is false else '' }}"
@@ -20,7 +20,7 @@ PROBLEM = _M + "{{ 'ON' if m.get('verdict') in ['rejected', 'failed'] or m.get('
 
 
 def number(field: str, shown: str) -> str:
-    """A number; ``shown``: what is made of it, ``v``."""
+    """A number; ``shown`` is the expression that renders its value ``v``."""
     return _M + "{% set v = m.get('" + field + "') %}{{ " + shown + " if v is number else none }}"
 
 
@@ -30,31 +30,31 @@ def yes_or_no(field: str) -> str:
 
 
 def of_sample(template: str) -> str:
-    """The same, where an empty message changes nothing."""
+    """The same template, which ignores an empty message."""
     return _M + "{% if m %}" + template.removeprefix(_M) + "{% endif %}"
 
 
 def one_of(field: str, known: list[str]) -> str:
-    """A text that must be ``known``, as any other is logged as an error."""
+    """A text of the list ``known``; Home Assistant would log an error for any other."""
     return _M + "{% set v = m.get('" + field + "') %}{{ v if v in " + str(known) + " else none }}"
 
 
 def attributes(fields: Iterable[str], texts: Iterable[str]) -> str:
-    """Numbers and booleans, and ``texts`` cut."""
+    """Numbers and booleans from ``fields``, and shortened ``texts``."""
     return _M + "{{ {" + _pairs(fields, texts) + "}|to_json }}"
 
 
 def event(kinds: list[str], fields: Iterable[str], texts: Iterable[str]) -> str:
-    """An event with its attributes; one of an unknown kind would be logged as an error, so it is passed over."""
+    """An event with its attributes; an unknown kind is skipped, as Home Assistant would log an error for it."""
     shown = "{{ {'event_type': m.kind, " + _pairs(fields, texts) + "}|to_json }}"
     return _M + "{% if m.get('kind') in " + str(kinds) + " %}" + shown + "{% endif %}"
 
 
 def update(device: str, model: str, statuses: list[str]) -> str:
-    """A model's versions, and how far the newest is. With any other key than these the message is dropped as a whole.
+    """A model's versions and the newest job's progress; Home Assistant drops the message if it has any other key.
 
-    Versions are texts there. A version that was refused stays on offer, and the summary says how its job ended. The
-    summary is rendered as Markdown, so nothing but words of the protocol comes into it.
+    Home Assistant treats versions as texts. A rejected version stays on offer, and the summary reports how its job
+    ended. The summary is rendered as Markdown, so it contains only words of the protocol.
     """
     return (
         _M + "{% if m.get('model') %}"
@@ -74,7 +74,7 @@ def update(device: str, model: str, statuses: list[str]) -> str:
 
 
 def summary(device: str, model: str) -> str:
-    """How to do from a shell what cannot be done from Home Assistant: commands that are whole, or not there."""
+    """The shell commands for what Home Assistant cannot do; a command that does not fit is left out, never cut."""
     install = f"Home Assistant only watches, as orders are signed. To install: push-model MODEL --device {device}."
     both = f"{install} To go back: host-tools rollback {model} --device {device}"
     return both if len(both) <= _MOST_SUMMARY - _MOST_END else install

@@ -1,7 +1,7 @@
-"""What an application tells the daemon of its inferences, one datagram an interval, and how datagrams add up. Pure.
+"""Serving statistics that an application sends to the daemon, one datagram per interval, and their sum. Pure.
 
-``edge_agent.serving`` sends to ``state_dir/telemetry.sock``. Whoever can reach that socket can write anything there,
-so the daemon takes a datagram for foreign: bounded, typed, and of a model that it knows.
+``edge_agent.serving`` sends to ``state_dir/telemetry.sock``. Any process that can reach that socket can write anything
+there. So the daemon treats a datagram as untrusted: bounded, typed, and about a known model.
 """
 
 from typing import Annotated, Final
@@ -16,11 +16,11 @@ from edge_agent.wire.topics import NAME_PATTERN
 
 SOCKET_NAME: Final = "telemetry.sock"
 MOST_BYTES: Final = 4096
-"""Of a datagram; all buckets in use take less."""
+"""Size limit of a datagram; one with all buckets in use is smaller."""
 PROTOCOL: Final = 1
 _MOST = 10**9
 _MOST_PROCESSES = 1000
-"""That are told apart in an interval; what more of them say is counted all the same."""
+"""Processes that are distinguished in an interval; the inferences of further ones count all the same."""
 MOST_TEXT: Final = 100
 """Characters of a runtime's name and version."""
 
@@ -29,32 +29,32 @@ Bucket = Annotated[int, msgspec.Meta(ge=0, lt=BUCKETS)]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process did with one model since it said so last."""
+    """The use of one model by one process since its last datagram."""
 
     v: Annotated[int, msgspec.Meta(ge=PROTOCOL, le=PROTOCOL)] = PROTOCOL
     model: Annotated[str, msgspec.Meta(pattern=rf"^{NAME_PATTERN}\Z")]
     version: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-    """Of the release that answered."""
+    """Version of the release that answered."""
     runtime: Annotated[str, msgspec.Meta(max_length=MOST_TEXT)] = ""
     stale: bool | None = None
     errors: Count = 0
     """Calls that raised."""
     latencies: Annotated[list[tuple[Bucket, Count]], msgspec.Meta(max_length=BUCKETS)] = []
-    """Bucket (see :mod:`edge_agent.telemetry.latencies`) and how many inferences, for those that are in use."""
+    """Bucket (see :mod:`edge_agent.telemetry.latencies`) and number of inferences, for each bucket in use."""
     rss_bytes: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] | None = None
-    """Of the whole process."""
+    """Resident memory of the whole process."""
 
 
 _DECODER = msgspec.json.Decoder(Usage)
 
 
 def encode_usage(usage: Usage) -> bytes:
-    """The datagram."""
+    """The encoded datagram."""
     return msgspec.json.encode(usage)
 
 
 def decode_usage(data: bytes) -> Usage | None:
-    """The usage in a datagram; None: it makes no sense."""
+    """The usage in a datagram; None if the datagram is invalid."""
     if len(data) > MOST_BYTES:
         return None
     try:
@@ -64,7 +64,7 @@ def decode_usage(data: bytes) -> Usage | None:
 
 
 class UsageSum:
-    """What all applications together did with one version of a model in one interval."""
+    """The use of one version of a model by all applications together in one interval."""
 
     def __init__(self, model: str, version: int) -> None:
         self._model = model
@@ -72,12 +72,12 @@ class UsageSum:
         self._errors = 0
         self._counts: dict[int, int] = {}
         self._rss: dict[int, int | None] = {}
-        """Process id → resident memory, as it said last."""
+        """Process id → last reported resident memory."""
         self._runtime = ""
         self._stale: bool | None = None
 
     def add(self, usage: Usage, pid: int) -> None:
-        """Add what process ``pid`` says."""
+        """Add the datagram of process ``pid``."""
         self._errors += usage.errors
         for bucket, count in usage.latencies:
             self._counts[bucket] = self._counts.get(bucket, 0) + count
@@ -88,7 +88,7 @@ class UsageSum:
             self._stale = usage.stale or bool(self._stale)
 
     def sample(self, device: str, interval_s: float, dropped: int) -> ModelSample:
-        """The message; ``dropped`` datagrams were not counted."""
+        """The message for the interval, in which ``dropped`` datagrams were not counted."""
         p50_ms, p95_ms, p99_ms = (quantile_ms(self._counts, share) for share in (0.5, 0.95, 0.99))
         return ModelSample(
             device=device,

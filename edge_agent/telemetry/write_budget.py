@@ -1,4 +1,4 @@
-"""How often a day events may be put on the disk: an SD card wears out. Pure but for the clock that it is given."""
+"""A daily budget of disk writes for events, as an SD card wears out. Pure apart from its clock."""
 
 import time
 from collections.abc import Callable
@@ -8,34 +8,34 @@ _DAY_S = 86_400.0
 
 
 class WriteBudget:
-    """A bucket of half a day's writes that gains as many a day, so that no 24 hours see more than ``a_day``.
+    """A token bucket of half a day's writes that refills at that rate, so that 24 hours see at most ``a_day`` writes.
 
     Attributes:
-        left: writes that may be done at once, as of the last one.
+        left: writes that were allowed at once after the last update.
     """
 
     def __init__(self, a_day: int = WRITES_A_DAY, timer: Callable[[], float] = time.monotonic) -> None:
-        """Begin full; ``timer`` is not set back."""
+        """Begin with a full bucket; ``timer`` is a monotonic clock."""
         self._most = a_day / 2
         self._timer = timer
         self._at = timer()
         self.left = self._most
 
     def resume(self, left: float, at: float, now: float) -> None:
-        """Go on with what an earlier process has left ``at`` a time, both times in seconds since the epoch."""
+        """Continue with the ``left`` writes that an earlier process saved at time ``at`` (seconds since the epoch)."""
         self._at = self._timer()
         self.left = self._gained(min(max(left, 0.0), self._most), max(0.0, now - at))
 
     def allows(self) -> bool:
-        """Whether :meth:`take` would."""
+        """Whether :meth:`take` would succeed."""
         return self._gained(self.left, self._timer() - self._at) >= 1
 
     def give_back(self) -> None:
-        """The write that was taken last did not come about."""
+        """Return the write that was taken last, as it failed."""
         self.left = min(self._most, self.left + 1)
 
     def take(self) -> bool:
-        """Whether one more write is allowed now."""
+        """Take one write from the budget; False if none is left."""
         now = self._timer()
         self.left = self._gained(self.left, now - self._at)
         self._at = now

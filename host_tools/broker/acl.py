@@ -1,4 +1,4 @@
-"""Which line of the documented ACL lets a host write to a topic, and what to say where it is missing. Pure."""
+"""The documented ACL's line that lets a host write to a topic, and messages for a missing line. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from edge_agent.wire.topics import ChunkTopic, CommandTopic, DeviceTopic, PageTo
 
 
 def line_for(topics: Topics, topic: str) -> str:
-    """The line, as mosquitto wants it; empty where no host should write."""
+    """The ACL line in mosquitto's syntax; empty for topics that no host should write to."""
     try:
         parsed = topics.parse(topic)
     except WireError:
@@ -27,13 +27,13 @@ def line_for(topics: Topics, topic: str) -> str:
 
 
 def refused(topics: Topics, topic: str, reason: str) -> str:
-    """What to say of a message that the broker did not take."""
+    """The message for a publish that the broker refused."""
     line = line_for(topics, topic)
     return f"the broker refused {topic}: {reason}" + (f'; its ACL needs the line "{line}"' if line else "")
 
 
 def not_cleared(topics: Topics, left: Sequence[str]) -> str:
-    """One line about retained messages that stay because the broker refused to clear them; empty: there are none."""
+    """One line about retained messages that the broker refused to clear; empty if there are none."""
     if not left:
         return ""
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""

@@ -1,4 +1,4 @@
-"""How to type a command that goes to the same broker as this one."""
+"""The text of a command that reaches the same broker as this one."""
 
 import shlex
 
@@ -16,11 +16,11 @@ _FLAGS = {
     "broker_timeout_s": "--broker-timeout",
 }
 _SIGN = {"sign": "--sign"}
-"""For a command that devices obey."""
+"""Option of commands that devices execute."""
 
 
 def command_line(settings: Settings, name: str, *words: str, signed: bool = False) -> str:
-    """The command ``name`` with ``words``, and with the options without which it had not these ``settings``."""
+    """The command ``name`` with ``words``, and with the options that reproduce these ``settings``."""
     given = given_settings(settings)
     options: list[str] = []
     for key, flag in (_FLAGS | (_SIGN if signed else {})).items():

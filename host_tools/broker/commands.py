@@ -1,8 +1,8 @@
-"""A signed, expiring command to devices, and what each of them answers.
+"""A signed command with an expiry, and the answers of devices to it.
 
-The command stays at the broker until it expires, so a device that is offline obeys it when it is back in time. A
-device clears its own commands; a group's is cleared here once every device of it has answered. Answers are cleared
-when they have been read. A broker that refuses to clear them is told of, and changes no answer.
+The command stays at the broker until it expires, so an offline device executes it if it returns in time. A device
+clears its own commands; the host clears a group's once every device of the group has answered. The host clears answers
+after reading them. If the broker refuses to clear something, a message says so, and the answers remain valid.
 """
 
 import secrets
@@ -30,7 +30,7 @@ _OF_ANY_VERSION = ("forget",)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one device said; ``code`` empty: obeyed; ``pending``: nothing yet."""
+    """A device's answer; an empty ``code`` means success, ``pending`` that there is no answer yet."""
 
     code: str
     message: str
@@ -38,24 +38,24 @@ class Answer:
 
 
 class Watcher:
-    """Is told how an order goes on; this one lets a person know on stderr what :class:`Session` says, and no more."""
+    """Receives the progress of an order; this base class prints :class:`Session`'s messages on stderr and no more."""
 
     def say(self, text: str) -> None:
-        """A sentence for a person."""
+        """Print a sentence for a person."""
         to_stderr(text)
 
     def sent(self, command: Command, devices: Iterable[str]) -> None:
-        """It lies at the broker, for these devices; or it may, as the broker went away before it said so."""
+        """Note that the command is at the broker for these devices, or may be if the connection has broken."""
 
     def answered(self, device: str, answer: Answer) -> None:
-        """A device has answered."""
+        """Note a device's answer."""
 
 
 def active_version(model: str, devices: Mapping[str, Device], see: str) -> int:
-    """The version of ``model`` that is active on ``devices``; ``see``: the command that lists what runs where.
+    """The active version of ``model`` on ``devices``; ``see``: the command that lists active releases.
 
     Raises:
-        ConfigError: ``not_active`` if none runs it; ``usage`` if they run different ones.
+        ConfigError: ``not_active`` if no device runs it; ``usage`` if devices run different versions.
     """
     versions = {
         device.id: release.version
@@ -65,7 +65,7 @@ def active_version(model: str, devices: Mapping[str, Device], see: str) -> int:
         if release.model == model
     }
     if not versions:
-        raise ConfigError("not_active", f"none of these devices says that it runs {model!r}; see {see}")
+        raise ConfigError("not_active", f"none of these devices reports that it runs {model!r}; see {see}")
     if len(set(versions.values())) > 1:
         which = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         raise ConfigError("usage", f"different versions of {model} are active ({which}); give --version")
@@ -83,7 +83,7 @@ def scopes_of_job(session: Session, job: str) -> list[Scope]:
 
 
 def new_command(settings: Settings, scopes: Sequence[Scope], expires_h: float, **what: Any) -> Command:
-    """A command for ``scopes``; ``what`` is its action and what that is about."""
+    """A command for ``scopes``; ``what`` is its action with the model or job."""
     now = time.time()
     return Command(
         namespace=settings.namespace,
@@ -96,8 +96,8 @@ def new_command(settings: Settings, scopes: Sequence[Scope], expires_h: float, *
 
 
 def place(session: Session, topics: Iterable[str], order: bytes, sent: Callable[[], object]) -> None:
-    """Publish ``order`` to each of ``topics``; ``sent`` is called once the first of them lies, or may lie, there."""
-    told = False
+    """Publish ``order`` to each of ``topics``; ``sent`` is called once the first may have arrived at the broker."""
+    reported = False
     for topic in topics:
         refused = False
         try:
@@ -106,8 +106,8 @@ def place(session: Session, topics: Iterable[str], order: bytes, sent: Callable[
             refused = error.code == "broker_refused"
             raise
         finally:
-            if not (told or refused):
-                told = True
+            if not (reported or refused):
+                reported = True
                 sent()
 
 
@@ -118,7 +118,7 @@ def send(
     envelope: bytes,
     sent: Callable[[], object] = lambda: None,
 ) -> None:
-    """Publish a command of this id, and listen to what devices say of it; ``sent``: as :func:`place`."""
+    """Subscribe to the devices' answers and publish the command; ``sent``: as for :func:`place`."""
     session.subscribe(session.topics.device("+", "done", command), session.topics.devices("status"))
     place(session, (session.topics.command(scope, command) for scope in scopes), envelope, sent)
 
@@ -133,16 +133,16 @@ def collect(
     keep: bool = False,
     heard: Callable[[str, Answer], object] = lambda _device, _answer: None,
 ) -> dict[str, Answer]:
-    """What each device answered until ``timeout_s``; then clear what need not stay at the broker.
+    """The answers of devices until ``timeout_s``; then clear the messages that need not stay at the broker.
 
     Args:
         session: the connection.
-        scopes: whom it was sent to.
-        command: its id.
-        devices: whose answers are waited for.
-        timeout_s: how long.
-        keep: the command is for devices that are still to come, too.
-        heard: is told of each answer as it comes.
+        scopes: scopes that the command was sent to.
+        command: id of the command.
+        devices: devices whose answers are expected.
+        timeout_s: how long to wait.
+        keep: whether the command must stay for devices that appear later.
+        heard: called with each answer when it arrives.
     """
     answers: dict[str, Answer] = {}
     left: list[str] = []
@@ -180,10 +180,10 @@ def order(
 
     Args:
         settings: the broker and the signing key.
-        scopes: whom; None: the devices on which the job is under way.
+        scopes: target scopes; None: the devices on which the job runs.
         timeout_s: how long to wait for answers.
-        expires_h: hours for which a device may obey it.
-        watcher: is told how it goes on meanwhile.
+        expires_h: hours for which a device may execute it.
+        watcher: receives the progress.
         what: ``action``, and ``model`` with ``version`` (0: the active one), or ``job``.
     """
     watcher = watcher or Watcher()
@@ -203,7 +203,7 @@ def order(
 
 
 def exit_of_answers(answers: Mapping[str, Answer]) -> int:
-    """The first that applies of 6, 5, 7."""
+    """The first of 6, 5, 7 that applies, or 0."""
     exits = {answer.exit for answer in answers.values()}
     return next((code for code in (UNTRUSTED, FAILED, TIMED_OUT) if code in exits), 0)
 
@@ -216,7 +216,7 @@ def _answer(topic: DeviceTopic, payload: bytes, command: str) -> Answer | None:
                 return Answer(done.code, done.message, FAILED if done.code else 0)
         case "status":
             status = readable(payload, DeviceStatus)
-            # A device that does not trust a command cannot know what it is about: it names its id.
+            # A device cannot read the content of a command that it does not trust, so its refusal names the id.
             if status and status.refused and status.refused.model == command:
                 return Answer(status.refused.code, status.refused.message, UNTRUSTED)
     return None

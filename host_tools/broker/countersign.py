@@ -1,4 +1,4 @@
-"""Orders that lie at the broker, as somebody reads them who is asked to add a signature."""
+"""Orders at the broker, in readable form for an operator who is asked to add a signature."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from host_tools.broker.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A document, where it lies, and what it says: one line each."""
+    """A document, its topic, and its content in readable lines."""
 
     topic: str
     envelope: Envelope
@@ -24,7 +24,7 @@ class Order:
 
     @property
     def signers(self) -> list[str]:
-        """The key ids that have signed it, as it says itself."""
+        """The key ids of its signatures, unverified."""
         return [signature.keyid for signature in self.envelope.signatures]
 
 
@@ -33,7 +33,7 @@ def read_orders(session: Session, scopes: Iterable[Scope], what: str) -> list[Or
 
     Raises:
         ConfigError: ``not_active`` if there is none.
-        WireError: ``malformed``: no such name can be, or what lies there cannot be read.
+        WireError: ``malformed``: the name is invalid, or the document is unreadable.
     """
     check_name(what, "name")
     topics, scopes = session.topics, list(scopes)
@@ -85,6 +85,6 @@ def _key_list(topic: str, payload: bytes) -> Order:
 
 
 def check_same(orders: Iterable[Order]) -> None:
-    """Raise ``WireError`` unless all say the same, so that one look is enough."""
+    """Raise ``WireError`` unless all have the same content, so that showing one is enough."""
     if len({order.envelope.payload for order in orders}) > 1:
-        raise WireError("malformed", "different documents of this name wait there; name one device at a time")
+        raise WireError("malformed", "different documents of this name wait at the broker; name one device at a time")

@@ -1,4 +1,4 @@
-"""Which topics are under which filters: each is taken apart once, so that thousands cost no more than one. Pure.
+"""Matches topics against filters through a tree, so that thousands of filters cost no more than one. Pure.
 
 ``+`` stands for any one level; ``#`` is no wildcard here.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 
 class Filters:
-    """The filters, in the order in which they came, each once."""
+    """The filters in order of insertion, each once."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names: dict[str, None] = {}
@@ -21,7 +21,7 @@ class Filters:
         return name in self._names
 
     def add(self, names: Iterable[str]) -> None:
-        """Add those that are not among them yet."""
+        """Add filters; known ones are skipped."""
         for name in names:
             self._names[name] = None
             level = self._tree
@@ -30,11 +30,11 @@ class Filters:
             level.name = name
 
     def match(self, topic: str) -> bool:
-        """Whether ``topic`` is under one of them."""
+        """Whether ``topic`` matches one of the filters."""
         return any(True for _ in self.over(topic))
 
     def over(self, topic: str) -> Iterator[str]:
-        """Those that ``topic`` is under."""
+        """The filters that match ``topic``."""
         levels = [self._tree]
         for part in topic.split("/"):
             parts = (part, "+") if part != "+" else (part,)
@@ -43,7 +43,7 @@ class Filters:
 
 
 class _Level:
-    """What may follow a filter's beginning."""
+    """A node of the tree: the levels that may follow a filter's beginning."""
 
     __slots__ = ("below", "name")
 

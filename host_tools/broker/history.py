@@ -1,4 +1,4 @@
-"""What the broker knows of one model: what is wanted where, and what its devices have said of their jobs."""
+"""The broker's messages about one model: its wants, and its devices' job reports."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ from host_tools.broker.signing import is_signed_by
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A want that lies at the broker."""
+    """A want at the broker."""
 
     version: int
     job: str
     expires: str
 
     def stands(self, now: float) -> bool:
-        """Whether a device would still begin it."""
+        """Whether a device would still start it."""
         moment = parse_rfc3339(self.expires)
         return moment is None or moment > now
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One model's."""
+    """The wants and reports of one model."""
 
     wants: Mapping[Scope, Wanted]
-    """Those that count: signed by a key that the operator trusts, or all where nothing is signed."""
+    """The valid wants: signed by a key that the operator trusts, or all where nothing is signed."""
     reports: list[JobReport]
-    """Of the devices that were asked about."""
+    """Reports of the requested devices."""
 
     def highest(self, model: str, targets: Mapping[str, Device]) -> int:
-        """The highest version in wants, and in what the targets report and have accepted; 0: none."""
+        """The highest version in wants, and in the targets' reports and accepted versions; 0: none."""
         accepted = (device.info.highest.get(model, 0) for device in targets.values() if device.info)
         return max((self.proven(), *accepted, *(one.version for one in self.reports)), default=0)
 
@@ -50,9 +50,9 @@ class History:
 
 
 def read_history(session: Session, model: str, devices: Iterable[str], trusted: Keyring | None = None) -> History:
-    """What is wanted of ``model`` anywhere, and what ``devices`` report of it.
+    """All wants of ``model``, and the reports of ``devices`` about it.
 
-    ``trusted``: whose wants count; None: nothing is signed here, and everybody's do.
+    ``trusted``: keys whose wants are valid; None: nothing is signed here, and all wants are valid.
     """
     topics = session.topics
     filters = [topics.want(Scope("d", "+"), model), topics.want(Scope("g", "+"), model)]
@@ -82,6 +82,6 @@ def _wanted(payload: bytes, namespace: str, model: str, scope: Scope, trusted: K
 
 
 def counts(envelope: Envelope, manifest: Manifest, namespace: str, model: str, scope: Scope, trusted: Keyring) -> bool:
-    """Whether a want is signed, and lies where its signer wanted it."""
+    """Whether a want is signed by a trusted key, and is at a topic that its signer addressed."""
     fits = manifest.namespace == namespace and manifest.name == model and str(scope) in manifest.targets
     return fits and is_signed_by(envelope, trusted)

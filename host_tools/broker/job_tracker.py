@@ -1,9 +1,9 @@
-"""What becomes of one job on every device, as far as the messages tell. Pure: messages go in, a view comes out.
+"""The state of one job on every device, as far as the messages tell. Pure: messages go in, a view comes out.
 
 * A report of another job changes nothing; an older report never replaces a newer one.
-* A refusal counts only if it is news: a device's status is retained and may tell of an earlier try.
-* A success counts only while what it activated is active: a report is retained, and a rollback does not change it.
-* The exit code is the first that applies of 6, 5, 4, 8, 7: what matters most to a script comes first.
+* A refusal counts only if it is new: a device's status is retained and may contain an earlier one.
+* A success counts only while its release is active: a report is retained, and a rollback does not change it.
+* The exit code is the first of 6, 5, 4, 8, 7 that applies, so a script learns the most important result.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,21 +14,21 @@ from edge_agent.wire.messages import DeviceStatus, JobReport, Refused
 
 
 class DeviceOutcome(StrEnum):
-    """Where a job stands on one device, as a host sees it."""
+    """The state of a job on one device, as a host sees it."""
 
     PENDING = "pending"
-    """Nothing heard yet: the device is offline, or has other things to do first."""
+    """No message yet: the device is offline, or busy with other work."""
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     REJECTED = "rejected"
     FAILED = "failed"
     CANCELED = "canceled"
     REFUSED = "refused"
-    """The device does not obey this manifest."""
+    """The device refuses this manifest."""
     IGNORED = "ignored"
-    """The device makes nothing of this manifest, and says nothing."""
+    """The device ignores this manifest without a message."""
     INACTIVE = "inactive"
-    """It succeeded, and what it activated is not active any more."""
+    """The job succeeded, and its release is no longer active."""
 
 
 _EXITS = {
@@ -50,23 +50,23 @@ EXIT_SUCCEEDED = 0
 
 @dataclass(slots=True)
 class Progress:
-    """One device's way through the job."""
+    """One device's progress with the job."""
 
     device: str
     online: bool | None = None
-    """None: this device has never said anything."""
+    """None: this device has never published a status."""
     report: JobReport | None = None
     refused: Refused | None = None
     refusals_before: tuple[str, int, Refused | None] | None = None
-    """Boot id and number of refusals that the device's status told of before the job was sent."""
+    """Boot id, number of refusals and last refusal in the device's status before the job was sent."""
     ignored: str = ""
-    """Why the device will say nothing, as far as the broker's messages tell; empty: they do not."""
+    """Why the device will not answer, as far as the broker's messages show; empty if unknown."""
     inactive: str = ""
-    """Why the success that the device reported before the job was sent stands no more; empty: it stands."""
+    """Why the success reported before the job was sent is no longer valid; empty if it is."""
 
     @property
     def end(self) -> DeviceOutcome:
-        """Where the job stands here."""
+        """The state of the job on this device."""
         if self.report and self.report.ended:
             end = _ENDS.get(self.report.status, DeviceOutcome.FAILED)
             return DeviceOutcome.INACTIVE if self.inactive and end is DeviceOutcome.SUCCEEDED else end
@@ -78,12 +78,12 @@ class Progress:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether no more messages are expected."""
         return self.end not in (DeviceOutcome.PENDING, DeviceOutcome.RUNNING)
 
     @property
     def code(self) -> str:
-        """Why it ended."""
+        """The code of the job's end."""
         if self.end is DeviceOutcome.REFUSED and self.refused:
             return self.refused.code
         if self.end is DeviceOutcome.INACTIVE:
@@ -92,7 +92,7 @@ class Progress:
 
     @property
     def message(self) -> str:
-        """One sentence: what ended it, or what is being done."""
+        """One sentence: why the job ended, or its current activity."""
         if self.end is DeviceOutcome.REFUSED and self.refused:
             return self.refused.message
         if self.end is DeviceOutcome.INACTIVE:
@@ -101,23 +101,23 @@ class Progress:
             return self.ignored
         if self.report:
             return self.report.message if self.report.ended else self.report.detail
-        return "waiting for the device" if self.online else "offline; it will begin when it is back"
+        return "waiting for the device" if self.online else "offline; it will start when it is back"
 
 
 class JobTracker:
-    """The job's view over all devices.
+    """The state of a job on all devices.
 
     Attributes:
-        job: the job that is followed.
-        devices: every device that is waited for, in the order in which they were named.
+        job: id of the tracked job.
+        devices: every expected device, in the order in which they were named.
     """
 
     def __init__(
         self, job: str, model: str, statuses: Mapping[str, DeviceStatus | None], *, open_ended: bool = False
     ) -> None:
-        """Follow ``job`` of ``model`` on the devices of ``statuses``: what they said before the job was sent.
+        """Track ``job`` of ``model`` on the devices of ``statuses``, their statuses from before the job was sent.
 
-        ``open_ended``: any other device that reports the job is followed too (a group may gain members).
+        ``open_ended``: also track any other device that reports the job (a group may gain members).
         """
         self.job = job
         self._model = model
@@ -129,7 +129,7 @@ class JobTracker:
                 self.devices[device].refusals_before = _refusals(status)
 
     def take(self, message: DeviceStatus | JobReport) -> Progress | None:
-        """Note what a device says; the device's progress if that changed it."""
+        """Handle a device's message; returns the device's progress if it has changed."""
         progress = self.devices.get(message.device)
         match message:
             case JobReport() if message.job == self.job:
@@ -137,9 +137,9 @@ class JobTracker:
                     if not self._open_ended:
                         return None
                     progress = self.devices[message.device] = Progress(message.device, online=True)
-                return progress if _reported(progress, message) else None
+                return progress if _apply_report(progress, message) else None
             case DeviceStatus() if progress:
-                return progress if self._said(progress, message) else None
+                return progress if self._apply_status(progress, message) else None
         return None
 
     @property
@@ -149,40 +149,43 @@ class JobTracker:
 
     @property
     def exit_code(self) -> int:
-        """What a command that waited until now should exit with."""
+        """The exit code of a command that waited until now."""
         return exit_code(progress.end for progress in self.devices.values())
 
-    def _said(self, progress: Progress, status: DeviceStatus) -> bool:
+    def _apply_status(self, progress: Progress, status: DeviceStatus) -> bool:
         changed = progress.online is not status.online
         progress.online = status.online
         refused = status.refused
         news = _refusals(status) != progress.refusals_before
-        if refused and news and self._is_about_us(refused):
+        if refused and news and self._concerns_job(refused):
             changed = changed or progress.refused != refused
             progress.refused = refused
         return changed
 
-    def _is_about_us(self, refused: Refused) -> bool:
-        """A device that cannot read what it does not trust names only the model."""
+    def _concerns_job(self, refused: Refused) -> bool:
+        """Whether a refusal concerns this job.
+
+        A device names only the model if it cannot read an untrusted manifest.
+        """
         return refused.job == self.job or (not refused.job and refused.model == self._model)
 
 
 def _refusals(status: DeviceStatus) -> tuple[str, int, Refused | None]:
-    """What tells a new refusal from an old one. The count alone does not: it begins anew with the agent."""
+    """The identity of a refusal. The count alone is not enough, as it starts again with the agent."""
     return status.boot_id, status.refused_count, status.refused
 
 
 def exit_code(ends: Iterable[DeviceOutcome]) -> int:
-    """The exit code of a command, by how the job ended on each device."""
+    """The exit code of a command for these outcomes on its devices."""
     ended = set(ends)
     return next((code for end, code in _EXITS.items() if end in ended), EXIT_SUCCEEDED)
 
 
-def _reported(progress: Progress, report: JobReport) -> bool:
+def _apply_report(progress: Progress, report: JobReport) -> bool:
     last = progress.report
     if last and (last == report or (last.boot_id == report.boot_id and last.seq > report.seq)):
         return False
     progress.report = report
     if not report.ended:
-        progress.inactive = ""  # the device begins it anew
+        progress.inactive = ""  # the device starts the job again
     return True

@@ -1,8 +1,8 @@
-"""The signed lists of keys at the broker, and the next one: who may sign orders from then on.
+"""The signed key lists at the broker, and the creation of the next one: who may sign orders.
 
-Every list stays at the broker, so a device that was away follows them one by one: each is signed by keys that were
-trusted before it. A list says the whole: the keys that are trusted beside a device's own files, and the ids of those
-that are trusted no more.
+Every list stays at the broker, so a device that was offline applies them one by one: each is signed by keys that were
+trusted before it. A list is complete: it names all keys that are trusted besides a device's own files, and the ids of
+all revoked keys.
 """
 
 import base64
@@ -33,11 +33,11 @@ EVERYBODY = Scope("g", EVERYONE)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A list at the broker. ``trusted``: it is signed by a key that the operator knows, or that such a list added."""
+    """A list at the broker. ``trusted``: it is signed by the operator's keys, or by keys that a trusted list added."""
 
     keys: KeyList
     signed_by: tuple[str, ...]
-    """Key ids that it names; proofs only where it is trusted."""
+    """Key ids of its signatures, verified only if the list is trusted."""
     trusted: bool
 
 
@@ -68,9 +68,9 @@ def read_key_lists(session: Session, known: Keyring) -> list[Found]:
 def next_key_list(
     namespace: str, chain: Sequence[Found], add: Mapping[str, bytes], revoke: Sequence[str], created: str
 ) -> KeyList:
-    """The list that follows: what the newest trusted one says, with ``add`` (name → raw key), without ``revoke`` (ids).
+    """The next list: the newest trusted one, with ``add`` (name → raw key) and without ``revoke`` (ids).
 
-    What is signed by nobody whom the operator knows is passed over: anybody may have laid it there.
+    Lists without a trusted signature are ignored, as anybody may have published them.
     """
     newest = next((found for found in reversed(chain) if found.trusted), None)
     keys = {key_id(one.raw()): one for one in newest.keys.keys} if newest is not None else {}
@@ -100,7 +100,7 @@ def read_public(path: Path) -> bytes:
 
 
 def revoked_id(what: str) -> str:
-    """The key id that ``what`` names: itself, or the file of a public key; raises ``ConfigError`` (usage)."""
+    """The key id for ``what``: the id itself, or the file of a public key; raises ``ConfigError`` (usage)."""
     if len(what) == KEYID_HEX and all(digit in "0123456789abcdef" for digit in what):
         return what
     return key_id(read_public(Path(what)))

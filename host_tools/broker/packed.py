@@ -1,6 +1,6 @@
-"""What a broker keeps, in less memory than it has.
+"""A compressed copy of the broker's retained messages.
 
-A reading holds all of it until it is complete, and of a large fleet that is hundreds of megabytes of JSON.
+A reading holds all of them until it is complete. For a large fleet that is hundreds of megabytes of JSON.
 """
 
 import zlib
@@ -10,7 +10,7 @@ _LEVEL = 1
 
 
 def pack(payload: bytes) -> bytes:
-    """The payload, compressed."""
+    """The compressed payload."""
     return zlib.compress(payload, _LEVEL)
 
 
@@ -20,13 +20,13 @@ def unpack(packed: bytes) -> bytes:
 
 
 class Packed(MutableMapping[str, bytes]):
-    """Topic → payload, compressed while it lies here."""
+    """Topic → payload, compressed in memory."""
 
     def __init__(self, messages: Iterable[tuple[str, bytes]] = ()) -> None:
         self._packed = {topic: pack(payload) for topic, payload in messages}
 
     def packed(self, topic: str) -> bytes:
-        """The payload of ``topic`` as it lies here."""
+        """The payload of ``topic`` in compressed form."""
         return self._packed[topic]
 
     def __getitem__(self, topic: str) -> bytes:

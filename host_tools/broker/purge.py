@@ -1,14 +1,15 @@
-"""Keep the broker small: clear what no longer serves anybody.
+"""Keeps the broker small: clears messages that nobody needs any more.
 
-A blob lives while an unexpired want names it. One that none names is cleared after a grace of 24 hours, because a
-push in progress uploads before it wants. A retained message has no date, so this host notes when it first saw a blob
-unreferenced (``~/.local/state/edge-agent/unreferenced.json``); a host that forgets only waits longer.
+A blob stays while an unexpired want names it. An unreferenced blob is cleared after a grace period of 24 hours, because
+a push in progress uploads the blob before its want. A retained message has no date, so this host stores the time when
+it first saw a blob unreferenced (``~/.local/state/edge-agent/unreferenced.json``). A host that loses the file only
+waits longer.
 
-What is wanted is read twice, in two ways: all wants at once, and each device's own. If one way finds a want that the
-other does not, a reading was incomplete, and nothing is cleared.
+Wants are read in two ways: all at once, and for each device. If one reading contains a want that the other lacks, a
+reading was incomplete, and nothing is cleared.
 
-Also cleared: expired commands, and the ends of commands that are gone. Never touched: wants, reports, and anything
-that is no message of this protocol.
+Also cleared: expired commands, and results of commands that are gone. Never cleared: wants, reports, and messages
+outside this protocol.
 """
 
 import contextlib
@@ -34,29 +35,29 @@ from host_tools.broker.settings import Settings
 GRACE_S = 24 * 3600.0
 _DEVICES_AT_ONCE = 50
 _READINGS = 3
-"""A want that comes or goes between the two ways of reading is no fault: they are compared so often."""
+"""Attempts to compare the readings, as a want may legitimately appear or disappear between two of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBlob:
-    """A blob whose digest pages lie at the broker: page number → number of digests on it."""
+    """A blob with digest pages at the broker: page number → number of digests on it."""
 
     sha256: str
     pages: dict[int, int]
 
     @property
     def chunks(self) -> int:
-        """How many chunk topics it can have."""
+        """The number of chunk topics it can have."""
         last = max(self.pages)
         return last * PAGE_DIGESTS + self.pages[last]
 
     @property
     def size_bytes(self) -> int:
-        """Its size, up to a chunk."""
+        """Its size, rounded up to whole chunks."""
         return self.chunks * CHUNK_BYTES
 
     def topics(self, topics: Topics) -> Iterator[str]:
-        """What to clear: pages last, so that an interrupted purge still finds it."""
+        """The topics to clear; pages come last, so that a purge after an interruption still finds the blob."""
         for index in range(self.chunks):
             yield topics.chunk(self.sha256, index)
         for page in self.pages:
@@ -65,7 +66,7 @@ class HeldBlob:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was cleared (or would be), what waits for its grace to end, and what the broker refused to clear."""
+    """Blobs and messages that were cleared (or would be), blobs in their grace period, and refused topics."""
 
     blobs: list[HeldBlob]
     waiting: list[HeldBlob]
@@ -74,7 +75,7 @@ class Purged:
     refused: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """The fields for ``--json``."""
         return {
             "cleared_blobs": [blob.sha256 for blob in self.blobs],
             "cleared_bytes": sum(blob.size_bytes for blob in self.blobs),
@@ -88,7 +89,7 @@ class Purged:
 def purge(session: Session, settings: Settings, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Purged:
     """Clear blobs that no unexpired want has named for ``grace_s``, and commands that are over.
 
-    What the broker refuses to clear is in the answer, and is no error: mostly this tidies up after something else.
+    Topics that the broker refuses to clear are returned and are no error, as this mostly runs after another task.
     """
     held = held_blobs(session)
     alive = referenced(session, time.time())
@@ -110,7 +111,7 @@ def purge(session: Session, settings: Settings, *, grace_s: float = GRACE_S, dry
 
 
 def held_blobs(session: Session) -> dict[str, HeldBlob]:
-    """Every blob of which the broker holds at least one digest page."""
+    """Every blob with at least one digest page at the broker."""
     found: dict[str, HeldBlob] = {}
     for topic, payload in session.snapshot(session.topics.blobs()).items():
         page = parse(session.topics, topic)
@@ -121,10 +122,10 @@ def held_blobs(session: Session) -> dict[str, HeldBlob]:
 
 
 def referenced(session: Session, now: float) -> set[str]:
-    """The blobs that an unexpired want names; a want whose ``expires`` is unreadable counts as unexpired.
+    """The blobs that an unexpired want names; a want with an unreadable ``expires`` counts as unexpired.
 
     Raises:
-        BrokerError: ``snapshot_incomplete``: two ways of reading the wants find different ones.
+        BrokerError: ``snapshot_incomplete``: the two readings of the wants differ.
     """
     alive: set[str] = set()
     for payload in _wants(session).values():
@@ -135,7 +136,7 @@ def referenced(session: Session, now: float) -> set[str]:
 
 
 def _wants(session: Session) -> Mapping[str, bytes]:
-    """Topic → payload of every want, found in both ways."""
+    """Topic → payload of every want, if both readings agree."""
     topics = session.topics
     differ: set[str] = set()
     for _ in range(_READINGS):
@@ -149,7 +150,7 @@ def _wants(session: Session) -> Mapping[str, bytes]:
         comparable = {topic for topic in at_once if f"{topic.rpartition('/')[0]}/+" in own}
         if not (differ := comparable ^ one_by_one.keys()):
             return at_once
-    text = f"two readings of what is wanted differ in {counted(len(differ), 'want')}, so nothing was cleared"
+    text = f"two readings of the wants differ in {counted(len(differ), 'want')}, so nothing was cleared"
     text += "; run host-tools purge again"
     raise BrokerError("snapshot_incomplete", text)
 
@@ -186,7 +187,7 @@ def _expired(expires: str, now: float) -> bool:
 
 
 def _note_unreferenced(settings: Settings, digests: list[str]) -> dict[str, float]:
-    """Since when each blob is known to be unreferenced; what is referenced again is forgotten."""
+    """Time since when each blob is known to be unreferenced; blobs that are referenced again are forgotten."""
     path = _state_path()
     every: dict[str, dict[str, float]] = {}
     with contextlib.suppress(OSError, ValueError):

@@ -1,7 +1,7 @@
-"""What the broker knows of the devices: who they are, and which of them a command line means.
+"""The devices that the broker knows, and the selection of those that a command line names.
 
-Reads retained messages only. A message that is no message of this protocol is passed over: it is no device's fault
-that somebody else writes to its topics, and a device that says nothing readable counts as unknown.
+It reads retained messages only. Messages outside this protocol are skipped, as other programs may write to a device's
+topics. A device without readable messages counts as unknown.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from edge_agent.wire.topics import EVERYONE, DeviceTopic, Scope, Topic, Topics
 from host_tools.broker.session import Session
 
 _TOGETHER = 1000
-"""Devices whose reports are read at once: twenty of each are fewer than what a broker may leave out."""
+"""Devices whose reports are read at once: twenty reports each stay below the number that a broker may drop."""
 
 
 @dataclass(slots=True)
 class Device:
-    """What a device last said of itself."""
+    """A device's last messages about itself."""
 
     id: str
     status: DeviceStatus | None = None
@@ -43,7 +43,7 @@ class Device:
 
 
 def readable(payload: bytes, kind: type[M]) -> M | None:
-    """The message in ``payload``, every string of it printable, or None if it is none of this protocol."""
+    """The message in ``payload`` with unprintable characters escaped, or None if it is not of this protocol."""
     try:
         return msgspec.convert(printable_values(msgspec.to_builtins(decode(payload, kind))), kind)
     except (WireError, *UNDECODABLE):
@@ -51,7 +51,7 @@ def readable(payload: bytes, kind: type[M]) -> M | None:
 
 
 def read_want(payload: bytes) -> Manifest | None:
-    """The manifest in a want, its signatures unchecked, or None."""
+    """The manifest in a want, with unverified signatures, or None."""
     try:
         return decode_manifest(unseal(payload, MANIFEST_TYPE).content())
     except WireError:
@@ -72,10 +72,10 @@ def read_devices(session: Session) -> dict[str, Device]:
 
 
 def addressed(devices: Mapping[str, Device], scopes: Iterable[Scope]) -> dict[str, Device]:
-    """The devices that ``scopes`` mean.
+    """The devices in ``scopes``.
 
     Raises:
-        ConfigError: ``no_device``: a name that the broker does not know, or a group without members.
+        ConfigError: ``no_device``: an unknown name, or a group without members.
     """
     found: dict[str, Device] = {}
     for scope in scopes:
@@ -87,13 +87,13 @@ def addressed(devices: Mapping[str, Device], scopes: Iterable[Scope]) -> dict[st
 
 
 def read_parts(session: Session, filters: Sequence[str], *, listen: bool = False) -> Iterator[tuple[str, bytes]]:
-    """Topic and payload of what is retained under ``filters``, each for one device, however many devices there are."""
+    """Topic and payload of the retained messages under ``filters``, one filter per device, read in batches."""
     for first in range(0, len(filters), _TOGETHER):
         yield from session.snapshot(*filters[first : first + _TOGETHER], listen=listen).items()
 
 
 def read_reports(session: Session, devices: Iterable[str] = ("+",), job: str = "+") -> list[JobReport]:
-    """The retained reports of ``job``, or of every job, ordered by device and by when the job began."""
+    """The retained reports of ``job``, or of every job, ordered by device and start of the job."""
     filters = [session.topics.device(name, "job", job) for name in devices]
     found = ((topic, readable(payload, JobReport)) for topic, payload in read_parts(session, filters))
     reports = [one for topic, one in found if one and topic == session.topics.device(one.device, "job", one.job)]
@@ -101,7 +101,7 @@ def read_reports(session: Session, devices: Iterable[str] = ("+",), job: str = "
 
 
 def parse(topics: Topics, topic: str) -> Topic | None:
-    """The meaning of a topic, or None if it is none of this protocol."""
+    """The meaning of a topic, or None if it is not of this protocol."""
     try:
         return topics.parse(topic)
     except WireError:

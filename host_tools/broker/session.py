@@ -1,12 +1,10 @@
-"""One command's connection to the broker: connect or give up, read what is retained, publish, listen.
+"""A command's connection to the broker: connect or give up, read retained messages, publish, listen.
 
-Does not: know what a message means.
+MQTT has no signal for the end of the retained messages; ``snapshot.py`` decides when a ``snapshot`` is complete. Its
+echo goes to a device that does not exist (where a host may write and read under the documented ACL). The echo is empty
+and not retained, and every reader of this protocol ignores it. Otherwise a session does not interpret messages.
 
-MQTT has no word for "these were all retained messages"; when a ``snapshot`` is complete, ``snapshot.py`` says. Its echo
-goes to a device that does not exist (where a host may write and read under the documented ACL), empty and not retained,
-which means nothing to every reader of this protocol.
-
-A broker that goes away is waited for, and a person is told so within two seconds, whatever the command is doing.
+If the broker goes away, the session waits for it, and reports that within two seconds, whatever the command is doing.
 """
 
 import queue
@@ -29,36 +27,36 @@ from host_tools.broker.outage import Outage
 from host_tools.broker.settings import Settings
 from host_tools.broker.snapshot import SETTLE_S, Reading, Verdict
 
-_SESSION_S = 60  # for as long the broker keeps what it could not deliver
+_SESSION_S = 60  # how long the broker keeps undelivered messages
 _TICK_S = 0.2
 _WINDOW = 64
-_LONGEST_DELAY_S = 2.0  # a person waits for the broker's return
+_LONGEST_DELAY_S = 2.0  # a person waits for the reconnect
 
 
 def to_stderr(text: str) -> None:
-    """Where a sentence for a person goes that is no part of a command's result."""
+    """Print a sentence for a person that is no part of a command's result."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
 class StoppedError(Exception):
-    """Whoever uses the session wants an end of it."""
+    """The user of the session has asked to stop."""
 
 
 class Session:
     """A connection for one command; use it in a ``with`` statement.
 
     Args:
-        settings: the broker and who we are there.
-        say: is told, in a sentence, what a person should know while the command goes on.
-        until: is asked a few times a second, whatever is waited for; true: enough.
+        settings: the broker and the client's identity.
+        say: receives sentences for a person while the command runs.
+        until: polled a few times a second during every wait; True stops the session.
 
     Attributes:
-        connections: that were made so far; one more, and something may have been cleared meanwhile.
+        connections: number of connections made so far; after a new one, messages may have been cleared meanwhile.
 
     Raises:
-        BrokerError: from every method: the broker refused us, its certificate proves nothing (both at once), or it was
-            away for ``settings.broker_timeout_s``.
-        StoppedError: from every method: ``until`` says so.
+        BrokerError: from every method: the broker refused the client or has an invalid certificate (both at once), or
+            it was away for ``settings.broker_timeout_s``.
+        StoppedError: from every method: ``until`` has returned True.
     """
 
     def __init__(
@@ -95,17 +93,17 @@ class Session:
         self.link.stop()
 
     def subscribe(self, *filters: str) -> None:
-        """Listen to ``filters`` from now on, through reconnects too."""
+        """Listen to ``filters`` from now on, also after reconnects."""
         self._filters.add(filters)
         self.link.subscribe(*filters)
 
     def say(self, text: str) -> None:
-        """Tell a person something; nothing where there is nothing to tell."""
+        """Pass a sentence on to the person; an empty one is skipped."""
         if text:
             self._say(text)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
-        """Publish and wait until the broker has it; tries again after a reconnect."""
+        """Publish and wait for the broker's acknowledgement; retries after a reconnect."""
         deadline = time.monotonic() + self._timeout_s
         while not self._publish_once(topic, payload, deadline, retain=retain):
             if time.monotonic() >= deadline:
@@ -113,7 +111,7 @@ class Session:
             time.sleep(_TICK_S)
 
     def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Publish retained messages, a window of them at a time, and wait until the broker has them all."""
+        """Publish retained messages, a window at a time, and wait until the broker has acknowledged them all."""
         waiting: deque[tuple[str, bytes, Sent]] = deque()
         for topic, payload in messages:
             if len(waiting) >= _WINDOW:
@@ -123,9 +121,9 @@ class Session:
             self._settle(*waiting.popleft())
 
     def clear(self, topics: Iterable[str]) -> list[str]:
-        """Clear retained messages; returns those that the broker refuses to clear.
+        """Clear retained messages; returns the topics that the broker refuses to clear.
 
-        What a command has come for is done when it tidies up, so a refusal is no error here; :meth:`say_left` tells.
+        A command tidies up after its work is done, so a refusal is no error here; :meth:`say_left` reports it.
         """
         left: list[str] = []
         waiting: deque[tuple[str, Sent]] = deque()
@@ -147,7 +145,7 @@ class Session:
         return left
 
     def say_left(self, left: Sequence[str]) -> None:
-        """One line about what :meth:`clear` had to leave."""
+        """Print one line about the topics that :meth:`clear` could not clear."""
         self.say(acl.not_cleared(self.topics, left))
 
     def next(self, timeout_s: float) -> Incoming | None:
@@ -166,11 +164,11 @@ class Session:
     ) -> MutableMapping[str, bytes]:
         """Topic → payload of every retained message under ``filters``.
 
-        ``listen``: from then on, too, as :meth:`subscribe` does, but nothing that is said meanwhile is missed.
-        ``into``: an empty mapping that is filled and returned.
+        ``listen``: also subscribe to them, as :meth:`subscribe` does, without missing a message in between.
+        ``into``: an empty mapping to fill and return.
 
         Raises:
-            BrokerError: ``snapshot_incomplete``: the broker did not deliver them all, or nobody can tell.
+            BrokerError: ``snapshot_incomplete``: the broker did not deliver them all, or completeness cannot be shown.
         """
         nobody = Scope("d", secrets.token_hex(8))
         ours = Filters((*self._filters, *(filters if listen else ())))
@@ -196,7 +194,7 @@ class Session:
                 case Incoming(topic) as message if ours.match(topic):
                     self._backlog.append(message)
         self._filters = ours
-        if reading.qos == 0:  # that was the word for those we listen to as well, unless wider ones were asked for
+        if reading.qos == 0:  # the reading has lowered the QoS of filters that stay, unless it used wider ones
             self.link.subscribe(*(name for name in dict.fromkeys((*reading.asks, *filters)) if name in ours))
         self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in ours))
         for topic in [topic for topic, payload in reading.found.items() if not payload]:
@@ -205,13 +203,13 @@ class Session:
 
     def _incomplete(self, reading: Reading) -> str:
         came = counted(len(reading.found), "retained message")
-        here = f"the broker delivered {came}, and nobody can tell whether that is all"
+        here = f"the broker delivered {came}, and it is unknown whether that is all"
         if self.link.resumes:
             return f"{here}; try again, or give it more time with --broker-timeout"
         return f"{here}; use a broker that speaks MQTT 5 and keeps sessions"
 
     def _echoes(self, nobody: Scope) -> str:
-        """The filter for the echoes of one reading: what is sent to a device that does not exist."""
+        """The filter for the echoes of a reading: messages to a device that does not exist."""
         return self.topics.want(nobody, "+")
 
     def _echo(self, nobody: Scope, number: int) -> str:
@@ -237,7 +235,7 @@ class Session:
         self._look_up()
 
     def _acknowledged(self, topic: str, sent: Sent, deadline: float) -> bool:
-        """Whether the broker has taken a message; False: not until ``deadline``, or it was never on its way."""
+        """Whether the broker has accepted a message; False if not by ``deadline``, or if it was never sent."""
         self._outage.owes(time.monotonic())
         while True:
             remaining = deadline - time.monotonic()
@@ -254,7 +252,7 @@ class Session:
                 return False
 
     def _look_up(self) -> None:
-        """Deal with what has happened to the connection while something else was waited for."""
+        """Handle the events of the connection that arrived during another wait."""
         while True:
             try:
                 event = self._events.get_nowait()
@@ -270,7 +268,7 @@ class Session:
         return self.link.publish(self._echo(nobody, reading.round), b"")
 
     def _take(self, timeout_s: float) -> Event | None:
-        """The next event, once it has been dealt with as far as the connection is concerned."""
+        """The next event, after handling what it means for the connection."""
         try:
             event = self._events.get(timeout=timeout_s)
         except queue.Empty:

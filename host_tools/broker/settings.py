@@ -1,4 +1,4 @@
-"""How the host reaches the broker: ``~/.config/edge-agent/host.toml``, overruled by the command line.
+"""The host's connection to the broker: ``~/.config/edge-agent/host.toml``, overridden by the command line.
 
     broker = "mqtts://broker.local:8883"
     ca_file = "/home/me/ca.pem"
@@ -6,7 +6,7 @@
     password_file = "/home/me/.broker-password"
     sign = "/home/me/operator.key"
 
-No connection is made here. An unknown key is an error that names the nearest known one.
+This module makes no connection. An unknown key is an error that names the nearest known one.
 """
 
 import os
@@ -26,14 +26,14 @@ NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Settings(BrokerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the broker is, who we are there, and what we may do to it. Paths may begin with ``~``."""
+    """Address of the broker, the client's identity there, and limits. Paths may begin with ``~``."""
 
     url: str = msgspec.field(default="", name="broker")
     namespace: str = "ea/v1"
     sign: str = ""
-    """The key that signs manifests and commands; empty: they go unsigned."""
+    """The key that signs manifests and commands; empty: they are sent unsigned."""
     max_broker_bytes: Annotated[int, msgspec.Meta(ge=1)] = GIB
-    """An upload after which the broker would hold more is refused."""
+    """Limit of bytes at the broker; an upload that would exceed it is refused."""
     broker_timeout_s: NonNegative = 60.0
     """How long the broker may be away before a command gives up."""
 
@@ -44,12 +44,12 @@ class Settings(BrokerSettings, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def ca_key(self) -> str:
-        """On the command line, or in the operator's file."""
+        """The names of this setting on the command line and in the operator's file."""
         return f"--ca-file PEM (or ca_file in {settings_path()})"
 
 
 def settings_path() -> Path:
-    """Where the operator's defaults lie (``$XDG_CONFIG_HOME`` is honoured)."""
+    """Path of the operator's defaults (``$XDG_CONFIG_HOME`` is honoured)."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "edge-agent" / "host.toml"
 
@@ -58,7 +58,7 @@ def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settin
     """The file's settings with every override that is not None.
 
     Raises:
-        ConfigError: ``usage``: an unknown key, a wrong value, a file that is not there, or no broker at all.
+        ConfigError: ``usage``: an unknown key, a wrong value, a missing file, or no broker.
     """
     path = path or settings_path()
     table = _read(path) | {key: value for key, value in overrides.items() if value is not None}
@@ -67,7 +67,7 @@ def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settin
             table[key] = _existing(key, str(table[key]))
     settings = strict(table, Settings, str(path))
     if not settings.url:
-        raise ConfigError("usage", f"no broker: give --broker mqtt://HOST, or broker = … in {path}")
+        raise ConfigError("usage", f"no broker is set: give --broker mqtt://HOST, or broker = … in {path}")
     try:
         _ = settings.topics
     except WireError as error:
@@ -76,7 +76,7 @@ def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settin
 
 
 def given_settings(settings: Settings, path: Path | None = None) -> dict[str, Any]:
-    """Of ``settings``, by the keys of the file, what the operator's file and the defaults do not say."""
+    """The ``settings`` that differ from the operator's file and the defaults, by the file's keys."""
     path = path or settings_path()
     table = _read(path)
     for key in _PATHS:

@@ -1,8 +1,8 @@
 """Keys of operators, and signatures over manifests, commands and key lists.
 
-A key is Ed25519 in PEM (PKCS #8, SubjectPublicKeyInfo), its private half with a passphrase or without. A signature is
-over DSSE's pre-authentication encoding (https://github.com/secure-systems-lab/dsse). A key's id is a hint to find it
-by, and no proof of anything.
+A key is Ed25519 in PEM (PKCS #8, SubjectPublicKeyInfo); its private half may have a passphrase. A signature covers
+DSSE's pre-authentication encoding (https://github.com/secure-systems-lab/dsse). A key's id is a hint for finding the
+key, and proves nothing.
 """
 
 import base64
@@ -29,13 +29,13 @@ _READERS: dict[str, Callable[[bytes], object]] = {
     COMMAND_TYPE: lambda content: decode(content, Command),
     keys.KEYS_TYPE: keys.decode_key_list,
 }
-"""How a device reads each type of document."""
+"""The decoder that a device uses for each type of document."""
 _unlocked: dict[Path, Ed25519PrivateKey] = {}
-"""Keys whose passphrase this command was given: it asks once."""
+"""Keys unlocked by this command, so that it asks for each passphrase once."""
 
 
 def raw_public(key: Ed25519PublicKey) -> bytes:
-    """A public key's 32 bytes."""
+    """The 32 bytes of a public key."""
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
@@ -71,10 +71,10 @@ def generate_key(private: Path, public: Path, passphrase: bytes = b"") -> str:
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:
-    """The private key in a PEM file; a locked one's passphrase is read from a file, or asked for on a terminal.
+    """The private key in a PEM file; the passphrase of a locked one is read from a file, or asked for on a terminal.
 
     Raises:
-        ConfigError: ``usage`` if the file holds no such key, or the passphrase is wrong or nowhere to be had.
+        ConfigError: ``usage`` if the file holds no such key, or the passphrase is wrong or unavailable.
     """
     if path in _unlocked:
         return _unlocked[path]
@@ -97,7 +97,7 @@ def read_key(path: Path) -> Ed25519PrivateKey:
 
 
 def read_passphrase(path: Path) -> bytes:
-    """The passphrase in a file, without the end of its line; raises ``ConfigError`` (usage) if there is none."""
+    """The passphrase in a file, without its line end; raises ``ConfigError`` (usage) if there is none."""
     try:
         found = path.read_bytes().rstrip(b"\r\n")
     except OSError as error:
@@ -108,7 +108,7 @@ def read_passphrase(path: Path) -> bytes:
 
 
 def new_passphrase(path: Path) -> bytes:
-    """The passphrase that a key is to have: from a file, or typed twice; raises ``ConfigError`` (usage)."""
+    """The passphrase for a new key, from a file or typed twice; raises ``ConfigError`` (usage)."""
     first = _passphrase(path)
     if not os.environ.get(PASSPHRASE_VARIABLE) and getpass.getpass("once more: ").encode() != first:
         raise ConfigError("usage", "the two passphrases are not the same; run this again")
@@ -137,21 +137,21 @@ def own_keyring(key_path: str) -> Keyring | None:
 
 
 def is_signed_by(envelope: Envelope, trusted: Keyring) -> bool:
-    """Whether one of the trusted keys signed an envelope."""
+    """Whether one of the trusted keys has signed an envelope."""
     return bool(signed_by(envelope, trusted.keys))
 
 
 def enclose_order(content: bytes, payload_type: str, key_path: str) -> bytes:
-    """The envelope of :func:`enclose` around a document, once it is sure that a device can read that.
+    """The envelope of :func:`enclose` around a document, after a check that devices can read the document.
 
     Raises:
         ConfigError: as ``enclose``.
-        WireError: ``malformed`` if no device can; as ``enclose``.
+        WireError: ``malformed`` if devices cannot read it; otherwise as ``enclose``.
     """
     try:
         _READERS[payload_type](content)
     except WireError as error:
-        raise WireError(error.code, f"no device could read this {error.message}; correct what is named there") from None
+        raise WireError(error.code, f"devices cannot read this {error.message}; correct it") from None
     return enclose(content, payload_type, key_path)
 
 
@@ -160,7 +160,7 @@ def enclose(content: bytes, payload_type: str, key_path: str) -> bytes:
 
     Raises:
         ConfigError: ``usage`` if the key is not readable.
-        WireError: ``too_large`` if no device would read it.
+        WireError: ``too_large`` if devices would not read it.
     """
     envelope = Envelope(base64.b64encode(content).decode(), payload_type)
     signatures = [_signature(envelope, key_path)] if key_path else []
@@ -168,7 +168,7 @@ def enclose(content: bytes, payload_type: str, key_path: str) -> bytes:
 
 
 def add_signature(envelope: Envelope, key_path: str) -> bytes:
-    """The same envelope with one more signature, in place of an older one by the same key; raises as ``enclose``."""
+    """The envelope with an added signature, which replaces an older one by the same key; raises as ``enclose``."""
     added = _signature(envelope, key_path)
     kept = [signature for signature in envelope.signatures if signature.keyid != added.keyid]
     return _fitting(Envelope(envelope.payload, envelope.payload_type, [*kept, added]).encoded())
@@ -182,6 +182,6 @@ def _signature(envelope: Envelope, key_path: str) -> Signature:
 def _fitting(envelope: bytes) -> bytes:
     if len(envelope) > MAX_ORDER_BYTES:
         raise WireError(
-            "too_large", f"the signed document has {len(envelope)} bytes and may have {MAX_ORDER_BYTES}; shorten steps"
+            "too_large", f"the signed document has {len(envelope)} bytes; the limit is {MAX_ORDER_BYTES}; shorten steps"
         )
     return envelope

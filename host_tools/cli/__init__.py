@@ -1,1 +1,1 @@
-"""One file a command."""
+"""The commands of the host, one file per command."""

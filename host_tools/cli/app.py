@@ -1,4 +1,4 @@
-"""``host-tools``: everything that a host does with devices. ``push-model`` is the same command as its first one."""
+"""``host-tools``: all commands of a host. ``push-model`` is also a command of its own."""
 
 import sys
 
@@ -39,8 +39,8 @@ _SIMULATE = examples(
     "host-tools simulate 2000 --jobs-per-hour 1 --failures 0.3 --seed 7",
     "host-tools simulate 500 --group lab --models 3 --drops-per-hour 2",
     "host-tools simulate --clear --prefix sim",
-    note="5,000 devices have 5,000 connections: the broker must be allowed as many open files (systemd: "
-    "LimitNOFILE=; a shell: ulimit -n), and this command needs as many. Where they are not to be had, --connections "
+    note="5,000 devices have 5,000 connections: the broker needs as many open files (systemd: "
+    "LimitNOFILE=; a shell: ulimit -n), and so does this command. If that is not possible, --connections "
     "shares them.",
 )
 _REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har --device pi-01 --json")
@@ -73,7 +73,7 @@ _PURGE = examples("host-tools purge --dry-run", "host-tools purge --grace 0")
 
 def main() -> None:
     """The console script."""
-    app = new_app("Send models to edge devices and see what becomes of them. Try: host-tools demo")
+    app = new_app("Send models to edge devices and follow the results. Try: host-tools demo")
     connected, ordering = taking(Connection), taking(OrderOptions)
     app.command("push-model", epilog=EPILOG, cls=taking(PushOptions))(push_model)
     app.command(epilog=_MANIFEST, cls=VersionedCommand)(manifest)

@@ -1,4 +1,4 @@
-"""``host-tools collect``: what devices say, over time, in a database."""
+"""``host-tools collect``: stores the devices' messages over time in a database."""
 
 import math
 from typing import Annotated
@@ -26,13 +26,14 @@ def collect(
         ),
     ] = None,
     keep_days: Annotated[
-        float, typer.Option("--keep-days", metavar="N", min=0, max=36_500, help="older rows are deleted; 0: none is")
+        float,
+        typer.Option("--keep-days", metavar="N", min=0, max=36_500, help="days after which rows are deleted; 0: never"),
     ] = 365.0,
 ) -> None:
     """Store reports, model states, health and events in SQLite or PostgreSQL, until Ctrl-C.
 
-    Events wait at the broker while this does not run, up to a week; what it retains is read again at each start.
-    A password belongs into ~/.pgpass or PGPASSWORD: others see a command line.
+    Events wait at the broker for up to a week while this is not running; it reads retained messages at each start.
+    Put a password into ~/.pgpass or PGPASSWORD: other users can see a command line.
     """
     if math.isnan(keep_days):
         raise ConfigError("usage", "--keep-days must be a number")
@@ -53,10 +54,10 @@ def collect(
         events = EventStream(settings, database.client_id)
         collector = Collector(settings.topics, database, events, keep_days, to_stderr)
         try:
-            to_stderr(f"storing what {settings.namespace} says in {database.name}; Ctrl-C ends")
+            to_stderr(f"storing the messages of {settings.namespace} in {database.name}; Ctrl-C ends")
             follow(settings, collector, events=False)
         finally:
             collector.finish()
             events.close()
             database.close()
-            to_stderr(f"dealt with {collector.dealt_with} messages")
+            to_stderr(f"handled {collector.dealt_with} messages")

@@ -21,7 +21,7 @@ def dashboard(
     context: typer.Context,
     *,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="where a browser finds it")
+        str, typer.Option("--listen", metavar="HOST:PORT", help="address for browsers")
     ] = "127.0.0.1:8080",
     db: Annotated[
         str | None,
@@ -29,7 +29,7 @@ def dashboard(
             "--db",
             metavar="URL",
             show_default=False,
-            help="where host-tools collect stores the history; without it charts begin when this does",
+            help="the history of host-tools collect; without it charts begin at the start of this command",
         ),
     ] = None,
 ) -> None:
@@ -61,7 +61,7 @@ def dashboard(
 
 @contextmanager
 def _history(db: str | None, settings: Settings, heard: "History") -> Iterator["History"]:
-    """What has been said before: as ``db`` has it, or only as it is ``heard`` from now on."""
+    """The earlier history from ``db``, or only what is ``heard`` from now on."""
     if db is None:
         yield heard
         return

@@ -1,4 +1,4 @@
-"""Who may see the dashboard and who may command, as options of its command."""
+"""The access options of the dashboard: who may see it and who may command."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ def _file(name: str, metavar: str, text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardOptions(Connection):
-    """Help lists these behind the command's own."""
+    """The dashboard's shared options; help lists them after the command's own."""
 
     allow_commands: Annotated[
         bool, typer.Option("--allow-commands", help="send orders and models from the page, signed with --sign")
@@ -33,11 +33,11 @@ class DashboardOptions(Connection):
         ),
     ] = None
     unsigned: Annotated[
-        bool, typer.Option("--unsigned", help="with --allow-commands: for devices that obey unsigned orders")
+        bool, typer.Option("--unsigned", help="with --allow-commands: for devices that accept unsigned orders")
     ] = False
     users: Annotated[
         Path | None,
-        _file("--users", "FILE", "who may log in (see host-tools dashboard-user); needed beyond this machine"),
+        _file("--users", "FILE", "who may log in (see host-tools dashboard-user); required for other machines"),
     ] = None
     tls_cert: Annotated[Path | None, _file("--tls-cert", "PEM", "the page's certificate, with its chain")] = None
     tls_key: Annotated[Path | None, _file("--tls-key", "PEM", "the certificate's key")] = None
@@ -47,7 +47,7 @@ class DashboardOptions(Connection):
             "--trusted-proxy",
             metavar="ADDRESS",
             show_default=False,
-            help="a proxy that has the certificate; nobody else may ask then",
+            help="the proxy that has the certificate; all other clients are refused",
         ),
     ] = ""
     host: Annotated[
@@ -57,10 +57,10 @@ class DashboardOptions(Connection):
 
 
 def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
-    """The rules of a page that listens on the host ``listen``; ``key`` signs its orders, empty: none does.
+    """The access rules of a page on the host ``listen``; ``key`` signs its orders, empty: they are unsigned.
 
     Raises:
-        ConfigError: ``usage``: the page would be open to people whom nobody knows.
+        ConfigError: ``usage``: the page would be open to unknown people.
     """
     from host_tools.dashboard.access.access import Access  # noqa: PLC0415  # an extra that other commands lack
     from host_tools.dashboard.access.exposure import check_certificate, expose  # noqa: PLC0415
@@ -80,11 +80,11 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
     if options.allow_commands:
         if not key and not options.unsigned:
             raise ConfigError("usage", "--allow-commands needs the operator's key: give --sign KEY, or --unsigned")
-        own_keyring(key)  # a locked key's passphrase is asked for now
+        own_keyring(key)  # asks for a locked key's passphrase now
         if users is None:
-            to_stderr("whoever can open a port of this machine may command here; --users FILE asks who it is")
+            to_stderr("anybody on this machine can send orders here; --users FILE requires a login")
         if not key:
-            to_stderr("orders go unsigned; a device with [trust] keys obeys none of them")
+            to_stderr("orders are unsigned; a device with [trust] keys refuses them")
     if options.tls_cert and options.tls_key:
         check_certificate(options.tls_cert, options.tls_key)
     tls = (options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None

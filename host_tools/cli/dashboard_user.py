@@ -1,4 +1,4 @@
-"""``host-tools dashboard-user``: who may log in to the dashboard."""
+"""``host-tools dashboard-user``: manages who may log in to the dashboard."""
 
 import getpass
 import sys
@@ -13,15 +13,15 @@ from edge_agent.errors import ConfigError
 
 def dashboard_user(
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="a new name, or one that is to have another password")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="made if it is not there; given to --users")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="a new name, or an existing one to change")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="created if missing; pass it to --users")],
     role: Annotated[
-        str, typer.Option("--role", metavar="viewer|operator", help="an operator's orders are sent to devices")
+        str, typer.Option("--role", metavar="viewer|operator", help="only an operator can send orders")
     ] = "viewer",
 ) -> None:
     """Let a person log in to the dashboard.
 
-    Asks for the password; where there is no terminal, its one line is read from stdin. A dashboard reads the file when
+    The command asks for the password; without a terminal it reads one line from stdin. A dashboard reads the file when
     it starts.
     """
     require("starlette")

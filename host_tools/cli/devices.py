@@ -1,4 +1,4 @@
-"""``host-tools devices``: who is there, what each device is, and what runs on it."""
+"""``host-tools devices``: lists the devices, their hardware, and their active releases."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def devices(
 ) -> None:
     """List the devices that the broker knows.
 
-    Online or not, groups, hardware, sources, and active releases.
+    Shows their state, groups, hardware, sources, and active releases.
     """
     options = connection_of(context)
     if group:
@@ -45,7 +45,7 @@ def devices(
 
 
 def as_dict(device: Device) -> dict[str, Any]:
-    """What a script wants to know of a device: its info, and its status."""
+    """The fields of a device for scripts: its info and its status."""
     fields: dict[str, Any] = msgspec.to_builtins(device.info) if device.info else {"device": device.id}
     fields["online"] = device.online
     if device.status:
@@ -59,7 +59,7 @@ def as_dict(device: Device) -> dict[str, Any]:
 
 
 def device_table(devices: list[Device]) -> Table:
-    """One row a device. Pure."""
+    """A table with one row per device. Pure."""
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     for heading in ("device", "state", "groups", "hardware", "sources", "active"):
         table.add_column(heading, overflow="fold")

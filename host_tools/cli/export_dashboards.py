@@ -1,4 +1,4 @@
-"""``host-tools export-dashboards``: the ready-made files for Grafana, Prometheus and others."""
+"""``host-tools export-dashboards``: writes the ready-made files for Grafana, Prometheus and others."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +11,12 @@ from host_tools.dashboards.files import ready_made
 
 def export_dashboards(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where to; it is made where it is missing")],
-    force: Annotated[bool, typer.Option("--force", help="replace files that are there and differ")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="target folder; created if missing")],
+    force: Annotated[bool, typer.Option("--force", help="replace existing files that differ")] = False,
 ) -> None:
-    """Write the ready-made dashboards and alert rules into a folder, and say where each is.
+    """Write the ready-made dashboards and alert rules into a folder, and print their paths.
 
-    docs/dashboards.md says what shows them and what they show.
+    docs/dashboards.md explains their use and content.
     """
     found = {folder / name: content for name, content in ready_made().items()}
     try:

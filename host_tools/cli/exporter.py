@@ -1,4 +1,4 @@
-"""``host-tools exporter``: the fleet as Prometheus scrapes it."""
+"""``host-tools exporter``: serves the fleet's metrics to Prometheus."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ def exporter(
     context: typer.Context,
     *,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="where Prometheus finds it; anybody there may read it")
+        str, typer.Option("--listen", metavar="HOST:PORT", help="address for Prometheus; not protected by a login")
     ] = "127.0.0.1:9464",
 ) -> None:
     """Answer Prometheus' scrapes with the state of every device, until Ctrl-C.
@@ -47,5 +47,5 @@ def address_of(text: str) -> tuple[str, int]:
 
 
 def bracketed(host: str) -> str:
-    """The host as a URL has it."""
+    """The host in URL syntax."""
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""``host-tools keygen``: a key that signs manifests and commands."""
+"""``host-tools keygen``: makes a key that signs manifests and commands."""
 
 import json
 import shlex
@@ -14,15 +14,15 @@ def keygen(
     *,
     name: Annotated[Path, typer.Argument(metavar="NAME", help="writes NAME.key (keep it secret) and NAME.pem")],
     passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="lock NAME.key with a passphrase, which is asked for whenever it signs")
+        bool, typer.Option("--passphrase", help="protect NAME.key with a passphrase, required for every signature")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts")] = False,
 ) -> None:
     """Make an Ed25519 key pair. Sign with push-model --sign NAME.key; give NAME.pem to every device.
 
-    A device obeys what is signed by a key in its [trust] keys_dir (/etc/edge-agent/trusted-keys). Where its
-    configuration says allow_unsigned = true, signatures are not asked for. Where nobody is there to be asked for a
-    passphrase, EDGE_AGENT_PASSPHRASE_FILE names a file that holds it.
+    A device executes orders that are signed by a key in its [trust] keys_dir (/etc/edge-agent/trusted-keys). With
+    allow_unsigned = true in its configuration it requires no signatures. For use without a terminal,
+    EDGE_AGENT_PASSPHRASE_FILE names a file that contains the passphrase.
     """
     private, public = name.with_name(f"{name.name}.key"), name.with_name(f"{name.name}.pem")
     keyid = generate_key(private, public, new_passphrase(private) if passphrase else b"")

@@ -1,4 +1,4 @@
-"""``host-tools keys``: who may sign orders. Shows the signed key list, or sends the next one."""
+"""``host-tools keys``: shows the signed list of operators' keys, or sends the next one."""
 
 import json
 import time
@@ -28,7 +28,7 @@ Files = list[Path] | None
 
 @dataclass(frozen=True, kw_only=True)
 class KeysOptions(Connection):
-    """What the command shares with others that sign."""
+    """The options that this command shares with others."""
 
     sign: Annotated[
         str | None, typer.Option("--sign", metavar="KEY", show_default=False, help="a key that devices trust now")
@@ -40,17 +40,19 @@ def keys(
     *,
     add: Annotated[Files, typer.Option("--add", metavar="FILE.pem", help="trust this key from now on")] = None,
     revoke: Annotated[
-        list[str] | None, typer.Option("--revoke", metavar="ID|FILE.pem", help="trust this key no more")
+        list[str] | None, typer.Option("--revoke", metavar="ID|FILE.pem", help="stop trusting this key")
     ] = None,
     known: Annotated[
-        Files, typer.Option("--known", metavar="FILE.pem", help="a colleague's key, who signed the list before")
+        Files, typer.Option("--known", metavar="FILE.pem", help="key of a colleague who signed an earlier list")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="wait so long for answers")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="S", min=0, help="how long to wait for answers")
+    ] = 60.0,
 ) -> None:
     """Show who may sign orders, or change it on every device.
 
-    A list is signed by keys that devices trust now, and stays at the broker: a device that is away follows when it is
-    back. Files in a device's keys folder are trusted beside it, unless the list revokes them.
+    A list must be signed by a key that devices trust now. It stays at the broker, so an offline device applies it when
+    it is back. Files in a device's keys folder stay trusted, unless the list revokes them.
     """
     options: KeysOptions = context.obj
     settings = options.settings(sign=options.sign)
@@ -62,11 +64,13 @@ def keys(
             _show(chain, as_json=options.as_json)
             return
         if own is None:
-            raise ConfigError("usage", "a key list is signed: give --sign KEY with a key that devices trust now")
+            raise ConfigError(
+                "usage", "a key list needs a signature: give --sign KEY with a key that devices trust now"
+            )
         for found in chain:
             if not found.trusted:
                 session.say(
-                    f"key list {found.keys.version} is signed by nobody who is known here and is passed over; "
+                    f"key list {found.keys.version} has no known signature and is ignored; "
                     "give --known FILE.pem if a colleague has signed it"
                 )
         added = {path.stem: read_public(path) for path in add or []}
@@ -77,8 +81,8 @@ def keys(
         answers = collect(session, [EVERYBODY], new.id, devices, timeout, keep=True)
     code = exit_of_answers(answers)
     if options.as_json:
-        said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
-        print(json.dumps({"event": "summary", "exit": code, "list": new.version, "devices": said}))
+        fields = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
+        print(json.dumps({"event": "summary", "exit": code, "list": new.version, "devices": fields}))
     else:
         print(f"key list {new.version} is sent")
         show_answers(answers)
@@ -94,7 +98,7 @@ def _show(chain: list[Found], *, as_json: bool) -> None:
     console = stdout_console()
     for found in chain:
         signers = ", ".join(found.signed_by) or "nobody"
-        doubt = "" if found.trusted else "  [red]signed by nobody who is known here[/]"
+        doubt = "" if found.trusted else "  [red]no known signature[/]"
         console.print(f"[bold]key list {found.keys.version}[/]  signed by {escape(signers)}{doubt}")
         for key in found.keys.keys:
             console.print(f"  trusted  {key_id(key.raw())}  {escape(key.name)}")

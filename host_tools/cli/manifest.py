@@ -1,4 +1,4 @@
-"""``host-tools manifest``: a first manifest for a model, with every key."""
+"""``host-tools manifest``: drafts a manifest for a model, with every key."""
 
 import shlex
 import sys
@@ -19,16 +19,18 @@ def manifest(
     *,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="the float model: *.onnx or *.tflite")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="M.toml", show_default=False, help="write it there, not to stdout")
+        Path | None,
+        typer.Option("--out", metavar="M.toml", show_default=False, help="write it to this file instead of stdout"),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", show_default=False, help="the model's name; else its file's")
+        str | None,
+        typer.Option("--name", metavar="NAME", show_default=False, help="the model's name; default: that of its file"),
     ] = None,
 ) -> None:
     """Draft a manifest for a model.
 
-    The window that its input suggests, a guess at its output, and every key with its default and what it means.
-    Source and channels are for you to fill in.
+    It contains the window that the input suggests, a guess at the output, and every key with its default and meaning.
+    Fill in source and channels yourself.
     """
     model_format(model)
     if not model.is_file():
@@ -39,7 +41,7 @@ def manifest(
         raise ConfigError("usage", f"--name: {error.message}") from None
     signature = read_signature(model)
     if signature is None:
-        print(f"{model} does not tell its inputs here; correct window and steps by hand", file=sys.stderr)
+        print(f"the inputs of {model} cannot be read here; correct window and steps by hand", file=sys.stderr)
     text = draft(model.name, chosen, signature)
     if out is None:
         print(text, end="")

@@ -1,11 +1,11 @@
-"""Options that several commands share: structs whose fields are options, and the class of commands that take them.
+"""Shared options: structs whose fields are options, and the class of commands that accept them.
 
     @dataclass(frozen=True, kw_only=True)
     class Order(Connection, Whom): ...
 
     app.command(cls=taking(Order))(cancel)      # cancel(context, ...) finds an Order in context.obj
 
-They may stand anywhere behind the command's name, as its own may.
+These options may stand anywhere after the command's name, like the command's own.
 """
 
 import json
@@ -27,33 +27,31 @@ def _option(name: str, metavar: str, text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """How to reach the broker, and what to print. What is not given is for the operator's file to say."""
+    """The connection to the broker, and the output format. The operator's file supplies missing options."""
 
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts")] = False
     broker: Annotated[str | None, _option("--broker", "URL", "mqtt://HOST[:PORT], or mqtts:// with TLS")] = None
     namespace: Annotated[
         str | None, _option("--namespace", "NS", "first levels of every topic; ea/v1 if not given")
     ] = None
-    ca_file: Annotated[str | None, _option("--ca-file", "PEM", "certificates that the broker's is checked against")] = (
-        None
-    )
-    cert_file: Annotated[str | None, _option("--cert-file", "PEM", "our certificate")] = None
-    key_file: Annotated[str | None, _option("--key-file", "PEM", "our certificate's key")] = None
-    username: Annotated[str | None, _option("--username", "NAME", "our name at the broker")] = None
-    password_file: Annotated[str | None, _option("--password-file", "FILE", "a file that holds our password")] = None
+    ca_file: Annotated[str | None, _option("--ca-file", "PEM", "certificates that verify the broker's")] = None
+    cert_file: Annotated[str | None, _option("--cert-file", "PEM", "client certificate")] = None
+    key_file: Annotated[str | None, _option("--key-file", "PEM", "key of the client certificate")] = None
+    username: Annotated[str | None, _option("--username", "NAME", "user name at the broker")] = None
+    password_file: Annotated[str | None, _option("--password-file", "FILE", "file that contains the password")] = None
     broker_timeout_s: Annotated[
         float | None, _option("--broker-timeout", "S", "give up when the broker is away this long; 60 if not given")
     ] = None
 
     def settings(self, **more: Any) -> Settings:
-        """The operator's settings, overruled by these options and by ``more`` of them; raises ``ConfigError``."""
+        """The operator's settings, overridden by these options and by ``more``; raises ``ConfigError``."""
         keys = [field.name for field in fields(Connection) if field.name != "as_json"]
         return load_settings({key: getattr(self, key) for key in keys} | more)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Whom:
-    """Which devices something is for, and whose word it is."""
+    """The devices that a command is for, and the key that signs it."""
 
     device: Annotated[
         list[str] | None, typer.Option("--device", metavar="ID", help="a device; may be given several times")
@@ -68,19 +66,21 @@ class Whom:
         _option(
             "--sign",
             "KEY",
-            "sign with this private key (see host-tools keygen); a device with [trust] obeys nothing unsigned",
+            "sign with this private key (see host-tools keygen); a device with [trust] refuses unsigned orders",
         ),
     ] = None
 
     @property
     def anyone(self) -> bool:
-        """Whether somebody was named."""
+        """Whether any device was named."""
         return bool(self.device or self.group or self.everyone)
 
     def scopes(self) -> list[Scope]:
-        """Whom it is for; raises ``ConfigError`` unless exactly one way of saying so was used."""
+        """The target scopes; raises ``ConfigError`` unless exactly one of the options was used."""
         if sum([bool(self.device), bool(self.group), self.everyone]) != 1:
-            raise ConfigError("usage", "say whom: --device ID (again for more), --group NAME, or --all; one of these")
+            raise ConfigError(
+                "usage", "name the targets: --device ID (repeatable), --group NAME, or --all; exactly one of these"
+            )
         if self.device:
             return [Scope("d", name_of(name, "device")) for name in dict.fromkeys(self.device)]
         if self.group:
@@ -89,7 +89,7 @@ class Whom:
 
 
 def name_of(text: str, what: str) -> str:
-    """``text`` if it may name a device, group, model or job; raises ``ConfigError`` (usage): it may be a wildcard."""
+    """``text`` if it is valid for a device, group, model or job; raises ``ConfigError`` (usage) for a wildcard."""
     try:
         return check_name(text, what)
     except WireError as error:
@@ -97,16 +97,16 @@ def name_of(text: str, what: str) -> str:
 
 
 def taking(kind: type[Connection]) -> type[VersionedCommand]:
-    """The class of commands that take the options of ``kind``, too, and find them as their context's ``obj``.
+    """The class of commands that also accept the options of ``kind``, as their context's ``obj``.
 
-    An error that ends such a command with ``--json`` is its last line on stdout, too.
+    If an error ends such a command with ``--json``, the last line on stdout describes it, too.
     """
     reader = typer.Typer(add_completion=False)
     reader.command()(kind)
     shared: Any = typer.main.get_command(reader)
 
     class Taking(VersionedCommand):
-        """A command with options of its own, and with those that it shares."""
+        """A command with its own options and the shared ones."""
 
         def __init__(self, *arguments: Any, params: list[Any], **more: Any) -> None:
             super().__init__(*arguments, params=[*params, *shared.params], **more)
@@ -126,21 +126,21 @@ def taking(kind: type[Connection]) -> type[VersionedCommand]:
 
 
 def connection_of(context: typer.Context) -> Connection:
-    """The options of a command whose class takes only these."""
+    """The options of a command whose class adds only these."""
     options: Connection = context.obj
     return options
 
 
 def examples(*lines: str, note: str = "") -> str:
-    """What stands below a command's options; the line of a control character keeps the lines as they are."""
+    """The text below a command's options; the control character keeps its lines unwrapped."""
     text = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
     return f"{text}\n\n{note}" if note else text
 
 
 def new_app(text: str = "") -> typer.Typer:
-    """An application whose help is plain text: brackets in it are no markup, and lines stay where they were put.
+    """An application with plain help text: brackets are no markup, and lines are not wrapped.
 
-    With ``text`` it is one of several commands, which also says its version; a single command has that option itself.
+    With ``text`` it has several commands and a ``--version`` of its own; a single command has that option itself.
     """
     app = typer.Typer(help=text, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=bool(text))
     if text:
@@ -149,4 +149,4 @@ def new_app(text: str = "") -> typer.Typer:
 
 
 def _several(*, _version: ShowVersion = False) -> None:
-    """What stands before the name of a command."""
+    """The options before the name of a command."""

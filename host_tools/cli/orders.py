@@ -1,4 +1,4 @@
-"""``host-tools rollback | recalibrate | cancel | forget``: a signed command to devices, and what each answers."""
+"""``host-tools rollback | recalibrate | cancel | forget``: sends a signed command to devices, and shows the answers."""
 
 import json
 from collections.abc import Mapping
@@ -23,22 +23,27 @@ Version = Annotated[
         metavar="N",
         min=0,
         max=MAX_VERSION,
-        help="the active version it is about; 0: the one devices report",
+        help="the active version; 0: the one that devices report",
     ),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Patience(Whom):
-    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="wait so long for answers")] = 120.0
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="how long to wait for answers")] = (
+        120.0
+    )
     expires: Annotated[
-        float, typer.Option("--expires", metavar="HOURS", min=0.001, max=_CENTURY_H, help="until then a device obeys")
+        float,
+        typer.Option(
+            "--expires", metavar="HOURS", min=0.001, max=_CENTURY_H, help="hours for which a device executes it"
+        ),
     ] = 24.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderOptions(Connection, _Patience):
-    """What every order takes; help lists a later base's options first."""
+    """The options of every order; help lists a later base's options first."""
 
 
 def rollback(context: typer.Context, *, model: Model, version: Version = 0) -> None:
@@ -55,10 +60,10 @@ def recalibrate(context: typer.Context, *, model: Model, version: Version = 0) -
 
 
 def forget(context: typer.Context, *, model: Model) -> None:
-    """Let a model's name begin anew.
+    """Forget a model's name.
 
-    Its jobs end, and its next push may have any version. What is active stays active. Orders that were signed before
-    are over.
+    Its jobs end, and its next push may have any version. The active release stays active. Orders signed before this
+    become invalid.
     """
     _send(context.obj, action="forget", model=model)
 
@@ -69,7 +74,7 @@ def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar
 
 
 def _send(options: OrderOptions, **what: Any) -> None:
-    """Send ``what``, wait for answers, print them and end; a job that names nobody goes to whoever works on it."""
+    """Send ``what``, print the answers and exit; a job without targets goes to every device that works on it."""
     settings = options.settings(sign=options.sign)
     for kind in what.keys() & {"model", "job"}:
         name_of(what[kind], kind)
@@ -77,15 +82,15 @@ def _send(options: OrderOptions, **what: Any) -> None:
     answers = order(settings, whom, timeout_s=options.timeout, expires_h=options.expires, **what)
     code = exit_of_answers(answers)
     if options.as_json:
-        said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
-        print(json.dumps({"event": "summary", "exit": code, "devices": said}))
+        fields = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
+        print(json.dumps({"event": "summary", "exit": code, "devices": fields}))
     else:
         show_answers(answers)
     raise typer.Exit(code)
 
 
 def show_answers(answers: Mapping[str, Answer]) -> None:
-    """Print what each device answered."""
+    """Print the answer of each device."""
     console = stdout_console()
     for name, answer in answers.items():
         word = (answer.code, "red") if answer.code else ("done", "green")

@@ -1,4 +1,4 @@
-"""``host-tools purge``: clear from the broker what nobody needs."""
+"""``host-tools purge``: clears messages from the broker that nobody needs."""
 
 import json
 from typing import Annotated
@@ -21,14 +21,14 @@ def purge_broker(
     grace: Annotated[
         float,
         typer.Option(
-            "--grace", metavar="HOURS", min=0, help="keep what was needed so recently; 0 only while nobody pushes"
+            "--grace", metavar="HOURS", min=0, help="keep blobs needed within this time; 0 only without pushes"
         ),
     ] = GRACE_S / 3600,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be cleared")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print what would be cleared")] = False,
 ) -> None:
-    """Clear from the broker what nobody needs.
+    """Clear unneeded messages from the broker.
 
-    That is: blobs that no unexpired want names, once their grace is over, and commands that have ended.
+    These are: blobs that no unexpired want names, once their grace period is over, and ended commands.
     """
     options = connection_of(context)
     settings = options.settings()

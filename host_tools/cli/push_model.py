@@ -1,4 +1,4 @@
-"""``push-model``: send a float model to devices and show what becomes of it on each. Also ``host-tools push-model``."""
+"""``push-model``: sends a float model to devices and shows the results. Also ``host-tools push-model``."""
 
 import json
 import sys
@@ -30,35 +30,35 @@ EPILOG = examples(
 
 @dataclass(frozen=True, kw_only=True)
 class PushOptions(Connection, Whom):
-    """What a push shares with other commands."""
+    """The options that a push shares with other commands."""
 
 
 def push_model(
     context: typer.Context,
     *,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="the float model: *.onnx or *.tflite")],
-    manifest: Annotated[Path, typer.Option("--manifest", metavar="M.toml", help="what the model is and needs")],
+    manifest: Annotated[Path, typer.Option("--manifest", metavar="M.toml", help="the model's manifest")],
     evaluation: Annotated[
         Path | None,
         typer.Option(
             "--eval",
             metavar="E.npz",
             show_default=False,
-            help="a labelled set to prove accuracy on: tensors as the model is fed, not raw windows, and 'labels'",
+            help="a labelled set to prove accuracy on: input tensors of the model, not raw windows, and 'labels'",
         ),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="return once the broker has everything")] = False,
     timeout: Annotated[
         float | None,
         typer.Option(
-            "--timeout", metavar="S", min=0, show_default=False, help="wait so long; else capture time + 15 min"
+            "--timeout", metavar="S", min=0, show_default=False, help="how long to wait; default: capture time + 15 min"
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the manifest and what would be sent")] = False,
     expires: Annotated[
         float,
         typer.Option(
-            "--expires", metavar="DAYS", min=0.001, max=_CENTURY_DAYS, help="no device begins it after so many days"
+            "--expires", metavar="DAYS", min=0.001, max=_CENTURY_DAYS, help="days after which no device starts it"
         ),
     ] = 30.0,
     max_broker_bytes: Annotated[
@@ -69,15 +69,15 @@ def push_model(
         bool,
         typer.Option(
             "--again",
-            help="try anew what was judged before: as the next version, whatever the manifest says "
-            "(what is active is tried anew with host-tools recalibrate)",
+            help="try a judged model again, as the next version, whatever the manifest says "
+            "(for the active release use host-tools recalibrate)",
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="send a version that is more than 1,000 above those that are known")
+        bool, typer.Option("--force", help="send a version that is more than 1,000 above the known ones")
     ] = False,
 ) -> None:
-    """Send a float model and see what becomes of it.
+    """Send a float model and show the results.
 
     Each device calibrates it with its own sensors, quantizes it to int8, proves it against float, measures both, and
     activates the int8 model if it passes every gate. Ctrl-C leaves the job running.
@@ -112,7 +112,7 @@ _UNREPORTED = (DeviceOutcome.PENDING, DeviceOutcome.REFUSED, DeviceOutcome.IGNOR
 
 
 def _show_silent(result: PushResult) -> None:
-    """The devices whose report does not say how it stands there, each with the reason."""
+    """Print the devices whose report does not show their state, each with the reason."""
     console = stdout_console()
     for name, fields in result.devices.items():
         if fields["end"] in _UNREPORTED:

@@ -1,4 +1,4 @@
-"""``host-tools report``: the result of a job on every device, from the reports that the broker keeps."""
+"""``host-tools report``: shows the result of a job on every device, from the reports at the broker."""
 
 import json
 from typing import Annotated
@@ -23,7 +23,7 @@ def report(
 ) -> None:
     """Show the result of a job, float beside int8.
 
-    With every gate, and where the release lies.
+    It includes every gate, and the path of the release.
     """
     options = connection_of(context)
     if device:
@@ -41,7 +41,7 @@ def report(
 
 
 def select(reports: list[JobReport], job: str) -> list[JobReport]:
-    """The reports of a job; of a model, the one that began last on each device. Pure."""
+    """The reports of a job; for a model's name, each device's newest one. Pure."""
     if exact := [one for one in reports if one.job == job]:
         return exact
     newest: dict[str, JobReport] = {}

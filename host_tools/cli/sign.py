@@ -1,4 +1,4 @@
-"""``host-tools sign``: adds a signature to an order that waits at the broker, for devices that ask for several."""
+"""``host-tools sign``: adds a signature to an order at the broker, for devices that require several."""
 
 import json
 import sys
@@ -18,24 +18,24 @@ from host_tools.display.console import stdout_console
 
 @dataclass(frozen=True, kw_only=True)
 class SignOptions(Connection, Whom):
-    """What a signature shares with other commands."""
+    """The options that this command shares with others."""
 
 
 def sign(
     context: typer.Context,
     *,
-    what: Annotated[str, typer.Argument(metavar="MODEL|COMMAND|keys-N", help="whose order waits at the broker")],
+    what: Annotated[str, typer.Argument(metavar="MODEL|COMMAND|keys-N", help="the order that waits at the broker")],
     yes: Annotated[bool, typer.Option("--yes", help="sign what is shown without asking")] = False,
 ) -> None:
     """Add a signature to an order that somebody else has sent.
 
-    A device with min_signatures = 2 obeys what two keys have signed: one operator pushes, and another one looks at what
-    is shown here and signs it, too.
+    A device with min_signatures = 2 executes orders that two keys have signed: one operator pushes, and another one
+    checks the order shown here and signs it, too.
     """
     options: SignOptions = context.obj
     settings = options.settings(sign=options.sign)
     if not settings.sign:
-        raise ConfigError("usage", "give --sign KEY with the key that is to sign, too")
+        raise ConfigError("usage", "give --sign KEY with the additional key")
     console = stdout_console()
     with Session(settings) as session:
         orders = read_orders(session, options.scopes(), what)
@@ -57,5 +57,5 @@ def sign(
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise ConfigError("usage", "nobody is here to look at what is signed; give --yes once you have")
+        raise ConfigError("usage", "there is no terminal for a confirmation; check the order, then give --yes")
     typer.confirm("sign this, too?", abort=True, err=True)

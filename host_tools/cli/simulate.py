@@ -1,4 +1,4 @@
-"""``host-tools simulate``: a fleet that is not there, for load tests and for who plans one."""
+"""``host-tools simulate``: a simulated fleet for load tests and capacity planning."""
 
 import json
 import signal
@@ -28,60 +28,60 @@ _CLEAR_PATIENCE_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateOptions(Connection):
-    """What the fleet is to be like, and how to reach the broker."""
+    """The properties of the fleet, and the connection to the broker."""
 
     prefix: Annotated[str, typer.Option("--prefix", metavar="NAME", help="devices are NAME-0001, NAME-0002, …")] = "sim"
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="the same seed gives the same fleet")] = 1
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", metavar="NAME", help="a group of them all; may be given several times"),
+        typer.Option("--group", metavar="NAME", help="a group of all devices; may be given several times"),
     ] = None
     models: Annotated[
         int, typer.Option("--models", metavar="K", min=0, max=MOST_MODELS, help="how many models each device runs")
     ] = 1
     jobs_per_hour: Annotated[
-        float, typer.Option("--jobs-per-hour", metavar="X", min=0, max=3600, help="that begin on each device")
+        float, typer.Option("--jobs-per-hour", metavar="X", min=0, max=3600, help="jobs that start on each device")
     ] = 0.1
     job_seconds: Annotated[
-        float, typer.Option("--job-seconds", metavar="S", min=0.1, max=604_800, help="how long a job takes, about")
+        float, typer.Option("--job-seconds", metavar="S", min=0.1, max=604_800, help="approximate duration of a job")
     ] = 600.0
     failures: Annotated[
-        float, typer.Option("--failures", metavar="SHARE", min=0, max=1, help="of jobs that are rejected or fail")
+        float, typer.Option("--failures", metavar="SHARE", min=0, max=1, help="share of jobs that are rejected or fail")
     ] = 0.15
     drops_per_hour: Annotated[
         float, typer.Option("--drops-per-hour", metavar="X", min=0, max=3600, help="connections lost by each device")
     ] = 0.0
     health_s: Annotated[
-        float, typer.Option("--health", metavar="S", min=0, help="between two samples of the machine; 0: none")
+        float, typer.Option("--health", metavar="S", min=0, help="interval of health samples; 0: none")
     ] = 60.0
     model_s: Annotated[
-        float, typer.Option("--samples", metavar="S", min=0, help="between two samples of serving; 0: none")
+        float, typer.Option("--samples", metavar="S", min=0, help="interval of serving samples; 0: none")
     ] = 60.0
     beside_real: Annotated[
         bool,
-        typer.Option("--beside-real", help="go on where there are real devices, and obey nothing that is for --all"),
+        typer.Option("--beside-real", help="allow real devices in the namespace, and ignore orders for --all"),
     ] = False
     connections: Annotated[
-        int, typer.Option("--connections", metavar="K", min=0, help="shared by all devices; 0: one each, with its will")
+        int, typer.Option("--connections", metavar="K", min=0, help="shared by all devices; 0: one each, with a will")
     ] = 0
     ramp: Annotated[
-        float, typer.Option("--ramp", metavar="X", min=0.1, max=10_000, help="connections that begin a second")
+        float, typer.Option("--ramp", metavar="X", min=0.1, max=10_000, help="new connections per second")
     ] = 500.0
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="end after that")
+        float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="end after this time")
     ] = None
     keep: Annotated[
-        bool, typer.Option("--keep", help="leave what was said at the broker, as of devices that are offline")
+        bool, typer.Option("--keep", help="leave the devices' messages at the broker, as offline devices do")
     ] = False
     clear: Annotated[
-        bool, typer.Option("--clear", help="only clear what a simulation with this prefix has left there")
+        bool, typer.Option("--clear", help="only clear the messages left by a simulation with this prefix")
     ] = False
     even_online: Annotated[
-        bool, typer.Option("--even-online", help="with --clear: of devices, too, that say that they are online")
+        bool, typer.Option("--even-online", help="with --clear: also of devices that report that they are online")
     ] = False
 
     def plan(self, devices: int) -> Plan:
-        """The fleet."""
+        """The plan of the fleet."""
         return Plan(
             devices=devices,
             prefix=name_of(self.prefix, "prefix"),
@@ -108,9 +108,9 @@ def simulate(
 ) -> None:
     """Simulate a fleet of devices on a broker.
 
-    They say what real ones do, and take what is pushed to them, without work or sensors, and without looking at
-    signatures. It is for a broker of your own: its ACL must let you write as any device. Ctrl-C ends it and clears what
-    the devices have said.
+    They publish what real devices do, and accept pushes, without work, sensors or signature checks. Use it on your own
+    broker: its ACL must let you write as any device. Ctrl-C ends the simulation and clears the messages of its
+    devices.
     """
     options: SimulateOptions = context.obj
     settings = options.settings()
@@ -119,7 +119,7 @@ def simulate(
             raise ConfigError("usage", "--clear clears every device of that prefix: leave out the number")
         raise typer.Exit(_clear(settings, options))
     if devices is None:
-        raise ConfigError("usage", "say how many devices: host-tools simulate N")
+        raise ConfigError("usage", "give the number of devices: host-tools simulate N")
     if options.connections and options.drops_per_hour:
         text = "--drops-per-hour is for devices with a connection of their own: leave out --connections"
         raise ConfigError("usage", text)
@@ -142,8 +142,8 @@ def simulate(
 
 
 def _tidy(settings: Settings, simulation: Simulation, prefix: str) -> bool:
-    """Clear what the fleet has said; whether the broker was there for that."""
-    # Somebody waits for this to end.
+    """Clear the fleet's messages; returns whether the broker was reachable."""
+    # A person waits for the end.
     patience_s = min(settings.broker_timeout_s, _CLEAR_PATIENCE_S)
     try:
         with Session(msgspec.structs.replace(settings, broker_timeout_s=patience_s)) as session:
@@ -169,7 +169,7 @@ def _clear(settings: Settings, options: SimulateOptions) -> int:
 
 
 class _Watch:
-    """Looks on: tells a person or a script how far it is, and when it is over."""
+    """Reports progress to a person or a script, and decides when the simulation is over."""
 
     def __init__(self, simulation: Simulation, options: SimulateOptions) -> None:
         self._simulation, self._options = simulation, options
@@ -181,7 +181,7 @@ class _Watch:
             signal.signal(number, self._stop)
 
     def over(self) -> bool:
-        """Whether it is."""
+        """Report progress; returns whether the simulation is over."""
         now = time.monotonic()
         if not self._all and self._simulation.all_connected:
             self._all, self._told_at = True, now
@@ -195,7 +195,7 @@ class _Watch:
         return over
 
     def tell(self, event: str, counts: Counts, **more: int) -> None:
-        """One line."""
+        """Print one line."""
         rate = counts.since(self._before)
         self._before = counts
         if self._options.as_json:
@@ -211,4 +211,4 @@ class _Watch:
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self.stopped = True
-        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once

@@ -1,4 +1,4 @@
-"""``--version``, which every command takes unless that word is an option of its own (a model's version)."""
+"""The option ``--version`` of every command, unless that word is an option of its own (a model's version)."""
 
 from typing import Annotated, Any
 
@@ -15,16 +15,16 @@ def _say_version(context: typer.Context, asked: bool) -> None:  # noqa: FBT001  
 
 
 ShowVersion = Annotated[
-    bool, typer.Option("--version", help="say the version and end", callback=_say_version, is_eager=True)
+    bool, typer.Option("--version", help="print the version and exit", callback=_say_version, is_eager=True)
 ]
 
 
 def _nothing(*, _version: ShowVersion = False) -> None:
-    """The bearer of the option."""
+    """A function that carries the option."""
 
 
 def _option() -> Any:
-    """The option as typer makes it; the command's function does not get it."""
+    """The option as typer makes it, without a parameter of the command's function."""
     reader = typer.Typer(add_completion=False)
     reader.command()(_nothing)
     (option,) = typer.main.get_command(reader).params
@@ -33,7 +33,7 @@ def _option() -> Any:
 
 
 class VersionedCommand(TyperCommand):
-    """A command that says the version."""
+    """A command with the option ``--version``."""
 
     def __init__(self, *arguments: Any, params: list[Any], **more: Any) -> None:
         own = {name for one in params for name in one.opts}

@@ -1,7 +1,7 @@
-"""``host-tools watch``: see devices work, until they are done or until Ctrl-C. Asks nothing of them.
+"""``host-tools watch``: shows devices at work, until they are done or until Ctrl-C. It sends nothing to them.
 
-With ``--job`` one job, as a push shows it. Else the fleet: a live table on a terminal, a line for what changes
-elsewhere, and with ``--json`` the reports of its jobs.
+With ``--job`` it shows one job, like a push. Otherwise it shows the fleet: a live table on a terminal, a line per
+change elsewhere, and with ``--json`` the reports of the fleet's jobs.
 """
 
 import time
@@ -46,18 +46,19 @@ def watch(
         typer.Option(
             "--filter",
             metavar="WORD",
-            help="only rows in which that stands: a device, board, group, model, state (failed, offline, throttled, …) "
-            "or code; several must all stand there",
+            help="only rows that contain it: a device, board, group, model, state (failed, offline, throttled, …) "
+            "or code; several must all occur",
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after that")
+        float | None,
+        typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after this time"),
     ] = None,
 ) -> None:
-    """Watch devices work: a table of all of them, live, or a line for each change where there is no terminal.
+    """Watch devices work: a live table of all devices, or a line for each change without a terminal.
 
-    Latency is what serving has now, else what was measured when the release was judged. With --job: one job, until it
-    has ended everywhere, with the exit code that push-model would have.
+    Latency is that of serving now, otherwise that of the release's verdict. With --job: one job, until it has ended
+    everywhere, with the exit code that push-model would have.
     """
     options = connection_of(context)
     if job:
@@ -103,7 +104,7 @@ def _watch_job(
 
 
 def _watch_fleet(settings: Settings, names: list[str], words: list[str], timeout_s: float | None) -> int:
-    """Show all devices, or those that were named, for ever or until time is up; returns the exit code."""
+    """Show all or the named devices, for ever or until the timeout; returns the exit code."""
     view = FleetView(names or None)
 
     def rows(device: str | None = None) -> list[Row]:
@@ -142,7 +143,7 @@ def _draw(table: LiveTable, *, changed: bool) -> None:
 def _watch_reports(
     session: Session, devices: dict[str, Device], display: Display, timeout_s: float | None, *, everyone: bool
 ) -> None:
-    """Show every device's newest job, for ever or until time is up."""
+    """Show every device's newest job, for ever or until the timeout."""
     shown = {name: Progress(name, device.online) for name, device in devices.items()}
     for one in read_reports(session, sorted(devices)):
         shown[one.device].report = one
@@ -162,7 +163,10 @@ def _watch_reports(
 
 
 def _update(progress: Progress, message: DeviceStatus | JobReport) -> bool:
-    """Note a status, or a report unless it is of an older job than the one that is shown."""
+    """Store a status, or a report unless it is about an older job than the shown one.
+
+    Returns whether that changed it.
+    """
     match message:
         case DeviceStatus():
             changed = progress.online is not message.online

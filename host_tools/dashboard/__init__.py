@@ -1,1 +1,1 @@
-"""The dashboard: a fleet's state as web pages, drawn on this side and kept up to date over one stream a page."""
+"""The dashboard: a fleet's state as server-rendered web pages, kept up to date over one stream per page."""

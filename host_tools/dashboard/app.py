@@ -1,4 +1,4 @@
-"""The web application: which pages there are, and what every request goes through."""
+"""The web application: its pages, and the middleware of every request."""
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware

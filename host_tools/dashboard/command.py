@@ -1,4 +1,4 @@
-"""Runs a dashboard: one thread hears the broker, this one answers browsers."""
+"""Runs a dashboard: one thread listens to the broker, the main thread answers browsers."""
 
 import socket
 import threading
@@ -10,19 +10,19 @@ from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
 _HEARING_ENDS_S = 0.5
-"""How long the end of the connection to the broker is waited for: a network that swallows everything takes longer."""
+"""Longest wait for the end of the broker's connection, which a network that drops everything would prolong."""
 
 
 def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -> None:
-    """Serve on ``listener`` until a signal comes, or the broker refuses us.
+    """Serve on ``listener`` until a signal arrives, or the broker refuses the client.
 
     Args:
-        context: what the pages work with; its picture of the fleet is filled here.
-        listener: a socket that listens.
-        say: is told, in a sentence, what a person should know.
+        context: the objects that pages use; its picture of the fleet is filled here.
+        listener: a listening socket.
+        say: receives sentences for a person.
 
     Raises:
-        BrokerError: the broker was not there when we came, or it refuses us.
+        BrokerError: the broker was not reachable at the start, or it refuses the client.
     """
     share_arena()
     server = Server(context)
@@ -31,7 +31,7 @@ def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -
     def hear() -> None:
         try:
             follow(context.settings, context.watched, events=True, say=say, until=lambda: server.should_exit)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the command ends
+        except Exception as error:  # noqa: BLE001  # any error is raised again where the command ends
             failed.append(error)
             server.end()
 

@@ -1,4 +1,4 @@
-"""What the handlers of requests work with; ``request.app.state.context``."""
+"""The objects that request handlers use; ``request.app.state.context``."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -18,11 +18,11 @@ class Context:
     """One dashboard.
 
     Attributes:
-        settings: how to reach the broker.
-        watched: the fleet as it is heard now.
-        history: series of what was measured over time.
-        access: who may see and do what.
-        orders: what people order; None: nobody may.
+        settings: the connection to the broker.
+        watched: the current state of the fleet.
+        history: time series of measurements.
+        access: rules about who may see and do what.
+        orders: sends people's orders; None: orders are disabled.
     """
 
     settings: Settings
@@ -33,10 +33,10 @@ class Context:
 
 
 def context_of(request: Request) -> Context:
-    """The dashboard that a request came to."""
+    """The dashboard that received a request."""
     return cast("Context", request.app.state.context)
 
 
 def viewer_of(request: Request) -> Viewer:
-    """Who has sent a request."""
+    """The person who sent a request."""
     return cast("Viewer", request.state.viewer)

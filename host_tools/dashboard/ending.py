@@ -1,4 +1,4 @@
-"""How the program ends although threads of it still work: nobody waits for a page that nobody reads any more."""
+"""Ends the program although some of its threads still work for pages that nobody reads any more."""
 
 import os
 import sys
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _ENDS_S = 0.3
-"""Threads that have nothing to do end within this."""
+"""Time within which idle threads end."""
 
 
 @contextmanager
 def waiting_for_nobody() -> Iterator[None]:
-    """Run the block; if threads that began in it still work at its good end, the program ends there, with success.
+    """Run the block; if threads started in it still work after it, end the program there with success.
 
-    Python itself waits for every such thread, and one that asks a broker or a database may take a minute. So all that
-    has to be tidied up is to be tidied up in the block.
+    Python itself would wait for every such thread, and one that asks a broker or a database may take a minute. So all
+    cleanup must happen in the block.
     """
     before = set(threading.enumerate())
     yield

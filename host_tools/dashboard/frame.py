@@ -1,4 +1,4 @@
-"""What every page has around what it shows. A page is whole without JavaScript; with it, it is kept up to date."""
+"""The frame around every page. A page is complete without JavaScript, which only keeps it up to date."""
 
 from starlette.responses import HTMLResponse
 
@@ -16,7 +16,7 @@ _SCRIPTS = ("hx-sse.min.js", "app.js")
 _HTMX = (
     '{"includeIndicatorCSS":false,"defaultTimeout":20000,"history":false,"morphIgnore":["data-htmx-powered","open"]}'
 )
-"""No style of its own; what a person has opened stays open."""
+"""htmx adds no style of its own, and sections that a person has opened stay open."""
 
 
 _SIGN = element(
@@ -26,7 +26,7 @@ _SIGN = element(
     viewBox="0 0 32 32",
     aria_hidden="true",
 )
-"""As ``icon.svg``, which a style sheet could not name by its digest."""
+"""The same drawing as ``icon.svg``, which a style sheet could not reference by its digest."""
 
 
 def page(
@@ -43,15 +43,15 @@ def page(
     """A whole page.
 
     Args:
-        title: of the page, before the product's name.
-        body: what is in its main part.
-        viewer: who looks at it.
-        broker: whether what it shows is up to date.
+        title: title of the page, before the product's name.
+        body: content of its main part.
+        viewer: the person who looks at it.
+        broker: whether its content is up to date.
         now: seconds since the epoch.
-        live: the address of the stream that keeps it up to date; empty: nothing does.
-        here: which link of the navigation leads to it.
-        charts: whether it draws any.
-        status: of HTTP.
+        live: address of the stream that keeps it up to date; empty: none.
+        here: the navigation's link to it.
+        charts: whether it contains charts.
+        status: HTTP status.
     """
     stream = (
         element("div", id="live", **{"hx-sse:connect": live, "hx-trigger": "load, shown", "hx-swap": "none"})
@@ -72,7 +72,7 @@ def page(
 
 
 def banner(broker: BrokerState, now: float) -> Markup:
-    """A sentence where the broker is away; values are old then."""
+    """A sentence for the time when the broker is away and values are old."""
     if broker.up:
         return Markup()
     if not broker.heard:
@@ -93,7 +93,7 @@ def _head(title: str, *, charts: bool) -> Markup:
         element("title", f"{title} · edge-agent"),
         *(element("link", rel="stylesheet", href=address(name)) for name in styles),
         element("link", rel="icon", href=address("icon.svg")),
-        # Not deferred: it begins once the page is whole, else perhaps before its extension is there.
+        # Not deferred: it starts when the page is complete, otherwise perhaps before its extension is loaded.
         element("script", src=address(_FIRST)),
         *(element("script", src=address(name), defer="") for name in scripts),
     )

@@ -1,4 +1,4 @@
-"""Which rows a page of the fleet shows: the words, the filter, the order and the page in its address. Pure."""
+"""The rows of a fleet page, selected by the words, filter, order and page number in its address. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +12,11 @@ _MOST_WORDS = 20
 _MOST_CHARACTERS = 200
 _FAR = 100_000
 HOT_C = 80.0
-"""From here on a processor counts as hot: a Pi slows itself down from 80 °C, a Jetson a little later."""
+"""From this temperature a processor counts as hot: a Pi throttles from 80 °C, a Jetson slightly later."""
 
 
 class Filter(NamedTuple):
-    """A filter over rows, with the counter of devices that it lets through."""
+    """A filter over rows, with a counter of the devices that pass it."""
 
     title: str
     meaning: str
@@ -31,7 +31,7 @@ FILTERS: Mapping[str, Filter] = {
     "outdated": Filter("outdated", "another device runs a newer version of the model", lambda row: row.outdated),
     "hot": Filter("hot", f"{HOT_C:g} °C or more", lambda row: (row.temperature_c or 0.0) >= HOT_C),
     "throttled": Filter("throttled", "the processor is slowed down", lambda row: row.throttled),
-    "stale": Filter("stale", "another runtime is installed than the one that was measured", lambda row: row.stale),
+    "stale": Filter("stale", "another runtime is installed than the measured one", lambda row: row.stale),
     "quiet": Filter("gone quiet", "offline, or its samples stopped", lambda row: row.quiet),
 }
 _ORDERS: Mapping[str, Callable[[Row], object]] = {
@@ -51,13 +51,13 @@ SORTABLE = frozenset(_ORDERS)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an address asks for.
+    """The query in an address.
 
     Attributes:
-        words: each must stand somewhere in a row, in small letters.
+        words: words in small letters, each of which must occur in a row.
         state: the name of a filter; empty: none.
-        sort: a column, with "-" before it for the other way round; empty: by device and model.
-        page: from 1 on.
+        sort: a column, with "-" for descending order; empty: by device and model.
+        page: page number, from 1.
     """
 
     words: str = ""
@@ -67,7 +67,7 @@ class Query:
 
     @classmethod
     def parse(cls, given: Mapping[str, str]) -> "Query":
-        """The query of an address; what makes no sense in it is left out."""
+        """The query of an address, without invalid values."""
         words = given.get("q", "")[:_MOST_CHARACTERS]
         state, sort = given.get("state", ""), given.get("sort", "")
         number = given.get("page", "")
@@ -80,7 +80,7 @@ class Query:
         )
 
     def address(self, path: str = "/", **changes: object) -> str:
-        """The address that asks for this, with ``changes``; another order or filter begins on the first page."""
+        """The address of this query with ``changes``; another order or filter starts on the first page."""
         one = replace(self, **({"page": 1} | changes))  # type: ignore[arg-type]  # of the fields above
         asked = {"q": one.words, "state": one.state, "sort": one.sort, "page": "" if one.page == 1 else str(one.page)}
         text = urlencode({key: value for key, value in asked.items() if value})
@@ -93,14 +93,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a query gives.
+    """The result of a query.
 
     Attributes:
-        rows: of the page.
-        found: rows on all pages together.
-        devices: of these rows.
-        pages: how many there are.
-        counts: filter → devices that pass it, of all that have the words.
+        rows: rows of the page.
+        found: number of rows on all pages.
+        devices: number of devices in these rows.
+        pages: number of pages.
+        counts: filter → number of devices that pass it, among all that contain the words.
     """
 
     rows: Sequence[Row]
@@ -111,7 +111,7 @@ class Selection:
 
 
 def select(rows: Iterable[Row], query: Query) -> Selection:
-    """The rows that ``query`` asks for, of rows that are ordered by device and model."""
+    """The rows for ``query``, from rows that are ordered by device and model."""
     words = query.words.lower().split()[:_MOST_WORDS]
     worded = [row for row in rows if row.has(words)] if words else list(rows)
     counts = {name: len({row.device for row in worded if one.passes(row)}) for name, one in FILTERS.items()}
@@ -123,14 +123,14 @@ def select(rows: Iterable[Row], query: Query) -> Selection:
 
 
 def all_of(rows: Iterable[Row], query: Query) -> list[Row]:
-    """The rows that ``query`` asks for, of all pages."""
+    """The rows for ``query`` on all pages."""
     words = query.words.lower().split()[:_MOST_WORDS]
     passes = FILTERS[query.state].passes if query.state else lambda _row: True
     return _ordered([row for row in rows if row.has(words) and passes(row)], query.sort)
 
 
 def _ordered(rows: list[Row], sort: str) -> list[Row]:
-    """What is not known comes last, whichever way."""
+    """The sorted rows; unknown values come last in either direction."""
     if not sort:
         return rows
     key = _ORDERS[sort.removeprefix("-")]

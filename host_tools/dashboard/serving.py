@@ -1,4 +1,4 @@
-"""Answers browsers over HTTP, in the main thread, until somebody ends it."""
+"""Answers browsers over HTTP in the main thread."""
 
 import logging
 import socket
@@ -13,18 +13,18 @@ from host_tools.dashboard.app import build
 from host_tools.dashboard.context import Context
 
 _STREAMS_END_S = 1
-"""Seconds that open streams are given at the end."""
+"""Seconds that open streams get at the end."""
 
 _MOST_CONNECTIONS = 500
-"""Fewer than the files that a process may have open; beyond that the answer is 503."""
+"""Below a process's usual limit of open files; further requests get a 503."""
 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens while the block runs; for port 0 the system chooses one.
+    """A listening socket while the block runs; for port 0 the system chooses one.
 
     Raises:
-        ConfigError: ``usage``: nobody can listen there.
+        ConfigError: ``usage``: the address is not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -56,10 +56,10 @@ class Server(uvicorn.Server):
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let go of who is still there; that an answer is cut off now is nobody's fault, and told to nobody."""
+        """Disconnect the remaining clients; an answer cut off now is no error, so it is not logged."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)
 
     def end(self) -> None:
-        """Answer nobody any more."""
+        """Stop answering."""
         self.should_exit = True

@@ -1,4 +1,4 @@
-"""The style sheets and scripts, read once. Their addresses hold a digest, so browsers keep them for ever."""
+"""The style sheets and scripts, read once. Their addresses contain a digest, so browsers cache them for ever."""
 
 from functools import cache
 from hashlib import sha256
@@ -25,12 +25,12 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 
 
 def address(name: str) -> str:
-    """Where a browser finds the file ``name``."""
+    """The address of the file ``name``."""
     return f"/static/{name}?v={sha256(_read(name)).hexdigest()[:16]}"
 
 
 def routes() -> list[BaseRoute]:
-    """The files' routes."""
+    """The routes of the files."""
     return [Route("/static/{name}", _file)]
 
 

@@ -1,4 +1,4 @@
-"""Threads for what takes long, a few of each kind: pages that only look are never behind them in a queue."""
+"""Threads for slow work, with a limit per kind, so that read-only pages never queue behind it."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,22 +9,22 @@ from anyio.to_thread import run_sync
 T = TypeVar("T")
 _BROKER = anyio.CapacityLimiter(4)
 _PASSWORDS = anyio.CapacityLimiter(2)
-"""Each check takes 16 MiB."""
+"""Low, as each check takes 16 MiB."""
 
 _PARTS = anyio.CapacityLimiter(2)
-"""However many pages are kept up to date, who loads one is served between."""
+"""Low, so that loading a page is never delayed by the updates of many open ones."""
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """What ``function`` returns, which asks the broker or copies a file."""
+    """The result of ``function``, which asks the broker or copies a file."""
     return await run_sync(function, *arguments, limiter=_BROKER)
 
 
 async def checking_password(function: Callable[..., T], *arguments: Any) -> T:
-    """What ``function`` returns, which compares a password."""
+    """The result of ``function``, which compares a password."""
     return await run_sync(function, *arguments, limiter=_PASSWORDS)
 
 
 async def making_parts(function: Callable[..., T], *arguments: Any) -> T:
-    """What ``function`` returns, which makes parts of an open page, or compares them."""
+    """The result of ``function``, which makes or compares the parts of an open page."""
     return await run_sync(function, *arguments, limiter=_PARTS)

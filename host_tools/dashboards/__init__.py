@@ -1,1 +1,1 @@
-"""What shows a fleet in programs that people have already: ready-made files, and what writes them."""
+"""Ready-made files that show a fleet in existing programs, and the code that writes them."""

@@ -1,4 +1,4 @@
-"""The files that are ready to be used, a folder for each program. Whatever is no Python is one."""
+"""The ready-made files, one folder per program: every file that is not Python."""
 
 from collections.abc import Iterator
 from importlib.resources import files

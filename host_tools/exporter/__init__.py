@@ -1,1 +1,1 @@
-"""A fleet as Prometheus scrapes it."""
+"""The fleet as metrics for Prometheus."""

@@ -1,7 +1,7 @@
-"""The fleet as Prometheus' metrics, made anew for each scrape.
+"""The fleet as Prometheus metrics, built for each scrape.
 
-A label is a name of the protocol, a word of a closed list, or a foreign string that was cut; a job's id never is one.
-What only rises begins at 0, as far as its labels are known before: of a first value nobody sees that it has risen.
+A label is a name of the protocol, a word of a closed list, or an untrusted string that was shortened; it is never a
+job's id. Counters with known labels start at 0, as an increase to a first value would be invisible.
 """
 
 import threading
@@ -23,17 +23,17 @@ from host_tools.fleet.state import Fleet
 
 PREFIX = "edge_agent_"
 _NO_DEVICE = "(none)"
-"""The label of topics of no device; none can have this name."""
+"""Label for topics without a device; no device can have this name."""
 
 
 @dataclass
 class Exported:
-    """What there is to export; whoever reads or writes it holds ``lock``.
+    """The exported state; readers and writers hold ``lock``.
 
     Attributes:
-        messages: that came.
-        unreadable: reason → messages that mean nothing here.
-        connected: whether the broker can be heard.
+        messages: number of received messages.
+        unreadable: reason → number of messages that cannot be used.
+        connected: whether the broker is connected.
     """
 
     fleet: Fleet = field(default_factory=Fleet)
@@ -45,18 +45,18 @@ class Exported:
 
 
 class FleetCollector(Collector):
-    """Prometheus' client asks it at each scrape, from any thread."""
+    """Called by Prometheus' client library at each scrape, from any thread."""
 
     def __init__(self, exported: Exported, clock: Callable[[], float] = time.time) -> None:
         self._exported = exported
         self._clock = clock
 
     def describe(self) -> list[Metric]:
-        """Nothing: without this the library would ask for all metrics once, to learn their names."""
+        """Return nothing: otherwise the library would collect all metrics once to learn their names."""
         return []
 
     def collect(self) -> list[Metric]:
-        """Every metric of now."""
+        """All current metrics."""
         with self._exported.lock:
             now = self._clock()
             self._exported.fleet.forget(now)
@@ -82,17 +82,17 @@ def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
 def _device_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
     online = _gauge("online", "1: the device is connected to the broker.", "device")
     seen = _gauge("last_seen_timestamp_seconds", "When the device was last heard.", "device")
-    info = _gauge("device_info", "What the device is; always 1.", "device", "board", "arch", "agent_version")
+    info = _gauge("device_info", "Facts about the device; always 1.", "device", "board", "arch", "agent_version")
     memory = _gauge("memory_bytes", "Memory of the device.", "device")
     group = _gauge("device_group", "A group that the device is in; always 1.", "device", "group")
-    refused = _counter("orders_refused", "Wants and commands that were not obeyed.", "device")
-    twin = _gauge("twin", "1: another client connects by this device's id.", "device")
-    events = _counter("events", "Events since the exporter listens.", "device", "kind", "severity")
+    refused = _counter("orders_refused", "Wants and commands that were refused.", "device")
+    twin = _gauge("twin", "1: another client uses this device's id.", "device")
+    events = _counter("events", "Events since the exporter's start.", "device", "kind", "severity")
     for one in devices:
         online.add_metric((one.id,), one.online)
         if one.seen:
             seen.add_metric((one.id,), one.seen)
-        if one.online and one.status:  # a will says 0, and a counter that seems to begin anew counts twice
+        if one.online and one.status:  # a will reports 0, and a reset counter would be counted twice
             refused.add_metric((one.id,), max(0, one.status.refused_count))
             twin.add_metric((one.id,), bool(one.status.twin))
         if one.board:
@@ -122,7 +122,7 @@ def _model_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
     states = [((one.id, name), state) for one in devices for name, state in one.models.items()]
     info = _gauge(
         "model_info",
-        "What is active under a model's name; always 1.",
+        "The active release of a model's name; always 1.",
         "device",
         "model",
         "version",
@@ -157,9 +157,11 @@ def _model_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
 
 def _serving_metrics(devices: Iterable[DeviceState], now: float) -> Iterator[Metric]:
     latency = Metric(PREFIX + "inference_latency_seconds", "Time of an inference in the newest interval.", "summary")
-    done = _counter("inferences", "Inferences since the exporter listens.", "device", "model")
-    errors = _counter("inference_errors", "Inferences that failed since the exporter listens.", "device", "model")
-    dropped = _counter("inference_datagrams_dropped", "Datagrams of applications not counted.", "device", "model")
+    done = _counter("inferences", "Inferences since the exporter's start.", "device", "model")
+    errors = _counter("inference_errors", "Failed inferences since the exporter's start.", "device", "model")
+    dropped = _counter(
+        "inference_datagrams_dropped", "Datagrams of applications that were not counted.", "device", "model"
+    )
     applications = _gauge("serving_applications", "Applications that serve the model.", "device", "model")
     memory = _gauge("serving_resident_memory_bytes", "Memory of the largest of them.", "device", "model")
     for one in devices:
@@ -194,13 +196,13 @@ def _job_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
 
 
 def _own_metrics(exported: Exported) -> Iterator[Metric]:
-    connected = _gauge("exporter_broker_connected", "1: the exporter hears the broker.")
+    connected = _gauge("exporter_broker_connected", "1: the exporter is connected to the broker.")
     connected.add_metric((), exported.connected)
     devices = _gauge("exporter_devices", "Devices that the exporter knows.")
     devices.add_metric((), len(exported.fleet.devices))
-    messages = _counter("exporter_messages", "Messages that came.")
+    messages = _counter("exporter_messages", "Received messages.")
     messages.add_metric((), exported.messages)
-    unreadable = _counter("exporter_unreadable_messages", "Messages that mean nothing here.", "reason")
+    unreadable = _counter("exporter_unreadable_messages", "Messages that could not be used.", "reason")
     for reason in get_args(Reason):
         unreadable.add_metric((reason,), exported.unreadable[reason])
     limited = _counter("exporter_limited_messages", "Messages left out, as the device sends too many.", "device")

@@ -1,4 +1,4 @@
-"""The exporter: hears the fleet, and answers Prometheus' scrapes over HTTP."""
+"""The exporter: listens to the fleet, and answers Prometheus' scrapes over HTTP."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +15,11 @@ from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, 
 from host_tools.fleet.state import Fleet
 
 _MOST = 200
-"""Characters of a string that is kept; none longer than a label's is shown."""
+"""Characters of a stored string; labels show fewer."""
 
 
 class Exporter:
-    """Keeps what is exported; :func:`host_tools.fleet.listening.follow` tells it what there is."""
+    """Holds the exported state; :func:`host_tools.fleet.listening.follow` feeds it."""
 
     wants_all = False
 
@@ -29,25 +29,25 @@ class Exporter:
         self._say = say
 
     def connected(self, *, up: bool) -> None:
-        """Whether the broker can be heard."""
+        """Note whether the broker is connected."""
         self.exported.connected = up
 
     def kept(self, messages: Mapping[str, bytes]) -> None:
-        """All that the broker keeps."""
+        """Replace the state by all retained messages."""
         found = (said for topic in models_first(messages) if (said := self._read(topic, messages[topic])))
         kept = Fleet.of_kept(found, time.time())
         with self.exported.lock:
             self.exported.fleet.replace_kept(kept, time.time())
 
     def heard(self, message: Incoming) -> None:
-        """What a device says now, unless it says too much."""
+        """Handle a device's message, unless that device sends too many."""
         said = self._read(message.topic, message.payload, limited=not message.retained)
         if said is not None:
             with self.exported.lock:
                 self.exported.fleet.take(said, time.time(), retained=message.retained)
 
     def tick(self) -> bool:
-        """Nothing waits here; who sends too much is named."""
+        """Report devices that send too many messages; nothing waits here."""
         with self.exported.lock:
             told = self.exported.flood.news(time.monotonic())
         for news in told:
@@ -55,7 +55,7 @@ class Exporter:
         return False
 
     def _read(self, topic: str, payload: bytes, *, limited: bool = False) -> Said | None:
-        """What a message says. Whose it is tells the topic, so what is left out is left out before it is read."""
+        """Decode a message; whether to skip it is decided before, by the device in its topic."""
         exported = self.exported
         device = device_of(self._topics, topic)
         with exported.lock:
@@ -72,10 +72,10 @@ class Exporter:
 
 @contextmanager
 def answering(exported: Exported, host: str, port: int) -> Iterator[int]:
-    """Answer scrapes while the block runs; gives the port, which the system chooses for 0.
+    """Answer scrapes while the block runs; yields the port, which the system chooses for 0.
 
     Raises:
-        ConfigError: ``usage``: nobody can listen there.
+        ConfigError: ``usage``: the address is not available.
     """
     registry = CollectorRegistry()
     registry.register(FleetCollector(exported))

@@ -1,7 +1,7 @@
-"""Which number of which message is which metric: name, meaning, and how its unit becomes a base unit. Pure.
+"""The table of metrics: the source of each number, its name, its meaning, and its conversion to a base unit. Pure.
 
 Names and units follow Prometheus' conventions: seconds, bytes, hertz, degrees Celsius, ratios from 0 to 1, ``_total``
-for what only rises. A number that a device cannot tell is left out.
+for counters. A number that a device cannot measure is left out.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from edge_agent.wire.timestamps import parse_rfc3339
 
 MS = 1e-3
 MOST_MODEL_LABELS = 1000
-"""Names of models that are told apart in counts over the whole fleet."""
+"""Model names that are distinguished in counts over the whole fleet."""
 
 
 class HealthMetric(NamedTuple):
@@ -25,7 +25,7 @@ class HealthMetric(NamedTuple):
 
 
 class ModelMetric(NamedTuple):
-    """A number of the state of a model."""
+    """A number of a model's state."""
 
     name: str
     text: str
@@ -33,33 +33,35 @@ class ModelMetric(NamedTuple):
 
 
 HEALTH = (
-    HealthMetric("uptime_seconds", "How long the machine runs.", lambda health: health.uptime_s),
-    HealthMetric("cpu_usage_ratio", "Share of all processors that was used.", lambda health: health.cpu_share),
+    HealthMetric("uptime_seconds", "Time since the machine's boot.", lambda health: health.uptime_s),
+    HealthMetric("cpu_usage_ratio", "Used share of all processors.", lambda health: health.cpu_share),
     HealthMetric("load1", "Load average of one minute.", lambda health: health.load_1m),
-    HealthMetric("memory_available_bytes", "Memory that is available.", lambda health: health.memory_available_bytes),
-    HealthMetric("swap_used_bytes", "Swap that is used.", lambda health: health.swap_used_bytes),
-    HealthMetric("disk_free_bytes", "Space on the file system of state_dir.", lambda health: health.disk_free_bytes),
+    HealthMetric("memory_available_bytes", "Available memory.", lambda health: health.memory_available_bytes),
+    HealthMetric("swap_used_bytes", "Used swap.", lambda health: health.swap_used_bytes),
+    HealthMetric(
+        "disk_free_bytes", "Free space on the file system of state_dir.", lambda health: health.disk_free_bytes
+    ),
     HealthMetric(
         "disk_written_per_day_bytes",
-        "Written to the disk a day, since boot.",
+        "Bytes written to the disk per day, since boot.",
         lambda health: health.disk_written_bytes_per_day,
     ),
     HealthMetric("temperature_celsius", "Temperature of the processor.", lambda health: health.temperature_c),
-    HealthMetric("clock_hertz", "Clock rate of the slowest processor that is on.", lambda health: health.clock_hz),
+    HealthMetric("clock_hertz", "Clock rate of the slowest active processor.", lambda health: health.clock_hz),
     HealthMetric("throttled", "1: the processor is slowed down now.", lambda health: health.throttled),
     HealthMetric(
         "throttled_since_boot", "1: it was slowed down since boot.", lambda health: health.throttled_since_boot
     ),
-    HealthMetric("undervoltage", "1: the power supply gives too little now.", lambda health: health.undervoltage),
+    HealthMetric("undervoltage", "1: the supply voltage is too low now.", lambda health: health.undervoltage),
     HealthMetric(
-        "undervoltage_since_boot", "1: it gave too little since boot.", lambda health: health.undervoltage_since_boot
+        "undervoltage_since_boot",
+        "1: the supply voltage was too low since boot.",
+        lambda health: health.undervoltage_since_boot,
     ),
     HealthMetric("clock_plausible", "0: the system clock was never set.", lambda health: health.clock_plausible),
-    HealthMetric("agent_uptime_seconds", "How long the agent runs.", lambda health: health.agent_uptime_s),
+    HealthMetric("agent_uptime_seconds", "Time since the agent's start.", lambda health: health.agent_uptime_s),
     HealthMetric("agent_resident_memory_bytes", "Memory of the agent.", lambda health: health.agent_rss_bytes),
-    HealthMetric(
-        "agent_cpu_usage_ratio", "Share of one processor of the agent.", lambda health: health.agent_cpu_share
-    ),
+    HealthMetric("agent_cpu_usage_ratio", "The agent's share of one processor.", lambda health: health.agent_cpu_share),
     HealthMetric(
         "reconnects",
         "Connections of the agent to the broker after its first.",
@@ -68,22 +70,22 @@ HEALTH = (
     ),
     HealthMetric(
         "dropped_messages",
-        "Messages of others that the agent had no room for.",
+        "Incoming messages that the agent had no room for.",
         lambda health: health.dropped_messages,
         rises=True,
     ),
 )
 
 MODEL = (
-    ModelMetric("active_version", "Version that is active; 0: none.", lambda state: state.active_version),
+    ModelMetric("active_version", "Active version; 0: none.", lambda state: state.active_version),
     ModelMetric("newest_version", "Highest version that was ordered.", lambda state: state.newest_version),
     ModelMetric(
         "active_since_timestamp_seconds",
-        "When the active release became that.",
+        "Time of the active release's activation.",
         lambda state: parse_rfc3339(state.active_since),
     ),
     ModelMetric("stale", "1: served on another runtime than the one that judged it.", lambda state: state.stale),
-    ModelMetric("job_progress_ratio", "Share of the newest job that is done.", lambda state: state.progress),
+    ModelMetric("job_progress_ratio", "Progress of the newest job.", lambda state: state.progress),
     ModelMetric("float_size_bytes", "Size of the float model.", lambda state: state.float_bytes),
     ModelMetric("size_bytes", "Size of the active release.", lambda state: state.model_bytes),
     ModelMetric("size_ratio", "Size of the active release over float's.", lambda state: state.size_ratio),
@@ -99,13 +101,15 @@ MODEL = (
     ModelMetric(
         "accuracy_ratio", "Accuracy of the active release, where there are labels.", lambda state: state.accuracy
     ),
-    ModelMetric("float_memory_bytes", "What the float model adds to a runtime.", lambda state: state.float_rss_bytes),
-    ModelMetric("memory_bytes", "What the active release adds to a runtime.", lambda state: state.rss_bytes),
+    ModelMetric(
+        "float_memory_bytes", "Memory that the float model adds to a runtime.", lambda state: state.float_rss_bytes
+    ),
+    ModelMetric("memory_bytes", "Memory that the active release adds to a runtime.", lambda state: state.rss_bytes),
 )
 
 
 def judged_latency(state: ModelState) -> dict[tuple[str, str], float]:
-    """(precision, quantile) → seconds, as the verdict measured them."""
+    """(precision, quantile) → seconds, as measured for the verdict."""
     found = {
         ("float", "0.5"): state.float_p50_ms,
         ("float", "0.95"): state.float_p95_ms,

@@ -1,7 +1,7 @@
-"""Foreign words as values of labels: each that may come without end would be a time series. Pure.
+"""Untrusted words as label values, limited in number, as each value makes a time series. Pure.
 
-The client library escapes what stands in a label; here it is made short, printable and, where there is a closed list of
-words, one of them.
+The client library escapes label values. This module makes them short and printable and, where a closed list exists,
+maps other words to one value.
 """
 
 from collections.abc import Container
@@ -21,15 +21,15 @@ METHODS = frozenset({"float", "dynamic", "uniform", "static"})
 
 
 def short(text: str) -> str:
-    """``text`` as a label's value."""
+    """``text`` as a label value."""
     return printable(text, MOST)
 
 
 def one_of(text: str, known: Container[str]) -> str:
-    """``text`` if it is a known word or empty, else ``other``."""
+    """``text`` if it is a known word or empty, otherwise ``other``."""
     return text if not text or text in known else OTHER
 
 
 def code(text: str) -> str:
-    """``text`` if it is in the list of codes or empty, else ``other``."""
+    """``text`` if it is a known code or empty, otherwise ``other``."""
     return one_of(text, CODES)

@@ -1,1 +1,1 @@
-"""What a fleet is now, as its devices say it: their messages, read and bounded, and how a whole fleet is heard."""
+"""The current state of a fleet: its devices' messages, decoded and bounded, and the loop that receives them."""

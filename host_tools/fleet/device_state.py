@@ -1,7 +1,7 @@
-"""The newest that one device has said, in bounded memory. Values only.
+"""The newest messages of one device, in bounded memory. Values only.
 
-Moments are seconds since the epoch by the host's clock. A sample is worth something for a while only: a device that
-went away would else have its last temperature for ever.
+Times are seconds since the epoch by the host's clock. A sample is valid for a while only: otherwise a device that went
+away would keep its last temperature for ever.
 """
 
 from collections import Counter, deque
@@ -12,24 +12,24 @@ from edge_agent.wire.messages import ActiveRelease, DeviceStatus
 from edge_agent.wire.telemetry import Health, ModelSample, ModelState
 
 MOST_MODELS = 64
-"""Of one device."""
+"""Models of one device."""
 MOST_JOBS = 100
-"""Of one device; an agent keeps its newest twenty."""
+"""Jobs of one device; an agent keeps its newest twenty."""
 MOST_GROUPS = 16
 _EVENTS = 64
-"""So many of the newest are known again if they are published twice."""
+"""Newest events that are remembered, so that a second publish of one is recognised."""
 FRESH_S = 300.0
-"""How long a sample is worth something at least; longer where they come seldom: three intervals."""
+"""Minimum validity of a sample; three intervals if they are longer."""
 _MOST_EVERY_S = 3 * 3600.0
-"""The longest interval that is believed."""
+"""The longest interval that is accepted."""
 OTHER = "other"
-"""What stands for a word that is none of a closed list."""
+"""Replacement for a word outside a closed list."""
 S = TypeVar("S", Health, ModelSample)
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What is shown of a device's info."""
+    """The displayed part of a device's info."""
 
     board: str
     arch: str
@@ -38,24 +38,24 @@ class Board:
     groups: tuple[str, ...]
     active: tuple[ActiveRelease, ...] = ()
     has_models: bool = False
-    """Whether any model ran or was accepted here, as far as it says."""
+    """Whether the device reports that any model ran or was accepted on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """What is kept of every job's report."""
+    """The stored part of any job's report."""
 
     model: str
     version: int
     status: str
     code: str
     started: float
-    """Seconds since the epoch; 0.0: it does not say."""
+    """Seconds since the epoch; 0.0 if the report has no start."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobNews:
-    """What is kept of the newest job of a model whose state the device does not tell, as one of version 0.1."""
+    """The stored part of a model's newest job, for devices without model states, such as those of version 0.1."""
 
     job: str
     status: str
@@ -63,13 +63,13 @@ class JobNews:
     code: str
     message: str
     progress: float | None
-    """Fraction of the stage; None: it has ended."""
+    """Fraction of the stage; None if the job has ended."""
     started: str
 
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """What the newest accepted job of such a model has measured."""
+    """The measurements of such a model's newest accepted job."""
 
     job: str
     latency_ms: float | None
@@ -80,38 +80,41 @@ class Proved:
 
 @dataclass(slots=True)
 class Sampled(Generic[S]):
-    """The newest sample of a stream, and the pace that they come at."""
+    """The newest sample of a stream, and the stream's interval."""
 
     sample: S
     at: float
     every_s: float = 0.0
     _gap_s: float = float("inf")
-    """Between the two before the newest."""
+    """Time between the two samples before the newest."""
 
     @property
     def fresh_until(self) -> float:
-        """Until when it tells how things are."""
+        """Until when the sample is valid."""
         return self.at + max(FRESH_S, 3 * self.every_s)
 
     def fresh(self, now: float) -> bool:
-        """Whether it tells how things are at ``now``."""
+        """Whether the sample is valid at ``now``."""
         return now <= self.fresh_until
 
     def next(self, sample: S, now: float) -> None:
-        """A newer one has come. It may say what its pace is; else an outage is no pace, so the shorter gap counts."""
+        """Store a newer sample.
+
+        Its interval is the reported one, or the shorter of the last two gaps to ignore outages.
+        """
         gap = now - self.at
         paces = (sample.interval_s,) if isinstance(sample, ModelSample) else (gap, self._gap_s)
         self.sample, self.at, self._gap_s = sample, now, gap
         self.every_s = min(*paces, _MOST_EVERY_S)
 
     def end(self) -> None:
-        """Whom it is about is gone."""
+        """Invalidate the sample, as its subject is gone."""
         self.at = float("-inf")
 
 
 @dataclass(slots=True)
 class Served:
-    """What serving has done with one model since this side listens; a sample that was lost on its way is missing."""
+    """Serving statistics of one model since the program's start; samples lost in transit are missing."""
 
     newest: Sampled[ModelSample]
     inferences: int = 0
@@ -119,7 +122,7 @@ class Served:
     dropped: int = 0
 
     def add(self, sample: ModelSample) -> None:
-        """Count one interval; numbers below zero are nothing that could be counted."""
+        """Add one interval; negative numbers are invalid and ignored."""
         self.inferences += max(0, sample.inferences)
         self.errors += max(0, sample.errors)
         self.dropped += max(0, sample.dropped)
@@ -127,15 +130,15 @@ class Served:
 
 @dataclass(slots=True)
 class DeviceState:
-    """The newest of one device.
+    """The newest state of one device.
 
     Attributes:
-        newest: model → its newest job, of models without a state.
-        proved: model → what its newest accepted job has measured, likewise.
-        seen: when it was last heard; of what the broker had kept, when the device says that it was; 0.0: never.
-        changed: rises with each message of it, and is another one after each.
-        events: (kind, severity) → number, since this side listens.
-        left_out: models and jobs beyond the most that are kept.
+        newest: model → its newest job, for models without a state.
+        proved: model → measurements of its newest accepted job, likewise.
+        seen: time of the last message; for retained messages, their own time; 0.0: never.
+        changed: a number that changes, and rises, with each message of the device.
+        events: (kind, severity) → count since the program's start.
+        left_out: models and jobs that exceeded the limits.
     """
 
     id: str
@@ -155,7 +158,7 @@ class DeviceState:
 
     @property
     def is_stateless(self) -> bool:
-        """Whether only its reports tell of its jobs: it has models, or is of version 0.1, and tells no state."""
+        """Whether only reports describe its jobs: it has models, or is of version 0.1, and publishes no model state."""
         if self.models or self.board is None:
             return False
         return self.board.has_models or self.board.agent_version.startswith("0.1.")
@@ -166,19 +169,19 @@ class DeviceState:
         return self.status is not None and self.status.online
 
     def adopt_live(self, other: "DeviceState") -> None:
-        """Take over what nobody keeps and ``other``, the same device, has said."""
+        """Take over the live data, which no broker retains, from ``other``, the same device."""
         self.health, self.served = other.health, other.served
         self.events, self.newest_events = other.events, other.newest_events
         self.seen = max(self.seen, other.seen)
 
     @property
     def kept(self) -> bool:
-        """Whether the broker keeps anything of it."""
+        """Whether the broker retains any message of it."""
         return bool(self.status or self.board or self.models or self.jobs)
 
 
 def copied(device: DeviceState) -> DeviceState:
-    """The device as it is now, whatever it says later."""
+    """A copy of the device that later messages do not change."""
     served = {name: replace(one, newest=replace(one.newest)) for name, one in device.served.items()}
     return replace(
         device,

@@ -1,7 +1,7 @@
-"""Hears a whole fleet for as long as a program runs: what the broker keeps, then what is said.
+"""Receives a whole fleet's messages for as long as a program runs: the retained ones first, then the live ones.
 
-After each new connection all that the broker keeps is read again, as something may have been cleared meanwhile. A
-broker that goes away is waited for, however long; only one that refuses us ends it.
+After each new connection all retained messages are read again, as some may have been cleared meanwhile. If the broker
+goes away, the loop waits for it without limit; only a refusal by the broker ends it.
 """
 
 import time
@@ -21,23 +21,23 @@ _WAITABLE = ("broker_unreachable", "snapshot_incomplete")
 
 
 class Ear(Protocol):
-    """Who hears."""
+    """The receiver of a fleet's messages."""
 
     @property
     def wants_all(self) -> bool:
-        """Whether all that the broker keeps should be read again."""
+        """Whether all retained messages should be read again."""
 
     def connected(self, *, up: bool) -> None:
-        """Whether the broker can be heard from now on."""
+        """Note whether the broker is connected from now on."""
 
     def kept(self, messages: Packed) -> None:
-        """Topic → payload of all that the broker keeps."""
+        """Handle all retained messages: topic → payload."""
 
     def heard(self, message: Incoming) -> None:
-        """A message; after an outage what is retained comes here once more."""
+        """Handle a message; after an outage, retained messages arrive here once more."""
 
     def tick(self) -> bool:
-        """Called a few times a second; True: at once again, please."""
+        """Do periodic work, a few times a second; True asks for another call at once."""
 
 
 def follow(
@@ -48,10 +48,10 @@ def follow(
     say: Callable[[str], None] = to_stderr,
     until: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Hear until ``until`` says so, or for ever; ``events``: these, too.
+    """Receive messages until ``until`` returns True, or for ever; ``events``: include events.
 
     Raises:
-        BrokerError: the broker was not there when we came, or it refuses us.
+        BrokerError: the broker was not reachable at the start, or it refuses the client.
     """
     came = False
     while not until():

@@ -1,4 +1,4 @@
-"""Names inside of messages: what cannot be one is left out, as pages make addresses and ids of them. Pure."""
+"""Checks names inside messages: invalid ones are removed, as pages use them in addresses and ids. Pure."""
 
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ M = TypeVar("M", bound=Message)
 
 
 def is_name(text: str) -> bool:
-    """Whether it may name a device, group, model or job."""
+    """Whether it is a valid name of a device, group, model or job."""
     try:
         check_name(text)
     except WireError:
@@ -22,7 +22,7 @@ def is_name(text: str) -> bool:
 
 
 def with_names(message: M) -> M:
-    """The message without models and jobs that none can be; of an event, about none."""
+    """The message without invalid model and job names; an event with one is about no model or job."""
     match message:
         case DeviceInfo(active=active) if not all(is_name(one.model) and is_name(one.job) for one in active):
             kept = [one if is_name(one.job) else msgspec.structs.replace(one, job="") for one in active]

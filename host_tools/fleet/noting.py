@@ -1,4 +1,4 @@
-"""What a message changes of what is known of its device. Pure, but for the state that it changes."""
+"""Applies messages to the state of their device. Pure, apart from that state."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -28,7 +28,7 @@ J = TypeVar("J", JobNews, Proved)
 
 
 def clear(device: DeviceState, said: Said) -> None:
-    """The broker keeps nothing any more on the topic on which ``said`` came."""
+    """Remove the message that was cleared on the topic of ``said``."""
     match said.kind:
         case "status":
             device.status = None
@@ -49,7 +49,7 @@ def _drop_job(kept: dict[str, J], job: str) -> None:
 
 
 def note(device: DeviceState, message: Message, now: float) -> bool:
-    """Note a message; False: there is no room for it, or it is an event that is known."""
+    """Apply a message; False: there is no room for it, or it is an event that is already known."""
     match message:
         case DeviceStatus() as status:
             _note_status(device, status)
@@ -76,7 +76,7 @@ def note(device: DeviceState, message: Message, now: float) -> bool:
             served.newest.next(sample, now)
             served.add(sample)
         case Event() as event if (number := (event.boot_id, event.event_seq)) not in device.newest_events:
-            device.newest_events.append(number)  # published twice, it has the same one
+            device.newest_events.append(number)  # a second publish has the same number
             kind = event.kind if event.kind in EVENT_KINDS else OTHER
             device.events[kind, event.severity] += 1
         case _:
@@ -124,7 +124,7 @@ def _note_report(device: DeviceState, report: JobReport) -> None:
 
 @lru_cache(maxsize=1024)
 def _same(word: str) -> str:
-    """The word that was there first: of thousands of jobs they are the same few, but a device may make up others."""
+    """The first equal string, to save memory: thousands of jobs share few words, but a device may invent others."""
     return word
 
 
@@ -148,9 +148,9 @@ def _has_room(device: DeviceState, kept: Collection[str], name: str, most: int) 
 
 
 def see(device: DeviceState, message: Message, now: float, *, retained: bool) -> None:
-    """Note when the device was heard of; ``retained``: the broker had kept the message."""
+    """Store when the device was last heard; ``retained``: the message was retained."""
     if isinstance(message, DeviceStatus) and not message.online:
-        return  # the will: it is the broker who says that
+        return  # the will, which the broker publishes itself
     if not retained:
         device.seen = now
     elif (then := parse_rfc3339(message.ts)) is not None:

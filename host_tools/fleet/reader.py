@@ -1,7 +1,7 @@
-"""Reads a fleet from the broker into a view, and goes on listening.
+"""Reads a fleet from the broker into a view, then keeps listening.
 
-Reports are read of those devices alone that tell no model's state though they have models, as those of version 0.1: of
-5,000 devices the newest twenty reports of each would be hundreds of megabytes.
+Reports are read only for devices that have models but publish no model state, such as those of version 0.1. For 5,000
+devices the newest twenty reports each would be hundreds of megabytes.
 """
 
 import time
@@ -14,16 +14,16 @@ from host_tools.fleet.reading import Said, live_filters, read
 from host_tools.fleet.view import FleetView
 
 _ONE_BY_ONE = 50
-"""Devices whose reports are listened to by a filter each; of more, everybody's are if most devices are such."""
+"""Devices whose reports are subscribed to individually; if more, and most, devices need reports, all are subscribed."""
 _PATIENCE_S = 0.5
-"""After its status and its info a device tells its models' states, if it tells any."""
+"""Time after a device's status and info within which it publishes its model states, if it has any."""
 
 
 class FleetReader:
-    """Fills ``view`` with what the broker holds, and then with what devices say.
+    """Fills ``view`` with the retained messages, then with live ones.
 
     Attributes:
-        known: the devices that the broker knows, those that the view leaves out included.
+        known: the devices that the broker knows, including those outside the view.
     """
 
     def __init__(self, session: Session, view: FleetView) -> None:
@@ -31,13 +31,13 @@ class FleetReader:
         self._topics = session.topics
         self.known: set[str] = set()
         self._reports_of: set[str] = set()
-        """The devices whose reports are listened to."""
+        """Devices whose reports are subscribed to."""
         self._of_all = False
         self._undecided: set[str] = set()
         self._decide_at = float("inf")
 
     def read(self) -> None:
-        """Read what is retained, and listen from now on."""
+        """Read the retained messages, and subscribe to later ones."""
         topics = self._topics
         retained = [topics.devices(kind) for kind in ("status", "info", "model")]
         self._take_all(self._session.snapshot(*retained, listen=True).items())
@@ -50,7 +50,7 @@ class FleetReader:
             self._session.subscribe(topics.devices("job"))
 
     def next(self, timeout_s: float) -> Said | None:
-        """The next message that has changed the view; an event of one of its devices is one the first time it comes."""
+        """The next message that has changed the view; a repeated event does not change it."""
         if time.monotonic() >= self._decide_at:
             self._decide()
         incoming = self._session.next(min(timeout_s, max(0.0, self._decide_at - time.monotonic())))
@@ -58,7 +58,7 @@ class FleetReader:
             return None
         said = read(self._topics, incoming.topic, incoming.payload)
         if not isinstance(said, Said) or (isinstance(said.message, Event) and incoming.retained):
-            return None  # no agent has the broker keep an event, and nobody knows how old that is
+            return None  # agents never retain events, so this one's age is unknown
         changed = self._view.take(said, time.time(), retained=incoming.retained)
         new = changed and not self._of_all and said.device not in self._reports_of
         if new and self._view.is_stateless(said.device):
@@ -67,7 +67,7 @@ class FleetReader:
         return said if changed else None
 
     def _decide(self) -> None:
-        """Listen to the reports of those who have been heard lately, and told no state."""
+        """Subscribe to the reports of recently heard devices that have published no model state."""
         new = [name for name in sorted(self._undecided) if self._view.is_stateless(name)]
         self._undecided.clear()
         self._decide_at = float("inf")

@@ -1,9 +1,9 @@
-"""A device's message as values that may be kept, shown and stored. Pure.
+"""Decodes a device's message into values that are safe to store and display. Pure.
 
-Whoever may write to a device's topics may write anything: megabytes, brackets a thousand deep, numbers of a hundred
-digits, control characters. What :func:`read` gives is of the type that its topic has, is about the device, model or job
-that the topic names, has no string that a terminal, a label or a column could not have, and no number beyond 64 bits.
-What it names besides, as models, is left out where nothing may have such a name (:mod:`host_tools.fleet.names`).
+Anybody who may write to a device's topics may write anything: megabytes, a thousand nested brackets, numbers of a
+hundred digits, control characters. The result of :func:`read` has the type of its topic and concerns the device, model
+or job that the topic names. Its strings are valid for terminals, labels and columns, and its numbers fit 64 bits. Other
+invalid names, such as those of models, are removed (:mod:`host_tools.fleet.names`).
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from edge_agent.wire.topics import MODEL_STREAMS, DeviceTopic, Topics, check_nam
 from host_tools.fleet.names import with_names
 
 MOST = 1000
-"""Characters of a string, if nobody wants fewer."""
+"""Characters of a string, by default."""
 _BEYOND = 1 << 63
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TOO_MANY = b"0" * 19
@@ -49,7 +49,7 @@ Reason = Literal["topic", "too_large", "malformed", "protocol_version", "foreign
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What ``device`` said to its topic ``kind`` or ``kind/leaf``; ``message`` None: it cleared what was retained."""
+    """A message of ``device`` on its topic ``kind`` or ``kind/leaf``; ``message`` None: a retained one was cleared."""
 
     device: str
     kind: str
@@ -59,29 +59,29 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A message that means nothing here. ``device``: on whose topic it came; empty: on none."""
+    """A message that cannot be used. ``device``: the device in its topic; empty: none."""
 
     device: str
     reason: Reason
 
 
 def retained_filters(topics: Topics) -> tuple[str, ...]:
-    """The filters for all that devices have the broker keep and :func:`read` reads."""
+    """The filters for all retained messages of devices that :func:`read` decodes."""
     return tuple(topics.devices(kind) for kind in ("status", "info", "model", "job"))
 
 
 def models_first(topics: Iterable[str]) -> list[str]:
-    """Topics of devices so that the states of a device's models come before its jobs."""
+    """Topics of devices, sorted so that the states of a device's models come before its jobs."""
     return sorted(topics, reverse=True)  # "status", "model", "job", "info"
 
 
 def live_filters(topics: Topics) -> tuple[str, ...]:
-    """The filters for what nobody keeps: samples."""
+    """The filters for messages that are not retained: samples."""
     return topics.device("+", "tele", HEALTH), topics.device("+", "tele", f"{MODEL_STREAMS}+")
 
 
 def device_of(topics: Topics, topic: str) -> str:
-    """On whose topic a message came, without a look at the rest of it; empty: no device may have such a name."""
+    """The device in a topic, without checking the rest; empty if the name is invalid."""
     try:
         return check_name(topic.removeprefix(f"{topics.namespace}/d/").partition("/")[0])
     except WireError:
@@ -89,9 +89,9 @@ def device_of(topics: Topics, topic: str) -> str:
 
 
 def read(topics: Topics, topic: str, payload: bytes, most: int = MOST, *, results: bool = True) -> Said | Unreadable:
-    """The meaning of a message; strings in it have ``most`` characters.
+    """The decoded message; its strings have at most ``most`` characters.
 
-    ``results``: whether those of a job are wanted, which are most of its report; else the report has none.
+    ``results``: whether to decode a job's results, which are most of its report; otherwise the report has none.
     """
     try:
         where = topics.parse(topic)
@@ -134,7 +134,7 @@ def _reason(code: str) -> Reason:
 
 
 def _names(message: Message, where: DeviceTopic) -> bool:
-    """Whether a message is about what its topic is about, so that none speaks for another device."""
+    """Whether a message concerns the subject of its topic, so that no device speaks for another."""
     match message:
         case ModelState(model=model) | ModelSample(model=model):
             if model != where.leaf.removeprefix(MODEL_STREAMS):
@@ -147,10 +147,10 @@ def _names(message: Message, where: DeviceTopic) -> bool:
 
 
 def _plain(payload: bytes, most: int) -> bool:
-    """Whether JSON can be seen to hold nothing that would have to be cut; to look at each value takes ten times longer.
+    """Whether the JSON needs no shortening at first sight; checking each value takes ten times longer.
 
-    Without escapes and beyond-ASCII characters there is no control character, as JSON has these in escapes only, and
-    each second piece between quotation marks is a string. Without 19 digits in a row no whole number is beyond 64 bits.
+    Without escapes and characters beyond ASCII there is no control character, as JSON has these only in escapes, and
+    every second piece between quotation marks is a string. Without 19 digits in a row no integer exceeds 64 bits.
     """
     if not payload.isascii() or b"\\" in payload or b"\x7f" in payload or _TOO_MANY in payload.translate(_DIGITS):
         return False
@@ -159,7 +159,7 @@ def _plain(payload: bytes, most: int) -> bool:
 
 
 def _is_flat(around: bytes) -> bool:
-    """Whether what stands around the strings nests no deeper than anything of ours does."""
+    """Whether the text around the strings nests no deeper than any message of the protocol."""
     depth = 0
     for bracket in around.translate(None, _NO_BRACKETS):
         depth += 1 if bracket in _OPENING else -1

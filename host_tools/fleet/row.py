@@ -1,4 +1,4 @@
-"""A row of the fleet's table: one model on one device, and how much it is of a person's concern. Pure."""
+"""A row of the fleet's table: one model on one device, with its urgency for a person. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from enum import IntEnum
 
 
 class Concern(IntEnum):
-    """How much a row is of a person's concern; the smaller, the more."""
+    """The urgency of a row; smaller values are more urgent."""
 
     FAILED = 0
     WORKING = 1
     AILING = 2
-    """Slowed down, or with a stale release, or with a refused order."""
+    """Throttled, with a stale release, or with a refused order."""
     REJECTED = 3
     OFFLINE = 4
     NONE = 5
@@ -19,14 +19,14 @@ class Concern(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One model on one device; without a model there is one row with an empty name. Unknown numbers are None.
+    """One model on one device; a device without models has one row with an empty name. Unknown numbers are None.
 
     Attributes:
-        progress: part of the whole job, 0 to 1; None: no job is under way.
-        latency_ms: the median that serving has now, else as it was measured when the release was judged.
-        seen: when the device was heard of last, in seconds since the epoch.
+        progress: progress of the whole job, 0 to 1; None: no job is running.
+        latency_ms: current median of serving, or otherwise the one measured for the release's verdict.
+        seen: time of the device's last message, in seconds since the epoch.
         outdated: whether another device runs a newer version of the model.
-        quiet: whether the device is offline, or samples of its health came and have stopped.
+        quiet: whether the device is offline, or its health samples have stopped.
     """
 
     device: str
@@ -53,12 +53,12 @@ class Row:
 
     @property
     def latency_ratio(self) -> float | None:
-        """What an inference takes now over what float took here."""
+        """The current duration of an inference over float's duration on this device."""
         return self.latency_ms / self.float_ms if self.latency_ms is not None and self.float_ms else None
 
     @property
     def concern(self) -> Concern:
-        """How much it is of a person's concern."""
+        """The urgency of this row."""
         if self.status == "failed":
             return Concern.FAILED
         if not self.online:
@@ -71,7 +71,7 @@ class Row:
 
     @property
     def state(self) -> str:
-        """One word, or a job's code."""
+        """The state in one word, or with a job's code."""
         if self.progress is not None:
             return self.stage or self.status
         if self.refused:
@@ -79,7 +79,7 @@ class Row:
         return self.status if self.code in ("", "accepted", self.status) else f"{self.status} {self.code}"
 
     def has(self, words: Iterable[str]) -> bool:
-        """Whether each of ``words``, in small letters, stands somewhere in this row."""
+        """Whether each of ``words``, in small letters, occurs somewhere in this row."""
         online = "online" if self.online else "offline"
         ailments = ("throttled" * self.throttled, "stale" * self.stale)
         cells = (self.device, self.board, *self.groups, self.model, self.state, online, *ailments)

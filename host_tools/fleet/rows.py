@@ -1,7 +1,7 @@
-"""A device's rows, one a model, made of what is known of it. Pure.
+"""A device's rows, one per model, made from its state. Pure.
 
-A device of version 0.1 says nothing of its models but its info and its reports; its rows are made of those. Where a
-device tells the state of a model, that is what counts.
+A device of version 0.1 describes its models only in its info and its reports, from which its rows are made. If a device
+publishes a model's state, that is used instead.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from host_tools.fleet.row import Row
 
 _STAGES = [stage.value for stage in Stage]
 _SAMPLE_HOLDS = 3
-"""Intervals after which a sample of serving is no news any more."""
+"""Intervals for which a serving sample is valid."""
 
 
 def rows_of(device: DeviceState, now: float) -> Iterator[Row]:
-    """The rows at ``now`` (epoch seconds); a device without a model has one with an empty name."""
+    """The rows at ``now`` (epoch seconds); a device without models has one with an empty name."""
     board, status = device.board, device.status
     active = {one.model: one for one in board.active} if board else {}
     named = dict.fromkeys((*device.models, *device.newest, *active))
@@ -47,7 +47,7 @@ def rows_of(device: DeviceState, now: float) -> Iterator[Row]:
 
 
 def right_until(device: DeviceState, now: float) -> float:
-    """Until when rows that are made at ``now`` are right if nothing more is said."""
+    """Until when rows made at ``now`` are valid, if no further message arrives."""
     ends = [_serving_until(one.newest) for one in device.served.values()]
     if device.health is not None:
         ends.append(device.health.fresh_until)
@@ -55,7 +55,7 @@ def right_until(device: DeviceState, now: float) -> float:
 
 
 def _serving_until(served: Sampled[ModelSample]) -> float:
-    """Until when a sample tells how serving is."""
+    """Until when a serving sample is valid."""
     return served.at + _SAMPLE_HOLDS * max(1.0, served.sample.interval_s)
 
 
@@ -75,7 +75,7 @@ def _of_state(state: ModelState) -> dict[str, object]:
 
 
 def _of_reports(device: DeviceState, model: str) -> dict[str, object]:
-    """What the reports of a device tell that says nothing of its models' states."""
+    """The fields from reports, for a device that publishes no state of its models."""
     about: dict[str, object] = {}
     if (proved := device.proved.get(model)) is not None:
         about = {"latency_ms": proved.latency_ms, "float_ms": proved.float_ms, "agreement": proved.agreement}
@@ -86,6 +86,6 @@ def _of_reports(device: DeviceState, model: str) -> dict[str, object]:
 
 
 def _whole(news: JobNews, progress: float) -> float:
-    """The part of the whole job, as if each stage took as long as the others."""
+    """The progress of the whole job, assuming equal durations of all stages."""
     before = _STAGES.index(news.stage) if news.stage in _STAGES else 0
     return (before + max(0.0, min(progress, 1.0))) / len(_STAGES)

@@ -1,6 +1,6 @@
-"""The newest that each device of a fleet has said, in bounded memory. Pure: what was said and moments go in.
+"""The newest messages of each device in a fleet, in bounded memory. Pure: messages and times go in.
 
-What people and programs see of it are pure functions of it: :mod:`host_tools.fleet.rows`, the exporter's metrics.
+All views are pure functions of it: :mod:`host_tools.fleet.rows`, the exporter's metrics.
 """
 
 from collections.abc import Iterable
@@ -12,17 +12,17 @@ from host_tools.fleet.reading import Said
 
 MOST_DEVICES = 20_000
 FORGET_S = 3600.0
-"""After how long a device is forgotten of which the broker keeps nothing."""
+"""Time after which a silent device without retained messages is forgotten."""
 _LIVE = (Health, ModelSample, Event)
 _RETAINED = ("status", "info", "model", "job")
 
 
 class Fleet:
-    """Every device by its id.
+    """All devices by id.
 
     Attributes:
         devices: at most :data:`MOST_DEVICES`.
-        left_out: messages of devices beyond those.
+        left_out: messages of further devices.
         changes: rises with every message that changes something.
     """
 
@@ -32,16 +32,16 @@ class Fleet:
         self.changes = 0
 
     def take(self, said: Said, now: float, *, retained: bool = False) -> bool:
-        """Note what a device said at ``now``; False: there is nothing new in it.
+        """Apply a device's message at ``now``; False: it contains nothing new.
 
-        ``retained``: the broker had kept it, and it was said before. A device of which the broker keeps nothing any
-        more, as somebody cleared the last of it, is gone until it says something.
+        ``retained``: the message was retained, so it may be old. A device whose last retained message is cleared is
+        removed until it publishes again.
         """
         device = self.devices.get(said.device)
         if said.message is None:
             return device is not None and self._clear(device, said)
         if retained and isinstance(said.message, _LIVE):
-            return False  # no agent has the broker keep it, and nobody knows how old it is
+            return False  # agents never retain these, so this one's age is unknown
         if device is None:
             if len(self.devices) >= MOST_DEVICES:
                 self.left_out += 1
@@ -53,7 +53,7 @@ class Fleet:
         return noted
 
     def replace_kept(self, kept: "Fleet", now: float) -> None:
-        """Have of the devices what the broker keeps now, as :meth:`of_kept` has read it, and what they say live."""
+        """Use the retained state from ``kept``, made by :meth:`of_kept`, with the live data of this fleet."""
         before, self.devices = self.devices, kept.devices
         for name, device in before.items():
             self.devices.setdefault(name, DeviceState(name)).adopt_live(device)
@@ -63,9 +63,9 @@ class Fleet:
 
     @classmethod
     def of_kept(cls, messages: Iterable[Said], now: float) -> "Fleet":
-        """What the broker keeps.
+        """A fleet made from retained messages.
 
-        Models before jobs, please (:func:`host_tools.fleet.reading.models_first`): they tell what need be kept of jobs.
+        Models must come before jobs (:func:`host_tools.fleet.reading.models_first`): they decide what to store of jobs.
         """
         fleet = cls()
         for said in messages:
@@ -73,7 +73,7 @@ class Fleet:
         return fleet
 
     def forget(self, now: float) -> None:
-        """Forget devices of which the broker keeps nothing and that were not heard for long."""
+        """Remove devices without retained messages that have been silent for long."""
         gone = [name for name, one in self.devices.items() if not one.kept and now - one.seen > FORGET_S]
         for name in gone:
             self.changes += 1

@@ -1,4 +1,4 @@
-"""How a command ends that runs until somebody ends it: Ctrl-C, and SIGTERM as from systemd, are its good end."""
+"""The regular end of a command that runs until it is stopped: Ctrl-C, or SIGTERM as from systemd."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from types import FrameType
 
 @contextmanager
 def until_stopped() -> Iterator[None]:
-    """Run the block until a signal ends it; it sees a ``KeyboardInterrupt``, whoever is behind the block none."""
+    """Run the block until a signal ends it by a ``KeyboardInterrupt``, which is not raised beyond the block."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

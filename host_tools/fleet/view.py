@@ -1,4 +1,4 @@
-"""The rows of a fleet: made of its state, and kept for as long as they are right."""
+"""The rows of a fleet: made from its state, and cached while they are valid."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,23 +13,23 @@ from host_tools.fleet.state import Fleet
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """Rows, and what they were made of."""
+    """Rows, and the state that they were made from."""
 
     rows: list[Row]
     changed: int
     until: float
     newest: tuple[int, ...]
-    """Of each row's model, the newest version that any device runs."""
+    """For each row's model, the newest version that any device runs."""
 
 
 class FleetView:
-    """The rows of all devices, or of those that were named.
+    """The rows of all devices, or of the named ones.
 
     Args:
-        names: the devices that are looked at; None: all that say something.
+        names: the devices to show; None: all that publish anything.
 
     Attributes:
-        fleet: what is known of them; of those that were named there is always something to show.
+        fleet: the state of the devices; named devices have rows even without a state.
     """
 
     def __init__(self, names: Iterable[str] | None = None) -> None:
@@ -47,15 +47,15 @@ class FleetView:
 
     @property
     def stateless(self) -> list[str]:
-        """The devices of whose jobs only their reports tell."""
+        """The devices whose jobs are described by reports only."""
         return sorted(filter(self.is_stateless, self.fleet.devices))
 
     def is_stateless(self, name: str) -> bool:
-        """Whether only its reports tell of the jobs of a device."""
+        """Whether a device's jobs are described by reports only."""
         return name in self.fleet.devices and self.fleet.devices[name].is_stateless
 
     def take(self, said: Said, now: float, *, retained: bool = False) -> bool:
-        """Note what a device says; False: it is none of ours, or says nothing that is new here."""
+        """Apply a device's message; False: the device is not shown, or the message contains nothing new."""
         if self._named is not None and said.device not in self._named:
             return False
         return self.fleet.take(said, now, retained=retained)

@@ -1,1 +1,1 @@
-"""What a fleet has said over time, in a database: SQLite beside the collector, or PostgreSQL."""
+"""A fleet's messages over time in a database: SQLite on the collector's machine, or PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Which database ``--db`` means. Reads nothing."""
+"""The database address from ``--db``. Opens nothing."""
 
 import os
 from pathlib import Path
@@ -13,16 +13,16 @@ _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 def default_db() -> str:
-    """The file of SQLite where nothing is given (``$XDG_STATE_HOME`` is honoured)."""
+    """The default SQLite file (``$XDG_STATE_HOME`` is honoured)."""
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return str(Path(base).expanduser() / "edge-agent" / "history.db")
 
 
 def address(text: str) -> URL:
-    """The database's address; a path is a file of SQLite.
+    """The database's address; a path is an SQLite file.
 
     Raises:
-        ConfigError: ``usage``: it is none of SQLite or PostgreSQL.
+        ConfigError: ``usage``: it is neither SQLite nor PostgreSQL.
     """
     if "://" not in text:
         return _file(text)

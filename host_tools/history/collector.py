@@ -1,8 +1,8 @@
-"""The collector: what the fleet says goes into the database, in batches.
+"""The collector: stores the fleet's messages in the database, in batches.
 
-Three kinds of loss are told apart. What the broker keeps (reports, states of models) is read whole at the start and
-after each outage, and a database that has it already passes over it. Events wait at the broker until they are stored.
-Samples that nobody heard are lost, as they are everywhere.
+Messages differ in their risk of loss. Retained messages (reports, states of models) are read completely at the start
+and after each outage, and the database skips those that it has. Events wait at the broker until they are stored.
+Samples that were not received are lost.
 """
 
 import time
@@ -21,22 +21,22 @@ from host_tools.history.waiting import Waiting
 
 _DAY_S = 24 * 3600.0
 _MOST = 2000
-"""Characters of a string that is stored."""
+"""Characters of a stored string."""
 _AGAIN_S = 2.0
 _PRUNE_EVERY_S = 3600.0
 _MOST_EVENTS = 20_000
-"""That may have waited for us, of one device: in a week, for which a broker keeps them, an agent has some thousands."""
+"""Events of one device that may have waited: a broker holds them for a week, in which an agent has some thousands."""
 
 
 class Collector:
-    """:func:`host_tools.fleet.listening.follow` tells it what there is.
+    """Stores messages; :func:`host_tools.fleet.listening.follow` feeds it.
 
     Args:
-        topics: of the namespace.
-        database: where it goes.
-        events: where events come from.
-        keep_days: how long it is kept; 0: for ever.
-        say: is told, in a sentence, what a person should know.
+        topics: topics of the namespace.
+        database: receives the rows.
+        events: source of the events.
+        keep_days: how long rows are kept; 0: for ever.
+        say: receives sentences for a person.
     """
 
     def __init__(
@@ -50,37 +50,38 @@ class Collector:
         self._say = say
         self._flood = Flood()
         self._floods = Flood(burst=_MOST_EVENTS)
-        """Of events, so that samples do not take the room of what waited at the broker."""
+        """Separate limit for events, so that samples do not use up the allowance of events that waited at the
+        broker."""
         self._waiting = Waiting(self._earliest)
         self._retry_at = self._prune_at = float("-inf")
         self._away = False
 
     @property
     def wants_all(self) -> bool:
-        """Whether something of what the broker keeps had no room."""
+        """Whether some retained messages found no room."""
         return self._waiting.read_again and not self._away
 
     def connected(self, *, up: bool) -> None:
-        """The messages themselves tell."""
+        """Ignored, as the messages themselves show it."""
 
     def kept(self, messages: Mapping[str, bytes]) -> None:
-        """All that the broker keeps."""
+        """Handle all retained messages."""
         self._waiting.read_again = False
         for topic, payload in messages.items():
             self._take(topic, payload, retained=True)
             self._store_if_due()
 
     def heard(self, message: Incoming) -> None:
-        """What a device says now."""
+        """Handle a device's message."""
         if message.retained or self._lets_in(self._flood, message):
             self._take(message.topic, message.payload, retained=message.retained)
         self._store_if_due()
 
     def tick(self) -> bool:
-        """Take events, and store or delete what is due; True: there were events, so there may be more."""
+        """Handle events, and store or delete what is due; True: there were events, so more may follow."""
         before = self.dealt_with
         self._events.tend()
-        if not self._away:  # else they wait at the broker, where there is room
+        if not self._away:  # otherwise events stay at the broker, which has room for them
             for event in self._events.come():
                 if self._lets_in(self._floods, event):
                     self._take(event.topic, event.payload, retained=event.retained)
@@ -93,7 +94,7 @@ class Collector:
         return bool(self._waiting.acknowledge) or self.dealt_with > before
 
     def finish(self) -> None:
-        """Store what waits, as far as that goes."""
+        """Store the waiting rows, as far as possible."""
         if len(self._waiting.rows):
             self._retry_at = float("-inf")
             self._store()
@@ -115,7 +116,7 @@ class Collector:
                 pass
 
     def _store_if_due(self) -> None:
-        if self._away or self._waiting.due(time.monotonic()):  # with nothing to store: whether it is back
+        if self._away or self._waiting.due(time.monotonic()):  # an empty batch shows whether it is back
             self._store()
 
     def _store(self) -> None:
@@ -129,15 +130,15 @@ class Collector:
             return
         if self._away:
             left_out, self._waiting.left_out = self._waiting.left_out, 0
-            lost = f"; {counted(left_out, 'message')} had no room meanwhile" if left_out else ""
+            lost = f"; {counted(left_out, 'message')} were lost meanwhile" if left_out else ""
             self._say(f"the database is back{lost}")
         if refused:
-            self._say(f"the database does not take {counted(refused, 'row')}; they are left out")
+            self._say(f"the database rejects {counted(refused, 'row')}; they are left out")
         self._away = False
         self.dealt_with += self._waiting.stored()
 
     def _failed(self, error: StoreError, began: float) -> None:
-        """Wait for the database, and as long as it had us wait: what is said meanwhile has to be heard."""
+        """Pause for as long as the failed attempt took, so that messages are received meanwhile."""
         if error.code != "database_unreachable":
             raise error
         if not self._away:

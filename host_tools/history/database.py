@@ -1,6 +1,6 @@
-"""The database of a history: opened by one collector, written to in batches, each a transaction.
+"""The database of a history: opened by one collector, written in batches, each in a transaction.
 
-What is there already is passed over, so a batch may be written again after a connection broke on its way.
+Existing rows are skipped, so a batch may be written again after a broken connection.
 """
 
 import time
@@ -23,11 +23,11 @@ from host_tools.history.rows import Rows
 from host_tools.history.schema import DEVICES, OF_HOURS, OF_MESSAGES
 
 _SLICE_S = 6 * 3600.0
-"""Of what is too old, so much is deleted at once."""
+"""Length of the span that is deleted at once."""
 _PRUNE_WITHIN_S = 600
 _UNUSABLE_S = 60.0
 _ENCODINGS = ("UTF8", "SQL_ASCII")
-"""Of PostgreSQL databases, that keep every character; the second keeps bytes, and we write UTF-8."""
+"""PostgreSQL encodings that keep every character; the second keeps bytes, and the collector writes UTF-8."""
 _GONE = update(DEVICES).where(DEVICES.c.device == bindparam("which")).values(online=False)
 
 
@@ -36,18 +36,19 @@ class Database:
 
     Args:
         url: see :func:`host_tools.history.address.address`.
-        namespace: whose history it is.
+        namespace: the namespace of the history.
 
     Attributes:
         name: the address without a password.
-        client_id: by which its collector connects to the broker.
+        client_id: the collector's client id at the broker.
 
     Raises:
-        StoreError: ``database_unreachable``: not now, from every method; ``database_unusable``: not ever like this.
+        StoreError: ``database_unreachable``: a later call may succeed, from every method; ``database_unusable``: it
+            will not.
     """
 
     def __init__(self, url: URL, namespace: str) -> None:
-        shown = url.set(query={})  # a password may stand there as well
+        shown = url.set(query={})  # the query may contain a password, too
         self.name = printable(shown.render_as_string(hide_password=True), 200)
         self._namespace = namespace
         self._engine = engine_of(url)
@@ -67,13 +68,13 @@ class Database:
             raise
 
     def write(self, rows: Rows) -> int:
-        """Store ``rows``; returns the number of those that the database takes in no way. With an error, none is."""
+        """Store ``rows``; returns the number of rows that the database rejects. On an error none is stored."""
         try:
             self._write(self._connected(), rows)
         except SQLAlchemyError as error:
             if not is_of_a_value(error):
                 raise self._failed(error) from None
-        except BaseException:  # as Ctrl-C: who knows what the server makes of half a statement
+        except BaseException:  # such as Ctrl-C, which leaves a statement in an unknown state
             self._drop()
             raise
         else:
@@ -81,7 +82,7 @@ class Database:
         return self._write_singly(rows)
 
     def prune(self, before: float) -> bool:
-        """Delete some of what was said before a moment; False: there was none."""
+        """Delete some of the rows from before a time; False if there were none."""
         found, before = False, max(before, 0.0)
         try:
             connection = self._connected()
@@ -99,7 +100,7 @@ class Database:
         return found
 
     def close(self) -> None:
-        """End the connection, and with it the lock."""
+        """Close the connection, which also releases the lock."""
         self._drop()
         self._engine.dispose()
         if self._lock is not None:
@@ -119,7 +120,7 @@ class Database:
                 connection.execute(_GONE, [{"which": device} for device in rows.gone])
 
     def _write_singly(self, rows: Rows) -> int:
-        """What is read is of a kind that fits every column; should a value not be, it takes nothing else with it."""
+        """Store rows one by one, so that a rejected value affects no other row; returns the number of rejected rows."""
         refused = 0
         ones = [Rows(of={name: [row]}) for name, some in rows.of.items() for row in some]
         ones += [Rows(devices={name: row}) for name, row in rows.devices.items()]
@@ -133,7 +134,7 @@ class Database:
         return refused
 
     def _allow(self, connection: Connection, seconds: float) -> None:
-        """Let statements of this transaction take so long."""
+        """Set the time limit for the statements of this transaction."""
         if self._engine.dialect.name == "postgresql":
             connection.execute(text(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}"))
 
@@ -158,8 +159,9 @@ class Database:
             try:
                 self._connection, self.client_id = self._open()
             except StoreError as error:
-                # A server holds our own lock of before until it knows that we left. Of another collector's we have to
-                # be gone: by the same id it would have the broker end our connection, and we its, in turn.
+                # A server holds the lock of our former connection until it notices the end of that. If another
+                # collector holds it, this one must stop: with one client id at the broker, each would end the other's
+                # connection.
                 now = time.monotonic()
                 self._unusable_since = self._unusable_since or now
                 if error.code == "database_unusable" and now - self._unusable_since >= _UNUSABLE_S:
@@ -177,7 +179,7 @@ class Database:
                         lock_session(connection)
                         _check_encoding(connection)
                 with connection.begin():
-                    self._allow(connection, 0)  # as long as it takes: tables may have to be made anew
+                    self._allow(connection, 0)  # no limit, as tables may have to be made
                     return connection, upgrade(connection, self._namespace)
             except BaseException:
                 _end(connection)
@@ -188,7 +190,7 @@ class Database:
             raise StoreError(error.code, f"{self.name}: {error.message}") from None
 
     def _failed(self, error: SQLAlchemyError) -> StoreError:
-        """What to say of an error; the next call connects anew."""
+        """The error to raise; the next call connects again."""
         self._drop()
         cause = getattr(error, "orig", None) if isinstance(error, DBAPIError) else None
         words = printable(" ".join(why(cause or error).split()), 300)

@@ -1,6 +1,6 @@
-"""How a database is connected to, and what its errors mean.
+"""The connection to a database, and the classification of its errors.
 
-Nothing may hang without end: a server that lost its power sends no word, and a table may be locked by a forgotten psql.
+Nothing may hang for ever: a server without power sends no message, and a forgotten psql may have locked a table.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _STATEMENT_S = 30
 _TO_POSTGRESQL = {
     "connect_timeout": _CONNECT_S,
     "application_name": "host-tools collect",
-    "client_encoding": "utf8",  # where the database has none, psycopg would give bytes
+    "client_encoding": "utf8",  # with a database that has none, psycopg would return bytes
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -25,7 +25,7 @@ _OF_VALUES = ("22", "23", "54")
 
 
 def engine_of(url: URL) -> Engine:
-    """A pool of one connection to PostgreSQL, or to a file of SQLite."""
+    """A pool of one connection to PostgreSQL, or to an SQLite file."""
     if url.get_backend_name() == "postgresql":
         engine = create_engine(url, connect_args=_TO_POSTGRESQL, pool_size=1, max_overflow=0)
         event.listen(engine, "connect", _limit)
@@ -37,9 +37,9 @@ def engine_of(url: URL) -> Engine:
 
 
 def is_of_a_value(error: SQLAlchemyError) -> bool:
-    """Whether an error is about what was to be written, so that it comes again however often that is tried."""
+    """Whether an error is caused by a value, so that a retry fails again."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, StatementError)  # a value that did not become a parameter
+        return isinstance(error, StatementError)  # the value could not be converted into a parameter
     if error.connection_invalidated:
         return False
     state = getattr(error.orig, "sqlstate", None)
@@ -47,14 +47,14 @@ def is_of_a_value(error: SQLAlchemyError) -> bool:
 
 
 def _limit(connection: Any, _record: Any) -> None:
-    """By statements: a pooler before the server refuses the same as options of the connection."""
+    """Set the limits by statements, as a pooler before the server refuses them as options of the connection."""
     for name, seconds in (("statement_timeout", _STATEMENT_S), ("lock_timeout", _BUSY_S)):
         connection.execute(f"SET {name} = {seconds * 1000}")
     connection.commit()
 
 
 def _prepare(connection: Any, _record: Any) -> None:
-    """Readers do not wait for us nor we for them; what is committed survives a power cut; tables change as one."""
+    """Readers and writers do not block each other; commits survive a power cut; tables change in one transaction."""
     connection.isolation_level = None
     for pragma in ("journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")

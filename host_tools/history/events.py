@@ -1,6 +1,6 @@
-"""Hears events so that none is lost that the broker holds: it keeps them for us while we are away, for a week.
+"""Receives events without loss: the broker holds them for up to a week while the collector is offline.
 
-For this the collector of a database connects by an id of its own, always the same, and acknowledges an event once it is
+For this the collector of a database always connects with the same client id, and acknowledges an event only when it is
 stored.
 """
 
@@ -19,7 +19,7 @@ from host_tools.broker.settings import Settings
 _LONGEST_DELAY_S = 2.0
 _AT_ONCE_S = 2.0
 _MOST_BYTES = 4 << 20
-"""Of events that wait here."""
+"""Size of the events that wait here."""
 
 
 class EventStream:
@@ -38,15 +38,15 @@ class EventStream:
         )
         self._waiting: deque[Incoming] = deque()
         self._link.start()
-        with suppress(BrokerError):  # which whoever hears the fleet says
+        with suppress(BrokerError):  # the loop that receives the fleet reports it
             self._link.wait_connected(_AT_ONCE_S)
-            self._link.subscribe(self._filter)  # before anything else is read, so that an event of now is ours
+            self._link.subscribe(self._filter)  # before anything else is read, so that no event is missed
 
     def tend(self) -> None:
-        """Subscribe again after an outage; what has come since the last call waits.
+        """Subscribe again after an outage, and collect the events since the last call.
 
         Raises:
-            BrokerError: the broker refuses us, or lets us read no events.
+            BrokerError: the broker refuses the client, or does not permit it to read events.
         """
         while True:
             try:
@@ -66,14 +66,14 @@ class EventStream:
                     self._link.ack(happened)
 
     def come(self) -> Iterator[Incoming]:
-        """What has come and waited; each is to be acknowledged."""
+        """The collected events; the caller must acknowledge each."""
         while self._waiting:
             yield self._waiting.popleft()
 
     def acknowledge(self, message: Incoming) -> None:
-        """It is stored, or nothing that could be: the broker may forget it."""
+        """Acknowledge an event that is stored, or that cannot be: the broker may drop it."""
         self._link.ack(message)
 
     def close(self) -> None:
-        """End the connection; the broker keeps what comes from now on."""
+        """Close the connection; the broker holds later events."""
         self._link.stop()

@@ -1,9 +1,9 @@
-"""Samples by the hour: what a panel over weeks reads instead of every sample of every device.
+"""Samples by the hour, which a panel over weeks reads instead of every sample of every device.
 
-A row has the worst of its hour: the highest temperature, the least free disk, how often the processor was slowed down.
-It is kept up to date in the transaction that stores the samples, so it is never behind them: in SQLite by a trigger, in
-PostgreSQL, which has faster ways for many rows, by the statement that stores them. Each column has one rule, in two
-forms: how more is put to a row, and how a row is made of samples.
+A row contains the worst of its hour: the highest temperature, the least free disk, the number of throttled samples. It
+is updated in the transaction that stores the samples, so it never lags behind: in SQLite by a trigger, in PostgreSQL,
+which has faster ways for many rows, by the storing statement. Each column has one rule in two forms: how to merge into
+a row, and how to make a row from samples.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,17 +35,17 @@ HOUR_S = 3600.0
 
 
 class Rule(StrEnum):
-    """What an hour has of a column of its samples."""
+    """The value of an hour for a column of its samples."""
 
     HIGHEST = "highest"
     LOWEST = "lowest"
     TOTAL = "total"
-    TIMES = "times"  # that a flag was true
-    MEAN = "mean"  # over inferences
+    TIMES = "times"  # number of samples with a true flag
+    MEAN = "mean"  # weighted by inferences
 
 
 class Hours(NamedTuple):
-    """A table of hours, and what of."""
+    """A table of hours, and its source."""
 
     samples: Table
     table: Table
@@ -53,7 +53,7 @@ class Hours(NamedTuple):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns of which there is one row an hour."""
+        """The columns that identify a row within an hour."""
         return tuple(column.name for column in self.table.primary_key if column.name != "at")
 
     @property
@@ -81,11 +81,11 @@ OF_SERVING = Hours(
     },
 )
 BY_HOUR = {hours.samples.name: hours for hours in (OF_HEALTH, OF_SERVING)}
-"""A table of samples → its hours."""
+"""Table of samples → its hours."""
 
 
 def trigger(hours: Hours) -> str:
-    """SQLite's trigger that puts a sample to its hour; it does not run for one that was there already."""
+    """SQLite's trigger that merges a new sample into its hour; it does not run for a sample that already exists."""
     new: dict[str, Any] = {name: literal_column(f"NEW.{name}") for name in (*hours.key, *hours.rules)}
     counted = (name for name, rule in hours.rules.items() if rule in (Rule.TIMES, Rule.TOTAL))
     new |= {name: func.coalesce(new[name], 0) for name in counted}
@@ -96,7 +96,7 @@ def trigger(hours: Hours) -> str:
 
 
 def storing(hours: Hours) -> Insert:
-    """PostgreSQL's statement that stores samples, and puts those that are new to their hours: see :func:`lists_of`."""
+    """PostgreSQL's statement that stores samples and merges the new ones into their hours; see :func:`lists_of`."""
     columns = list(hours.samples.columns)
     lists = [bindparam(f"all_{column.name}", type_=ARRAY(column.type)) for column in columns]
     names = [column.name for column in columns]
@@ -108,13 +108,13 @@ def storing(hours: Hours) -> Insert:
 
 
 def lists_of(hours: Hours, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Rows of samples as :func:`storing` takes them: a list for each column."""
+    """Rows of samples as :func:`storing` needs them: a list for each column."""
     names = (column.name for column in hours.samples.columns)
     return {f"all_{name}": [row.get(name) for row in rows] for name in names}
 
 
 def begin(connection: Connection, hours: Hours) -> None:
-    """Make the hours of all samples that are there, where there are none yet, and have SQLite keep them up to date."""
+    """Make the hours of all existing samples, and the trigger that keeps them up to date in SQLite."""
     gathered = _gathered(hours, hours.samples.columns, connection.dialect.name)
     connection.execute(insert(hours.table).from_select(hours.names, gathered))
     if connection.dialect.name == "sqlite":
@@ -141,7 +141,7 @@ def _merging(
 
 
 def _gathered(hours: Hours, of: ReadOnlyColumnCollection[str, Any], dialect: str) -> Select[Any]:
-    """The hours of samples, whose columns ``of`` are."""
+    """The hours made from samples with the columns ``of``."""
     key: list[ColumnElement[Any]] = [of[name] for name in hours.key]
     if dialect == "postgresql":
         key.append(func.date_trunc("hour", of["at"], "UTC"))

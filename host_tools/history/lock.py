@@ -1,4 +1,4 @@
-"""One collector a database: a lock beside SQLite's file, an advisory lock in PostgreSQL; both end with the process."""
+"""Ensures one collector per database: by a lock file for SQLite, by an advisory lock in PostgreSQL."""
 
 import fcntl
 import os
@@ -9,18 +9,18 @@ from sqlalchemy import Connection, text
 from edge_agent.errors import StoreError
 
 _KEY = 0x65615F763101
-"""A number of ours among PostgreSQL's advisory locks."""
+"""The key of this program among PostgreSQL's advisory locks."""
 
 
 class FileLock:
-    """The lock beside a file of SQLite, held until the process ends or :meth:`release`.
+    """The lock file of an SQLite database, held until the process ends or :meth:`release`.
 
     Raises:
         StoreError: ``database_unusable``: another collector holds it.
     """
 
     def __init__(self, database: Path) -> None:
-        database = database.resolve()  # by whichever link
+        database = database.resolve()  # the same file by any link
         self._file = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,12 +29,12 @@ class FileLock:
             raise taken() from None
 
     def release(self) -> None:
-        """Give it up."""
+        """Release the lock."""
         os.close(self._file)
 
 
 def lock_session(connection: Connection) -> None:
-    """Take the lock of a PostgreSQL database for as long as ``connection`` stands.
+    """Take the lock of a PostgreSQL database, which lasts as long as ``connection``.
 
     Raises:
         StoreError: ``database_unusable``: another collector holds it.
@@ -44,5 +44,7 @@ def lock_session(connection: Connection) -> None:
 
 
 def taken() -> StoreError:
-    """What is said where another one writes."""
-    return StoreError("database_unusable", "another host-tools collect writes to it; stop that, or give another --db")
+    """The error when another collector holds the lock."""
+    return StoreError(
+        "database_unusable", "another host-tools collect writes to it; stop that one, or give another --db"
+    )

@@ -1,4 +1,4 @@
-"""Brings the tables of a database to this version's, in one transaction; whoever calls holds the collector's lock."""
+"""Migrates the tables of a database to this version, in one transaction; the caller holds the collector's lock."""
 
 import secrets
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def _first(connection: Connection) -> None:
 
 
 def _dashboards(connection: Connection) -> None:
-    """What panels over weeks and over many devices need."""
+    """Tables and indexes for panels over weeks and over many devices."""
     NEWEST_STATES.create(connection, checkfirst=True)
     METADATA.create_all(connection, OF_HOURS)
     for hours in BY_HOUR.values():
@@ -25,25 +25,25 @@ def _dashboards(connection: Connection) -> None:
 
 
 STEPS: tuple[Step, ...] = (_first, _dashboards)
-"""Step ``n`` makes version ``n`` of what came before. A step never changes once it was released: where tables change,
-the first one gets the tables of its time, and a new one is added."""
+"""Step ``n`` migrates to version ``n`` from the previous one. A released step never changes: when tables change, the
+first step keeps the tables of its time, and a new step is added."""
 
 
 def upgrade(connection: Connection, namespace: str) -> str:
-    """Make the tables this version's; returns the id by which the collector of this database connects to a broker.
+    """Migrate the tables to this version; returns the client id of this database's collector at the broker.
 
     Raises:
-        StoreError: ``database_unusable``: a later version made them, or they hold another namespace.
+        StoreError: ``database_unusable``: a later version made the tables, or they belong to another namespace.
     """
     meta: dict[str, str] = {}
     if inspect(connection).has_table(META.name):
         meta = {row.key: row.value for row in connection.execute(select(META))}
     version = int(meta.get("version", "0"))
     if version > VERSION:
-        text = f"its tables are of version {version} and this program knows up to {VERSION}; upgrade this program"
+        text = f"its tables have version {version}, and this program supports up to {VERSION}; upgrade this program"
         raise StoreError("database_unusable", text)
     if meta.get("namespace", namespace) != namespace:
-        text = f"it holds the history of namespace {meta['namespace']}; give another --db for {namespace}"
+        text = f"it contains the history of namespace {meta['namespace']}; give another --db for {namespace}"
         raise StoreError("database_unusable", text)
     for step in STEPS[version:]:
         step(connection)

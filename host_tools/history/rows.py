@@ -1,7 +1,7 @@
-"""What a message becomes in the database. Pure.
+"""Converts messages into rows of the database. Pure.
 
-A device's clock may be wrong by decades: its time is taken where it is neither in the future nor before anything that
-is kept, else the moment of arrival is.
+A device's clock may be wrong by decades. Its time is used if it is neither in the future nor before the kept history;
+otherwise the time of arrival is used.
 """
 
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ from host_tools.fleet.reading import Said
 from host_tools.history.schema import EVENTS, HEALTH, MODEL_STATES, REPORTS, SERVING
 
 _MOST_OF_KEY = 64
-"""Characters of a boot's id, which has 36: an index of PostgreSQL takes 2,704 bytes for the whole key."""
+"""Characters of a boot id, which has 36: an index of PostgreSQL allows 2,704 bytes for the whole key."""
 _AHEAD_S = 60.0
 _EARLIEST = 1_704_067_200.0
-"""2024-01-01: no agent is older."""
+"""2024-01-01: agents did not exist before."""
 _TABLES: dict[type[Message], Table] = {
     Health: HEALTH, ModelSample: SERVING, ModelState: MODEL_STATES, JobReport: REPORTS, Event: EVENTS,
 }  # fmt: skip
@@ -33,12 +33,12 @@ _MOMENTS = ("active_since", "started")
 
 @dataclass(slots=True)
 class Rows:
-    """Rows that belong together: table → its rows, what is newly known of devices, and which of them are gone."""
+    """Rows that belong together: table → its rows, new facts about devices, and devices that went offline."""
 
     of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    """Of whom the broker says that they are not there: no word of theirs, so they were not seen."""
+    """Devices that the broker reports as offline, which is no message of theirs, so ``last_seen`` does not change."""
 
     def __len__(self) -> int:
         return sum(map(len, self.of.values())) + len(self.devices) + len(self.gone)
@@ -46,9 +46,9 @@ class Rows:
     def add(
         self, said: Said, received: float, *, earliest: float = 0.0, retained: bool = False, trusted: bool = True
     ) -> None:
-        """Add what was said and heard at ``received``, of which nothing before ``earliest`` is kept (epoch seconds).
+        """Add a message received at ``received``; rows from before ``earliest`` are not kept (epoch seconds).
 
-        ``trusted``: the device's clock was set, as far as that is known.
+        ``trusted``: whether the device's clock was set, as far as that is known.
         """
         message = said.message
         if message is None or (isinstance(message, DeviceStatus) and not message.online):
@@ -56,7 +56,7 @@ class Rows:
                 self.gone.add(said.device)
             return
         if retained and isinstance(message, Health | ModelSample | Event):
-            return  # no agent has the broker keep it
+            return  # agents never retain these
         spoken = _spoken(message, received) if trusted else None
         when = received if spoken is None or not retained else spoken
         match message:
@@ -100,7 +100,7 @@ def _row(message: Message, at: float, received: float) -> dict[str, Any]:
 
 
 def _spoken(message: Message, received: float) -> float | None:
-    """When a message was made, by the device's clock; None: the clock is wrong, or may be."""
+    """When a message was made, by the device's clock; None if the clock is wrong, or may be."""
     said = parse_rfc3339(message.ts)
     if said is None or (isinstance(message, Health) and not message.clock_plausible):
         return None

@@ -1,8 +1,8 @@
-"""The tables of the history, as the newest version has them; how older ones become that is in ``migrations``.
+"""The tables of the history in the newest version; ``migrations`` upgrades older ones.
 
-Names begin with ``ea_``, as a database may hold tables of others. Every number keeps the name and unit that it has on
-the wire. ``at`` is when something was said: the device's time where that can be, else when it was heard (``received``).
-Moments are ``timestamptz`` in PostgreSQL, and seconds since the epoch in SQLite (``datetime(at, 'unixepoch')``).
+Names begin with ``ea_``, as a database may contain tables of other programs. Every number keeps its name and unit from
+the wire. ``at`` is the device's time of a message if that is plausible, otherwise the time of arrival (``received``).
+Times are ``timestamptz`` in PostgreSQL, and seconds since the epoch in SQLite (``datetime(at, 'unixepoch')``).
 """
 
 from datetime import UTC, datetime
@@ -26,29 +26,29 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 VERSION = 2
-"""Of these tables; one more with every change, and a step in ``migrations``."""
+"""Version of these tables; every change adds one, and a step in ``migrations``."""
 METADATA = MetaData()
 
 
 class Moment(TypeDecorator[float]):
-    """Seconds since the epoch here, whatever the database has."""
+    """Seconds since the epoch in Python, in the database's own type."""
 
     impl = Float
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The column's type."""
+        """The type of the column."""
         kind: TypeEngine[Any] = DateTime(timezone=True) if dialect.name == "postgresql" else Double()
         return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> Any:
-        """What goes in."""
+        """Convert a value for the database."""
         if value is None or dialect.name != "postgresql":
             return value
         return datetime.fromtimestamp(value, UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
-        """What comes out."""
+        """Convert a value from the database."""
         if value is None or dialect.name != "postgresql":
             return None if value is None else float(value)
         return float(value.timestamp())
@@ -79,7 +79,7 @@ def _counts(*names: str) -> list[Column[Any]]:
 
 
 def _said(name: str, *columns: Column[Any], number: str = "seq") -> Table:
-    """A table of messages, each of which is there once by its device, its number and the device's boot."""
+    """A table of messages; device, number and boot id identify a message."""
     key: list[Column[Any]] = [
         Column("device", Text, primary_key=True),
         Column(number, BigInteger, primary_key=True, autoincrement=False),
@@ -90,10 +90,10 @@ def _said(name: str, *columns: Column[Any], number: str = "seq") -> Table:
 
 
 def _by_hour(name: str, key: list[Column[Any]], *columns: Column[Any]) -> Table:
-    """A table of hours, each of which begins ``at``: see ``hours``.
+    """A table of hours, each of which begins ``at``; see ``hours``.
 
-    A row changes with each sample of its hour. PostgreSQL writes it beside itself where half of each page is free, so
-    no index has to be told.
+    A row changes with each sample of its hour. PostgreSQL writes the new row into the same page if half of each page is
+    free, so no index has to be updated.
     """
     hour = [Column("at", Moment, nullable=False), *_counts("samples")]
     primary = PrimaryKeyConstraint(*(column.name for column in key), "at")
@@ -148,7 +148,7 @@ MODEL_STATES = _said(
     *_wholes("float_rss_bytes", "rss_bytes"),
 )
 NEWEST_STATES = Index("ea_model_states_newest", MODEL_STATES.c.device, MODEL_STATES.c.model, MODEL_STATES.c.at)
-"""Finds the newest state of each model on each device without a look at the others."""
+"""Finds the newest state of each model on each device without reading the others."""
 REPORTS = _said(
     "ea_reports",
     *_texts("job", "model"),
@@ -156,7 +156,7 @@ REPORTS = _said(
     *_texts("stage", "status", "code", "message", "detail", "release"),
     *_numbers("progress", "eta_s"),
     *_moments("started"),
-    Column("results", Text),  # the result object as JSON, of jobs that have ended
+    Column("results", Text),  # the result object as JSON, for jobs that have ended
 )
 EVENTS = _said(
     "ea_events",
@@ -175,7 +175,7 @@ DEVICES = Table(
     Column("arch", Text),
     Column("agent_version", Text),
     *_wholes("memory_bytes"),
-    Column("groups", Text),  # apart by commas
+    Column("groups", Text),  # separated by commas
     sqlite_with_rowid=False,
 )
 HEALTH_HOURS = _by_hour(

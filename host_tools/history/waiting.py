@@ -1,7 +1,7 @@
-"""What was heard and is not stored yet, in bounded memory. Pure.
+"""Received messages that are not stored yet, in bounded memory. Pure.
 
-While the database is away, samples are lost once there is no more room: nobody else keeps them. What the broker keeps
-needs no room, as it can be read again, and events stay at the broker for as long as nobody acknowledges them.
+While the database is away, samples are lost when memory is full, as nobody else keeps them. Retained messages need no
+memory, as they can be read again, and events stay at the broker until they are acknowledged.
 """
 
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from host_tools.fleet.state import MOST_DEVICES
 from host_tools.history.rows import Rows
 
 MOST = 50_000
-"""Rows that wait at most; of a kilobyte each, about."""
+"""Limit of waiting rows, of about a kilobyte each."""
 BATCH = 1000
 AFTER_S = 1.0
-"""A smaller batch is stored after so long."""
+"""Time after which a smaller batch is stored."""
 EVENTS, EVENTS_AFTER_S = 16, 0.05
-"""One with events earlier: the broker gives 32 of them, and more only when these are acknowledged. While it waits its
-queue fills: mosquitto's takes 1,000 and drops the others."""
+"""Limits for a batch with events: the broker sends 32 of them, and more only when these are acknowledged. Meanwhile its
+queue fills: mosquitto's holds 1,000 and drops further ones."""
 
 
 class Waiting:
-    """Rows, and what is to be acknowledged once they are stored.
+    """Rows, and the acknowledgements to send once the rows are stored.
 
     Attributes:
-        left_out: rows that had no room.
-        read_again: whether something had none that the broker keeps.
+        left_out: rows that found no room.
+        read_again: whether retained messages were among them.
     """
 
     def __init__(self, earliest: Callable[[float], float]) -> None:
@@ -39,10 +39,10 @@ class Waiting:
         self._since: float | None = None
         self._number = 0
         self._unset: set[str] = set()
-        """Devices whose clock was never set, as they say themselves."""
+        """Devices that report that their clock was never set."""
 
     def add(self, said: Said, received: float, now: float, *, retained: bool = False) -> None:
-        """Add what was heard at ``received`` (epoch seconds), which is ``now`` (monotonic)."""
+        """Add a message received at ``received`` (epoch seconds), which is ``now`` (monotonic)."""
         if self._number >= MOST:
             self.left_out += 1
             self.read_again = self.read_again or said.kind != "tele"
@@ -56,7 +56,7 @@ class Waiting:
     def _note_clock(self, said: Said) -> None:
         message = said.message
         if isinstance(message, DeviceStatus) and not message.online:
-            return  # a will is older than what it was made for
+            return  # a will is older than its publication
         if isinstance(message, DeviceStatus | Health):
             if message.clock_plausible:
                 self._unset.discard(said.device)
@@ -64,7 +64,7 @@ class Waiting:
                 self._unset.add(said.device)
 
     def due(self, now: float) -> bool:
-        """Whether they should be stored now."""
+        """Whether the rows should be stored now."""
         if self._since is None:
             return bool(self.acknowledge)
         if self._number >= BATCH or len(self.acknowledge) >= EVENTS:
@@ -72,7 +72,7 @@ class Waiting:
         return now - self._since >= (EVENTS_AFTER_S if self.acknowledge else AFTER_S)
 
     def stored(self) -> int:
-        """They are: acknowledge, and begin anew. Returns the number of messages."""
+        """Acknowledge the stored messages, and start the next batch. Returns the number of messages."""
         number, self._number = self._number, 0
         self.rows, self._since = Rows(), None
         for done in self.acknowledge:

@@ -1,5 +1,5 @@
-"""What a model file says of its inputs and outputs, read without any library of its format.
+"""Reads the inputs and outputs from a model file without a library for its format.
 
-The host has neither numpy nor onnx. Enough is read to find a window that cannot fit before it is sent, and to draft a
-manifest; whether the model is sound is the device's to say, so a file that cannot be understood here is no error.
+The host has neither numpy nor onnx. This is enough to detect an impossible window before the push, and to draft a
+manifest. Only the device decides whether the model is sound, so a file that cannot be read here is no error.
 """

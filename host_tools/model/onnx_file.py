@@ -1,7 +1,7 @@
-"""The inputs and outputs of an ``.onnx`` file: the few fields of ONNX's protobuf that hold them.
+"""The inputs and outputs of an ``.onnx`` file, from the few fields of ONNX's protobuf that describe them.
 
-A protobuf message is a row of fields: a number and a kind, then a varint, four or eight bytes, or a length and so many
-bytes. What is not asked for is stepped over, weights included. Field numbers: onnx.proto3.
+A protobuf message is a sequence of fields: a number and a kind, then a varint, four or eight bytes, or a length and as
+many bytes. Other fields are skipped, including weights. Field numbers: onnx.proto3.
 """
 
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _MAX_SHIFT = 63
 
 Field = tuple[int, int | range]
-"""A field's number, and its varint or where its bytes stand."""
+"""A field's number, and its varint or the position of its bytes."""
 
 
 def read(data: mmap) -> ModelTensors:
-    """The main graph's inputs, without those that have a weight of their own, and its outputs.
+    """The main graph's inputs, except those with a weight of their own, and its outputs.
 
     Raises:
-        ValueError, IndexError: it is no such file.
+        ValueError, IndexError: the file is not of this format.
     """
     graph = _last(data, range(len(data)), _MODEL_GRAPH)
     weights, inputs, outputs = set[str](), list[Tensor](), list[Tensor]()
@@ -68,7 +68,7 @@ def _shape(data: mmap, place: range) -> Shape:
 
 
 def _last(data: mmap, place: range, wanted: int) -> range:
-    """Where the bytes of a field stand; of several the last counts, and an absent one is empty."""
+    """The position of a field's bytes; the last of several counts, and an absent field is empty."""
     found = range(place.stop, place.stop)
     for number, value in _fields(data, place):
         if number == wanted and isinstance(value, range):
@@ -105,6 +105,6 @@ def _varint(data: mmap, at: int, stop: int) -> tuple[int, int]:
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
-        if byte < 0x80:  # noqa: PLR2004  # the highest bit says that more follows
+        if byte < 0x80:  # noqa: PLR2004  # the highest bit marks a continuation
             return value, at
     raise ValueError("a number without an end")

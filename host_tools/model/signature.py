@@ -1,4 +1,4 @@
-"""Read what a model file says of its inputs and outputs, whatever its format."""
+"""Reads the inputs and outputs of a model file of any format."""
 
 import mmap
 import struct
@@ -11,7 +11,7 @@ _READERS = {".onnx": onnx_file.read, ".tflite": tflite_file.read}
 
 
 def read_signature(path: Path) -> ModelTensors | None:
-    """What the file says of itself; None if that cannot be told here."""
+    """The inputs and outputs in the file; None if they cannot be read here."""
     read = _READERS.get(path.suffix.lower())
     if read is None:
         return None

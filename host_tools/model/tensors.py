@@ -3,26 +3,26 @@
 from dataclasses import dataclass, replace
 
 Shape = tuple[int | None, ...]
-"""Sizes of the axes; None: it may change."""
+"""Sizes of the axes; None: variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input or output; ``shape`` None: the file does not say."""
+    """One input or output; ``shape`` None: not in the file."""
 
     name: str
     shape: Shape | None
     dtype: str
-    """As numpy calls it; empty: unknown here."""
+    """Numpy's name of the type; empty: unknown here."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTensors:
-    """A model from outside, in the file's order."""
+    """The inputs and outputs of a model, in the file's order."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
     def alone(self, name: str) -> "ModelTensors":
-        """The same with the one output of that ``name``; with all if it has none such."""
+        """A copy with only the output of that ``name``; with all outputs if there is none."""
         return replace(self, outputs=tuple(one for one in self.outputs if one.name == name) or self.outputs)

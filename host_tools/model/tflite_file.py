@@ -1,7 +1,7 @@
-"""The inputs and outputs of a ``.tflite`` file: the few tables of its flatbuffer that hold them.
+"""The inputs and outputs of a ``.tflite`` file, from the few tables of its flatbuffer that describe them.
 
-A table begins with the distance back to its list of fields, which says how far behind the table's beginning each field
-stands (0: not there). Strings, vectors and tables stand where a field's own value points. Field numbers: schema.fbs.
+A table begins with the distance back to its list of fields, which gives the offset of each field in the table (0:
+absent). A field's own value points to strings, vectors and tables. Field numbers: schema.fbs.
 """
 
 from mmap import mmap
@@ -24,10 +24,10 @@ _MAX_COUNT = 1 << 16
 
 
 def read(data: mmap) -> ModelTensors:
-    """The main graph's inputs and outputs, by the names of its signature if it has one.
+    """The main graph's inputs and outputs, with the names of its signature if it has one.
 
     Raises:
-        ValueError, IndexError, struct.error: it is no such file.
+        ValueError, IndexError, struct.error: the file is not of this format.
     """
     if data[4:8] != _IDENTIFIER:
         raise ValueError("another identifier")
@@ -66,7 +66,7 @@ class _Table:
         self._size = int(_SHORT.unpack_from(data, self._fields)[0])
 
     def number(self, field: int) -> int:
-        """An unsigned number of four bytes; 0: it is not there."""
+        """An unsigned number of four bytes; 0 if absent."""
         place = self._at(field)
         return int(_UNSIGNED.unpack_from(self._data, place)[0]) if place else 0
 
@@ -76,7 +76,7 @@ class _Table:
         return self._data[place] if place else 0
 
     def text(self, field: int) -> str:
-        """A string; empty: it is not there."""
+        """A string; empty if absent."""
         start, count = self._vector(field)
         return self._data[start : start + count].decode()
 
@@ -92,7 +92,7 @@ class _Table:
         return [_Table(self._data, at + int(_UNSIGNED.unpack_from(self._data, at)[0])) for at in places]
 
     def _vector(self, field: int) -> tuple[int, int]:
-        """Where a vector's first element stands, and how many there are."""
+        """The position of a vector's first element, and the number of elements."""
         place = self._at(field)
         if not place:
             return 0, 0
@@ -103,7 +103,7 @@ class _Table:
         return place + 4, count
 
     def _at(self, field: int) -> int:
-        """Where a field stands; 0: it is not there."""
+        """The position of a field; 0 if absent."""
         offset = 4 + 2 * field
         if offset >= self._size:
             return 0

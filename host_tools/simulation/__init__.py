@@ -1,1 +1,1 @@
-"""Simulated devices: a fleet that says on the broker what real devices would, without their work."""
+"""Simulated devices: a fleet that publishes the messages of real devices without doing their work."""

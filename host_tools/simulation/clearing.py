@@ -1,4 +1,4 @@
-"""Clear from the broker what simulated devices have left there; nothing of a device that is none of theirs."""
+"""Clears the messages of simulated devices from the broker, and never those of other devices."""
 
 import re
 from itertools import chain
@@ -14,14 +14,14 @@ from host_tools.simulation.simulate import Simulation
 _MANY: tuple[DeviceKind, ...] = ("job", "model")
 _LAST: tuple[DeviceKind, ...] = ("status", "info")
 _AT_ONCE = 20
-"""So many devices are read at once: few enough messages for one round, and nothing of any other device."""
+"""Devices that are read at once: few enough messages for one round, and none of any other device."""
 
 
 def check_names(session: Session, plan: Plan) -> None:
-    """Raise ``ConfigError`` where a device of the plan would speak for another one that the broker knows.
+    """Raise ``ConfigError`` if a device of the plan would have the name of another one that the broker knows.
 
-    Beside real devices at all it would obey what is ordered of everyone, and make an operator's push fail; unless the
-    plan knows of them.
+    Without ``beside_real`` any real device is an error, too: the simulated ones would execute orders for everyone, and
+    make an operator's push fail.
     """
     known = read_neighbours(session)
     for name in plan.names:
@@ -36,25 +36,25 @@ def check_names(session: Session, plan: Plan) -> None:
     if known.others and not plan.beside_real:
         raise ConfigError(
             "usage",
-            f"namespace {session.topics.namespace} has {counted(len(known.others), 'device')} that no simulation has "
-            "made: give a namespace of its own (--namespace), or --beside-real",
+            f"namespace {session.topics.namespace} has {counted(len(known.others), 'device')} that are not "
+            "simulated: give a namespace of its own (--namespace), or --beside-real",
         )
 
 
 def clear_fleet(session: Session, simulation: Simulation) -> list[str]:
-    """Clear what the devices have said and what each was ordered; returns what the broker refuses to clear."""
+    """Clear the devices' messages and orders; returns the topics that the broker refuses to clear."""
     topics = session.topics
     said = (topics.device(one.id, kind, leaf) for one in simulation.fleet.devices for kind, leaf in one.retained)
     return session.clear(chain(simulation.orders, said))
 
 
 def left_topics(session: Session, prefix: str, *, even_online: bool = False) -> list[str]:
-    """The topics of simulated devices of any fleet with that prefix under which the broker holds a message.
+    """The topics with retained messages of simulated devices of any fleet with that prefix.
 
-    In the order in which they are to be cleared: what says that a device is simulated is the last of it.
+    They are in the order to clear them: the message that marks a device as simulated comes last.
 
     Raises:
-        ConfigError: some of them say that they are online, and not ``even_online``.
+        ConfigError: some of them report that they are online, and ``even_online`` is not set.
     """
     ours = re.compile(rf"{re.escape(prefix)}-[0-9]{{4,}}")
     known = read_neighbours(session).simulated
@@ -63,7 +63,7 @@ def left_topics(session: Session, prefix: str, *, even_online: bool = False) -> 
     if online and not even_online:
         raise ConfigError(
             "usage",
-            f"{counted(online, 'simulated device')} of this prefix say that they are online: end that simulation "
+            f"{counted(online, 'simulated device')} of this prefix report that they are online: end that simulation "
             "first, or, if it was killed, give --even-online",
         )
     batches = (names[first : first + _AT_ONCE] for first in range(0, len(names), _AT_ONCE))
@@ -71,7 +71,7 @@ def left_topics(session: Session, prefix: str, *, even_online: bool = False) -> 
 
 
 def _held(session: Session, names: list[str]) -> list[str]:
-    """What the broker holds of these devices, and of orders for them."""
+    """The retained messages of these devices, and the orders for them."""
     topics = session.topics
     filters = [name for device in names for name in topics.orders(Scope("d", device))]
     filters += [topics.device(device, kind, "+") for device in names for kind in _MANY]

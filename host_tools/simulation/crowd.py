@@ -1,9 +1,9 @@
-"""Many clients of one broker, each with a connection of its own, served by one thread.
+"""Many clients of one broker, each with its own connection, served by one thread.
 
-A thread for each, as a ``Link`` has, would be 5,000 threads. Here one selector waits for all of them, and the library
-that speaks MQTT for a device speaks it for each of these.
+A thread per client, as in ``Link``, would mean 5,000 threads. Here one selector waits for all of them, and each uses
+the same MQTT library as a real device.
 
-Does not: try again. Whoever owns the crowd connects a client anew that has lost its connection.
+It does not reconnect: the owner connects a client again that has lost its connection.
 """
 
 import logging
@@ -29,21 +29,21 @@ from edge_agent.mqtt.version import Version
 log = logging.getLogger(__name__)
 
 _WINDOW = 128
-"""Messages of one client that the broker has not acknowledged; the library takes twice as many."""
+"""Unacknowledged messages of one client; the library allows twice as many."""
 _Message = tuple[str, bytes, bool, int]
 _LOOK_EVERY_S = 5.0
-"""How often each client sees whether it is to be kept alive; brokers wait for half of that time in addition."""
+"""How often each client checks its keep-alive; brokers allow half of the keep-alive time in addition."""
 
 
 class _Member:
-    """A client. ``file`` is the number of its connection's file, None without one."""
+    """A client. ``file`` is the file number of its connection, None without one."""
 
     def __init__(self, number: int, dirty: dict[int, "_Member"]) -> None:
         self.number = number
         self.client: Client
         self.file: int | None = None
         self.writes = False
-        """Whether the selector tells when there is room to write."""
+        """Whether the selector reports when there is room to write."""
         self.connections = 0
         self.waiting: deque[_Message] = deque()
         self.unacknowledged: deque[Sent] = deque()
@@ -54,7 +54,7 @@ class _Member:
         return self.client.library
 
     def wake(self) -> None:
-        """There is something to write."""
+        """Note that there is something to write."""
         self._dirty[self.number] = self
 
 
@@ -62,15 +62,15 @@ class Crowd:
     """The clients; use it in a ``with`` statement, from one thread.
 
     Args:
-        options: what all of them have in common: they begin without a session.
-        version: of MQTT.
-        on_event: is told what happens on the connection of which client.
-        on_end: is told how the connection of which client has ended.
+        options: common options of all clients, which start without a session.
+        version: version of MQTT.
+        on_event: called with a client's number and an event of its connection.
+        on_end: called with a client's number and the outcome of its connection.
 
     Attributes:
-        acknowledged: whether the broker has taken any message that it was to acknowledge.
-        heard_at: when the broker has last said anything, in seconds of the monotonic clock.
-        refused: why the broker has refused a message, the last one; empty: it took all of them.
+        acknowledged: whether the broker has acknowledged any message.
+        heard_at: when the broker last sent anything, in seconds of the monotonic clock.
+        refused: why the broker has refused the last refused message; empty: it accepted all.
     """
 
     def __init__(
@@ -101,11 +101,14 @@ class Crowd:
         self._selector.close()
 
     def connect(self, number: int, client_id: str, will: tuple[str, bytes] | None) -> Outcome | None:
-        """Connect a client, for the first time or anew; the broker's answer is an event. Else why it failed."""
+        """Connect or reconnect a client; the broker's answer is an event.
+
+        Returns the failure if there is no connection.
+        """
         member = self._members.get(number)
         if member is None:
             member = self._members[number] = _Member(number, self._dirty)
-        # The one before would send once more what was not acknowledged, behind what is newer.
+        # A reused client would resend its unacknowledged messages after newer ones.
         member.client = self._make(client_id, will, member)
         member.connections += 1
         if (failed := member.client.open(member.connections)) is not None:
@@ -118,7 +121,7 @@ class Crowd:
 
     @property
     def settled(self) -> bool:
-        """Whether every client that is connected has sent all, and the broker has acknowledged it."""
+        """Whether every connected client has sent all messages, and the broker has acknowledged them."""
         members = list(self._members.values())
         return not any(
             member.waiting or not all(sent.done for sent in list(member.unacknowledged)) for member in members
@@ -126,34 +129,34 @@ class Crowd:
 
     @property
     def open_count(self) -> int:
-        """The connections that are open now."""
+        """The number of open connections."""
         return sum(member.file is not None for member in self._members.values())
 
     def publish(self, number: int, topic: str, payload: bytes, *, retain: bool, qos: int) -> None:
-        """Send a message by a client that is connected, once those before it are on their way.
+        """Send a message by a connected client, after the messages before it.
 
-        What the broker has not acknowledged when the connection ends is lost.
+        Messages that are unacknowledged when the connection ends are lost.
         """
         member = self._members[number]
         member.waiting.append((topic, payload, retain, qos))
         self._send_waiting(member)
 
     def subscribe(self, number: int, *filters: str) -> None:
-        """Ask for ``filters`` by a client that is connected."""
+        """Subscribe a connected client to ``filters``."""
         self._members[number].client.subscribe(filters, 1)
 
     def leave(self) -> None:
-        """Have every client say good-bye, so that the broker publishes no will."""
+        """Disconnect every client properly, so that the broker publishes no will."""
         for member in self._members.values():
             if member.file is not None:
                 member.library.disconnect()
 
     def drop(self, number: int) -> None:
-        """Break the connection without a word, so that the broker publishes the will."""
+        """Break the connection without a DISCONNECT, so that the broker publishes the will."""
         self._members[number].client.drop()
 
     def serve(self, timeout_s: float) -> None:
-        """Read what has come and write what waits; returns after ``timeout_s`` at the latest, or a little more."""
+        """Read and write on all connections; returns after about ``timeout_s`` at the latest."""
         self._write_all()
         for key, ready in self._selector.select(timeout_s):
             member: _Member = key.data
@@ -179,7 +182,7 @@ class Crowd:
             try:
                 self.acknowledged |= unacknowledged.popleft().wait(0)
             except BrokerError as error:
-                self.refused = error.message  # the library is at work here, which is no place to raise it
+                self.refused = error.message  # not raised here, inside the library's call
         while member.waiting and len(unacknowledged) < _WINDOW:
             topic, payload, retain, qos = member.waiting.popleft()
             sent = member.client.publish(topic, payload, retain=retain, qos=qos)
@@ -210,14 +213,14 @@ class Crowd:
         self._send_waiting(member)
 
     def _try(self, member: _Member, act: Callable[[], object]) -> None:
-        """Do something with a connection, and note if that was its end."""
+        """Use a connection, and note if that has ended it."""
         try:
             act()
-        except Exception:  # the library on bytes that are no MQTT
+        except Exception:  # the library's error for bytes that are not MQTT
             log.exception("a connection broke")
             close(member.library)
         if member.library.socket() is None and member.file is not None:
-            self._selector.unregister(member.file)  # at once: a new connection may get the same number
+            self._selector.unregister(member.file)  # at once, as a new connection may get the same number
             member.file = None
             member.waiting.clear()
             member.unacknowledged.clear()

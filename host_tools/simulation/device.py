@@ -1,9 +1,9 @@
-"""A simulated device: moments and orders go in, what the device says comes out. Pure.
+"""A simulated device: times and orders go in, the device's messages come out. Pure.
 
-It says what a real one does, by the same structs, at the same moments: on every connection its status, what it is, the
-state of its models and their newest reports; then samples of its health and of serving at their pace, and a job's
-reports and events as its script has them. Everything is drawn from a seed that its name is a part of, so one device is
-the same in a fleet of ten and in one of five thousand.
+It publishes what a real device does, with the same structs, at the same times: on every connection its status, its
+info, the states of its models and their newest reports; then samples of its health and of serving at their intervals,
+and a job's reports and events as its script has them. All randomness comes from a seed that includes the device's name,
+so one device is the same in a fleet of ten and in one of five thousand.
 """
 
 import math
@@ -26,15 +26,15 @@ from host_tools.simulation.plan import Plan
 _HOUR_S = 3600.0
 _MONTH_S = 30 * 24 * _HOUR_S
 _HOT_C, _COOL_C = 80.0, 77.0
-"""A processor is slowed down from the one on, until it is cooler than the other."""
+"""A processor is throttled from the first temperature on, until it is below the second."""
 _AWAY_S = (30.0, 120.0)
 _ENDS = {"succeeded": "activated", "rejected": "rejected", "failed": "failed"}
-"""How a job ended → its event."""
+"""End of a job → its event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message of a device, to its topic ``kind`` or ``kind/leaf``; None clears what is retained there."""
+    """A message of a device on its topic ``kind`` or ``kind/leaf``; None clears the retained one."""
 
     kind: DeviceKind
     leaf: str
@@ -44,12 +44,12 @@ class Said:
 
     @property
     def payload(self) -> bytes:
-        """What is published."""
+        """The payload to publish."""
         return encode(self.message) if self.message else b""
 
 
 class SimulatedDevice:
-    """One device of ``plan``. Every moment is in seconds since the epoch.
+    """One device of ``plan``. All times are seconds since the epoch.
 
     Attributes:
         id: its name.
@@ -68,7 +68,7 @@ class SimulatedDevice:
         self._refused_count = 0
         self._hot = self._was_hot = False
         self._runs = {model.name: self._new_runs(model.name, now, has=True) for model in MODELS[: plan.models]}
-        # A fleet was not switched on in one instant, so its samples do not come in one.
+        # Devices of a fleet start at different times, so their samples are spread.
         self._health_at = now + self._chance.random() * plan.health_s if plan.health_s else math.inf
         self._samples_at = now + self._chance.random() * plan.model_s if plan.model_s else math.inf
         self._job_at = self._sometime(plan.jobs_per_hour, now) if plan.models else math.inf
@@ -76,20 +76,20 @@ class SimulatedDevice:
 
     @property
     def due(self) -> float:
-        """When there is something to say, or the connection is to be lost."""
+        """When it next publishes something or loses its connection."""
         jobs = (runs.due for runs in self._runs.values())
         return min(self._health_at, self._samples_at, self._job_at, self._drops_at, *jobs)
 
     @property
     def working(self) -> bool:
-        """Whether a job is under way."""
+        """Whether a job is running."""
         return any(runs.due < math.inf for runs in self._runs.values())
 
     @property
     def retained(self) -> list[tuple[DeviceKind, str]]:
-        """Kind and leaf of every topic under which the broker may hold a message of this device.
+        """Kind and leaf of every topic with a possible retained message of this device.
 
-        The one that says that it is simulated is the last: it is cleared in this order, maybe not to the end.
+        The one that marks it as simulated is last: topics are cleared in this order, maybe not to the end.
         """
         leaves: list[tuple[DeviceKind, str]] = []
         for name, runs in self._runs.items():
@@ -98,11 +98,11 @@ class SimulatedDevice:
 
     @property
     def offline(self) -> Said:
-        """What the broker says when this device is gone, and it itself when it goes in good order."""
+        """The status that the broker publishes as its will, and the device itself before a proper end."""
         return Said("status", "", self._status(online=False))
 
     def connected(self, now: float) -> list[Said]:
-        """What it says on a new connection."""
+        """Its messages on a new connection."""
         self._connections += 1
         self._drops_at = self._sometime(self._plan.drops_per_hour, now)
         said = [self._online(now), self._info(now)]
@@ -113,7 +113,7 @@ class SimulatedDevice:
         return said
 
     def drops(self, now: float) -> bool:
-        """Whether it loses its connection now; told once."""
+        """Whether it loses its connection now; True only once per loss."""
         drops = now >= self._drops_at
         if drops:
             self._drops_at = math.inf
@@ -124,11 +124,11 @@ class SimulatedDevice:
         return not {f"d/{self.id}", *(f"g/{group}" for group in self._plan.obeyed_groups)}.isdisjoint(targets)
 
     def away_s(self) -> float:
-        """How long it stays away that has lost its connection."""
+        """How long it stays away after losing its connection."""
         return self._chance.uniform(*_AWAY_S)
 
     def advance(self, now: float) -> list[Said]:
-        """What it has to say at ``now``."""
+        """Its messages at ``now``."""
         said: list[Said] = []
         if now >= self._health_at:
             self._health_at = _after(self._health_at, self._plan.health_s, now)
@@ -146,7 +146,7 @@ class SimulatedDevice:
         return said
 
     def order(self, model: str, version: int, job: str, now: float) -> list[Said]:
-        """Begin a job that was pushed, or refuse it as a real device does; what it says to that at once."""
+        """Start a pushed job, or refuse it like a real device; returns the immediate messages."""
         if model not in self._runs:
             self._runs[model] = self._new_runs(model, now, has=False)
         newer = version > self._runs[model].newest_version
@@ -160,7 +160,7 @@ class SimulatedDevice:
             return [self._online(now)]
         return []
 
-    # -- what is said
+    # -- messages
 
     def _go_on(self, runs: ModelRuns, now: float) -> Iterator[Said]:
         ended = runs.advance(now)
@@ -182,7 +182,7 @@ class SimulatedDevice:
         return Said("status", "", self._stamped(self._status(online=True), now))
 
     def _status(self, *, online: bool) -> DeviceStatus:
-        version = f"{__version__}+{SIMULATED}"  # a will may be all that is left of it, and must tell
+        version = f"{__version__}+{SIMULATED}"  # a will may be the only trace of the device, and must mark it
         return DeviceStatus(
             device=self.id,
             online=online,
@@ -287,7 +287,7 @@ class SimulatedDevice:
         self._seq += 1
         return msgspec.structs.replace(message, ts=rfc3339(now), seq=self._seq, boot_id=self._boot_id)
 
-    # -- chance
+    # -- randomness
 
     def _sometime(self, per_hour: float, now: float) -> float:
         return now + self._chance.expovariate(per_hour / _HOUR_S) if per_hour else math.inf
@@ -297,5 +297,5 @@ class SimulatedDevice:
 
 
 def _after(moment: float, every_s: float, now: float) -> float:
-    """The next moment of a pace; those that were missed are left out."""
+    """The next time of an interval; missed times are skipped."""
     return moment + every_s if moment + every_s > now else now + every_s

@@ -1,4 +1,4 @@
-"""All devices of a plan, and which of them has something to say next. Pure: moments go in."""
+"""All devices of a plan, and the schedule of their next messages. Pure: times go in."""
 
 import heapq
 import math
@@ -10,17 +10,17 @@ from host_tools.simulation.plan import Plan
 
 
 class Fleet:
-    """The devices of ``plan``, by their numbers from 0; every moment is in seconds since the epoch.
+    """The devices of ``plan``, by their numbers from 0; all times are seconds since the epoch.
 
     Attributes:
-        devices: all of them; a device acts from :meth:`connected` to :meth:`lost`.
+        devices: all devices; a device is active from :meth:`connected` to :meth:`lost`.
     """
 
     def __init__(self, plan: Plan, now: float) -> None:
         self.devices = [SimulatedDevice(plan, number, now) for number in range(plan.devices)]
         self._due: list[tuple[float, int]] = []
         self._planned = [math.inf] * plan.devices
-        """Of each device, the moment in the heap that counts; others there are of a plan that was changed."""
+        """The valid heap entry of each device; its other entries belong to changed plans."""
         self._acts = [False] * plan.devices
 
     def is_connected(self, number: int) -> bool:
@@ -29,32 +29,32 @@ class Fleet:
 
     @property
     def connected_count(self) -> int:
-        """How many are connected."""
+        """The number of connected devices."""
         return sum(self._acts)
 
     @property
     def working_count(self) -> int:
-        """How many have a job under way."""
+        """The number of devices with a running job."""
         return sum(device.working for device in self.devices)
 
     @property
     def due(self) -> float:
-        """When the next one may have something to say; infinite: nobody has."""
+        """When the next device may publish something; infinite if none will."""
         return self._due[0][0] if self._due else math.inf
 
     def connected(self, number: int, now: float) -> list[Said]:
-        """A device is connected; what it says to that."""
+        """Note a device's connection; returns its messages."""
         said = self.devices[number].connected(now)
         self._acts[number] = True
         self._plan_next(number)
         return said
 
     def lost(self, number: int) -> None:
-        """A device has lost its connection. Its jobs go on, and it will tell of them when it is back."""
+        """Note the loss of a connection. The device's jobs continue, and it reports them when it is back."""
         self._acts[number] = False
 
     def order(self, number: int, manifest: Manifest, job: str, now: float) -> list[Said]:
-        """A device got an order; what it says to that. What is not for it changes nothing."""
+        """Pass an order to a device; returns its messages. An order for others changes nothing."""
         device = self.devices[number]
         if not device.is_meant_by(manifest.targets):
             return []
@@ -63,7 +63,10 @@ class Fleet:
         return said
 
     def advance(self, now: float) -> Iterator[tuple[int, list[Said]]]:
-        """Each connected device that has something to say by ``now``, and what; nothing: it loses its connection."""
+        """Each connected device with messages due by ``now``, and these.
+
+        An empty list means that it loses its connection.
+        """
         while self._due and self._due[0][0] <= now:
             moment, number = heapq.heappop(self._due)
             if moment != self._planned[number]:

@@ -1,4 +1,4 @@
-"""What simulated devices are made of: boards, and the models that run on them. Numbers are of the usual size. Pure."""
+"""The boards of simulated devices, and the models on them, with typical numbers. Pure."""
 
 from dataclasses import dataclass, replace
 from random import Random
@@ -6,7 +6,8 @@ from random import Random
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel
 
 SIMULATED = "simulated"
-"""Stands in the name of every simulated board, so nobody takes one for a device, and only such ones are cleared."""
+"""Part of every simulated board's name, so that it is never taken for a real device, and so that only such are
+cleared."""
 _GIB = 1 << 30
 _MIB = 1 << 20
 RUNTIME, RUNTIME_VERSION = "onnxruntime", "1.23.2"
@@ -17,9 +18,9 @@ class Board:
     """A kind of device.
 
     Attributes:
-        slowness: how much longer an inference takes than on a Raspberry Pi 4.
-        idle_c: the temperature of its processor without load.
-        share: of a fleet.
+        slowness: duration of an inference relative to a Raspberry Pi 4.
+        idle_c: temperature of its processor without load.
+        share: its share of a fleet.
     """
 
     name: str
@@ -42,14 +43,14 @@ BOARDS = (
 
 @dataclass(frozen=True, slots=True)
 class SimulatedModel:
-    """A model that devices run: its size, its time on a Raspberry Pi 4, and how good it is."""
+    """A model that devices run: its size, its latency on a Raspberry Pi 4, and its accuracy."""
 
     name: str
     float_bytes: int
     float_ms: float
     accuracy: float
     a_second: float
-    """How often an application asks it."""
+    """Inferences per second of an application."""
 
 
 MODELS = (
@@ -61,18 +62,18 @@ MODELS = (
 
 
 def draw_board(chance: Random) -> Board:
-    """One of the boards, as often as its share of a fleet says."""
+    """A random board, weighted by its share of a fleet."""
     return chance.choices(BOARDS, [board.share for board in BOARDS])[0]
 
 
 def known_model(name: str) -> SimulatedModel:
-    """The model of that name; one that was pushed, and so is unknown here, is taken to be like the first one."""
+    """The model of that name; an unknown one, which was pushed, has the numbers of the first model."""
     return next((model for model in MODELS if model.name == name), replace(MODELS[0], name=name))
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a job has measured on a device: the float model, and the int8 one."""
+    """A job's measurements on a device: the float model, and the int8 one."""
 
     reference: MeasuredModel
     chosen: MeasuredModel
@@ -80,7 +81,7 @@ class Measured:
 
 
 def measure(model: SimulatedModel, board: Board, chance: Random) -> Measured:
-    """Numbers that such a board could have measured of such a model, each time others."""
+    """Random but plausible measurements of such a model on such a board."""
     float_ms = model.float_ms * board.slowness * chance.uniform(0.95, 1.08)
     ratio, size_ratio = chance.uniform(0.38, 0.72), chance.uniform(0.27, 0.34)
     windows, wrong = 300, chance.randrange(7)

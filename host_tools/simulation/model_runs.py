@@ -1,4 +1,4 @@
-"""One model's name on a simulated device: what is active under it, and the job that is under way. Pure."""
+"""One model name on a simulated device: its active release, and its running job. Pure."""
 
 import math
 from collections import deque
@@ -32,7 +32,7 @@ class _Release:
 
 @dataclass(slots=True)
 class _Run:
-    """A job; ``began`` is a moment, ``steps`` are those that are to come."""
+    """A job; ``began`` is a time, ``steps`` are the remaining ones."""
 
     job: str
     version: int
@@ -46,12 +46,12 @@ class _Run:
 
 
 class ModelRuns:
-    """What a device does under one model's name. Moments are seconds since the epoch.
+    """The jobs and releases of one model name on a device. Times are seconds since the epoch.
 
     Attributes:
-        model: its name and its usual numbers.
-        jobs: whose reports are kept at the broker, the newest last.
-        newest_version: the highest that was asked for.
+        model: its name and its typical numbers.
+        jobs: jobs with a retained report, the newest last.
+        newest_version: the highest requested version.
     """
 
     def __init__(
@@ -74,23 +74,26 @@ class ModelRuns:
 
     @property
     def due(self) -> float:
-        """When the job under way has something to say; infinite: there is none."""
+        """When the running job next reports something; infinite without one."""
         return self._run.due if self._run else math.inf
 
     @property
     def active(self) -> ActiveRelease | None:
-        """What runs under the name."""
+        """The active release of the name."""
         if self._active is None:
             return None
         return ActiveRelease(self.model.name, self._active.version, self._active.job, "accepted", RUNTIME)
 
     @property
     def p50_ms(self) -> float | None:
-        """The median time of an inference, as measured when the active release was judged."""
+        """The median latency of the active release, as measured for its verdict."""
         return self._active.measured.chosen.latency_p50_ms if self._active else None
 
     def want(self, version: int, job: str, now: float) -> Refused | None:
-        """Begin a job, or have it wait for the one under way; why not, if the order is none that is known already."""
+        """Start a job, or queue it behind the running one.
+
+        Returns the refusal of an invalid order, unless it is known.
+        """
         if version > self.newest_version:
             self.newest_version, self._newest_job = version, job
             if self._run:
@@ -108,7 +111,7 @@ class ModelRuns:
         return Refused(name, job, "downgrade", f"{text}; push a higher version, or roll back")
 
     def advance(self, now: float) -> JobReport | None:
-        """Go on as far as ``now``; the last report of a job that has ended by that."""
+        """Advance to ``now``; returns the last report of a job that has ended by then."""
         run = self._run
         if run is None or now < run.due:
             return None
@@ -127,18 +130,18 @@ class ModelRuns:
         return ended
 
     def forget(self) -> list[str]:
-        """The jobs whose reports are kept no longer, from now on."""
+        """Forget the oldest jobs; returns them, so that their reports are cleared."""
         old, self.jobs = self.jobs[:-_KEPT_REPORTS], self.jobs[-_KEPT_REPORTS:]
         return old
 
     def report(self) -> JobReport:
-        """The newest job's report, without what a publication adds."""
+        """The newest job's report, without the fields that publishing adds."""
         fields = {name: value for name, value in self._report.items() if name != "whole"}
         results = msgspec.to_builtins(self._result) if self._result else {}
         return JobReport(device=self._device, results=results, **fields)
 
     def state(self) -> ModelState:
-        """What runs, and what the newest job does, without what a publication adds."""
+        """The state of the active release and the newest job, without the fields that publishing adds."""
         report, fields = self._report, dict[str, Any]()
         if report:
             fields |= {
@@ -158,16 +161,16 @@ class ModelRuns:
             **fields,
         )
 
-    # -- a job's way
+    # -- the course of a job
 
     def _was_pushed(self, when: float) -> None:
-        """A job that ended before the simulation began has left an active release and its report."""
+        """Add the active release and the report of a job that ended before the simulation started."""
         self.newest_version = self._chance.randint(1, 9)
         script = draw_script(self._chance, self._plan.job_s, 0.0)
         self._end(self._begin(self.newest_version, "", when - script.lasts_s, script), when)
 
     def _begin(self, version: int, job: str, now: float, script: Script | None = None) -> _Run:
-        """Begin a job; one with a ``script`` is over already."""
+        """Start a job; one with a given ``script`` has already ended."""
         steps = deque[Step]()
         if script is None:
             script = draw_script(self._chance, self._plan.job_s, self._plan.failures)
@@ -212,7 +215,7 @@ def _verdict(status: str) -> Verdict:
 
 
 def _measured_fields(release: _Release) -> dict[str, Any]:
-    """What a model's state says of its active release."""
+    """The fields of a model's state that describe its active release."""
     before, after = release.measured.reference, release.measured.chosen
     assert before.size_bytes  # noqa: S101  # a simulated model has one
     return {

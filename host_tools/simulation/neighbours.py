@@ -1,4 +1,4 @@
-"""Who is known in a namespace: devices that are simulated, and others that no simulation may speak for."""
+"""The devices in a namespace: simulated ones, and others that a simulation must not touch."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from host_tools.simulation.hardware import SIMULATED
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The names under which the broker holds a status or an info.
+    """The device names with a retained status or info.
 
     Attributes:
-        simulated: name → whether it says that it is online.
-        others: whatever does not say, readably, that it is simulated: a real device may be offline, of a protocol that
-            is newer than this command, or cleared by half.
+        simulated: name → whether it reports that it is online.
+        others: all devices without a readable sign that they are simulated: a real device may be offline, have a
+            newer protocol than this command, or be half cleared.
     """
 
     simulated: dict[str, bool]
@@ -25,7 +25,7 @@ class Neighbours:
 
 
 def read_neighbours(session: Session) -> Neighbours:
-    """Everybody whom the broker knows."""
+    """All devices that the broker knows."""
     topics = session.topics
     said: defaultdict[str, dict[DeviceKind, bytes]] = defaultdict(dict)
     for topic, payload in session.snapshot(topics.devices("status"), topics.devices("info")).items():
@@ -40,7 +40,7 @@ def _is_simulated(payloads: dict[DeviceKind, bytes]) -> bool:
     if "info" in payloads:
         info = readable(payloads["info"], DeviceInfo)
         return info is not None and SIMULATED in info.board
-    # The will of a device that was killed before it said more.
+    # Only the will is left of a device that was killed early.
     status = readable(payloads["status"], DeviceStatus)
     return status is not None and SIMULATED in status.agent_version
 

@@ -1,15 +1,15 @@
-"""How many files this process may have open: a connection is one. Raises the limit as far as it may."""
+"""The limit of open files for this process, raised as needed and permitted: each connection is one."""
 
 import resource
 
 from edge_agent.errors import ConfigError
 
 _BESIDE = 64
-"""Files that a command has open beside its connections."""
+"""Open files of a command besides its connections."""
 
 
 def permit_open_files(connections: int) -> None:
-    """Have room for so many connections; raises ``ConfigError`` where the system gives none."""
+    """Raise the limit for this number of connections; raises ``ConfigError`` if the system does not permit it."""
     needed = connections + _BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:

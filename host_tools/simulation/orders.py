@@ -1,6 +1,6 @@
-"""Which job a pushed manifest is for a simulated device. Pure.
+"""Reads pushed manifests as orders for simulated devices. Pure.
 
-No signature is checked: a simulated device has no keys, and nothing to lose.
+No signature is checked: a simulated device has no keys, and nothing to protect.
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ from edge_agent.wire.messages import MAX_ORDER_BYTES
 
 
 def read_order(payload: bytes) -> tuple[Manifest, str] | None:
-    """The manifest in a want, and its job; None if it is none. One of a group comes once for each device."""
+    """The manifest in a want, and its job; None if it is invalid. A group's want arrives once for each device."""
     return _read(payload) if 0 < len(payload) <= MAX_ORDER_BYTES else None
 
 

@@ -1,4 +1,4 @@
-"""What a simulated fleet is asked to be: values that an operator chooses. Pure."""
+"""The properties of a simulated fleet, chosen by an operator. Pure."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ class Plan:
     """A fleet.
 
     Attributes:
-        devices: how many.
-        prefix: what their names begin with.
+        devices: number of devices.
+        prefix: beginning of their names.
         seed: the same seed gives the same devices, jobs and numbers.
-        groups: that every device is in.
-        models: how many models each device runs.
-        jobs_per_hour: that begin on each device, of themselves.
-        job_s: how long a job takes that succeeds, about.
-        failures: the share of jobs that are rejected or fail.
-        drops_per_hour: how often each device loses its connection without a word.
-        health_s: between two samples of the machine; 0: none.
-        model_s: between two samples of what serving does; 0: none.
-        beside_real: there are real devices in the namespace, so what everyone is ordered is not for these.
+        groups: groups of every device.
+        models: number of models on each device.
+        jobs_per_hour: jobs that start by themselves on each device.
+        job_s: approximate duration of a successful job.
+        failures: share of jobs that are rejected or fail.
+        drops_per_hour: how often each device loses its connection without a DISCONNECT.
+        health_s: interval between health samples; 0: none.
+        model_s: interval between serving samples; 0: none.
+        beside_real: whether the namespace has real devices, so that orders for everyone are ignored.
     """
 
     devices: int
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def obeyed_groups(self) -> tuple[str, ...]:
-        """The groups whose orders are for these devices."""
+        """The groups whose orders these devices execute."""
         return self.groups if self.beside_real else (EVERYONE, *self.groups)
 
     @property

@@ -1,4 +1,4 @@
-"""How a simulated job goes: when it says what, and how it ends. Drawn before it begins. Pure."""
+"""The course of a simulated job: its reports and its end, drawn before it starts. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SHARES = {
     Stage.BENCHMARK: 0.15,
     Stage.ACTIVATE: 0.02,
 }
-"""Stage → the part of a job's time that it takes."""
+"""Stage → its share of a job's duration."""
 _ENDS = (
     (Stage.RECEIVE, "no_space", 1),
     (Stage.CAPTURE, "stuck_channel", 2),
@@ -28,22 +28,22 @@ _ENDS = (
     (Stage.BENCHMARK, "no_gain", 2),
     (Stage.ACTIVATE, "activation_failed", 1),
 )
-"""Where, why and how often a job ends that does not succeed."""
+"""Stage, code and weight of each unsuccessful end."""
 _SPREAD = 0.35
 _SAY_EVERY_S = 5.0
-"""How often a job tells of its progress within a stage."""
+"""Interval between a job's progress reports within a stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a job says at a moment.
+    """A job's report at a time.
 
     Attributes:
-        at_s: seconds after its beginning.
-        stage: that it is in.
-        progress: part of that stage, 0 to 1.
-        whole: part of the job, 0 to 1.
-        eta_s: what is left of the stage.
+        at_s: seconds after the start of the job.
+        stage: current stage.
+        progress: progress of that stage, 0 to 1.
+        whole: progress of the job, 0 to 1.
+        eta_s: remaining seconds of the stage.
     """
 
     at_s: float
@@ -55,11 +55,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A job: how long each stage takes, and how it ends.
+    """A job: the duration of each stage, and its end.
 
     Attributes:
-        status: succeeded, rejected or failed, as a report says it.
-        code: of the error table.
+        status: succeeded, rejected or failed, as in a report.
+        code: a code of the error table.
     """
 
     seconds: dict[Stage, float]
@@ -68,7 +68,7 @@ class Script:
 
     @property
     def lasts_s(self) -> float:
-        """When it ends, in seconds after its beginning."""
+        """Its duration in seconds."""
         return sum(self.seconds.values())
 
     @property
@@ -77,7 +77,7 @@ class Script:
         return list(self.seconds)[-1]
 
     def steps(self) -> Iterator[Step]:
-        """What it says before its end, in order."""
+        """Its reports before the end, in order."""
         began = done = 0.0
         for stage, takes_s in self.seconds.items():
             count = max(1, int(takes_s // _SAY_EVERY_S))
@@ -90,11 +90,11 @@ class Script:
 
 
 def draw_script(chance: Random, job_s: float, failures: float) -> Script:
-    """A job's way.
+    """A random course of a job.
 
     Args:
-        chance: where all of it comes from.
-        job_s: how long a job takes that succeeds, about.
+        chance: source of randomness.
+        job_s: approximate duration of a successful job.
         failures: the share of jobs that are rejected or fail, 0 to 1.
     """
     last, code, status = Stage.ACTIVATE, "accepted", "succeeded"

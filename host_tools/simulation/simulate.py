@@ -1,7 +1,7 @@
-"""Have a fleet speak on a broker until somebody says stop, and tidy up behind it.
+"""Runs a simulated fleet on a broker until it is stopped, and cleans up after it.
 
-Each device has a connection of its own with its own will, as a real one. With fewer connections than devices several
-share one, and none has a will: it says itself that it is offline.
+Each device has its own connection with its own will, like a real one. With fewer connections than devices, several
+share one, and none has a will: each publishes itself that it is offline.
 """
 
 import heapq
@@ -27,23 +27,23 @@ from host_tools.simulation.plan import Plan
 
 _TURN_S = 0.05
 _GOOD_BYE_S, _SILENCE_S = 30.0, 5.0
-"""How long leaving may take in all, and how long the broker may say nothing to it: somebody waits."""
+"""Total time limit for leaving, and for the broker's silence meanwhile, as a person waits."""
 _CONNECT_AGAIN_S = (1.0, 30.0)
 _MOST_ORDERS = 20_000
 _SHORT_SESSIONS = 5
-"""So many in a row on one connection, each shorter than the longest time that it stays away, and there is a twin."""
+"""Number of short sessions in a row on one connection, shorter than its longest pause, that indicate a twin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far a simulation is.
+    """The progress of a simulation.
 
     Attributes:
-        connected: devices that are connected, or were until the end came.
-        working: devices that have a job under way.
-        messages: that were published so far.
-        payload_bytes: of all of them.
-        seconds: since the beginning.
+        connected: connected devices; after the end, those connected at that time.
+        working: devices with a running job.
+        messages: number of published messages.
+        payload_bytes: size of their payloads.
+        seconds: time since the start.
     """
 
     connected: int
@@ -53,7 +53,7 @@ class Counts:
     seconds: float
 
     def since(self, before: "Counts | None") -> float:
-        """Messages a second since ``before``; None: since the beginning."""
+        """Messages per second since ``before``; None: since the start."""
         seconds = self.seconds - (before.seconds if before else 0.0)
         return (self.messages - (before.messages if before else 0)) / seconds if seconds > 0 else 0.0
 
@@ -62,15 +62,15 @@ class Simulation:
     """A fleet on a broker.
 
     Args:
-        settings: where the broker is and who we are there.
+        settings: address of the broker, and the client's identity there.
         plan: the fleet.
-        version: of MQTT that the broker speaks.
-        connections: how many; 0: one a device.
-        ramp: connections that are begun a second.
+        version: version of MQTT that the broker supports.
+        connections: number of connections; 0: one per device.
+        ramp: new connections per second.
 
     Attributes:
-        orders: the topics of orders for one of the devices alone, which nobody else will clear.
-        has_twin: another client speaks for one of the devices, so what they have said may be of somebody else.
+        orders: topics of orders for single devices of the fleet, which nobody else will clear.
+        has_twin: whether another client uses the name of a device, so that the devices' messages may be another's.
     """
 
     def __init__(self, settings: Settings, plan: Plan, version: Version, *, connections: int, ramp: float) -> None:
@@ -83,22 +83,22 @@ class Simulation:
         options = ClientOptions.read(settings, "simulation", will=None, clean=True, session_s=0)
         self._crowd = Crowd(options, version, self._heed, self._ended)
         self._to_connect = [(0.0, number) for number in range(self._connections)]
-        """A heap: when each connection is to be made that is not there, in seconds of the monotonic clock."""
+        """A heap of the missing connections with their times of connecting, in seconds of the monotonic clock."""
         self._backoff = Backoff(*_CONNECT_AGAIN_S, jitter=0.5)
         self._returns: dict[int, Backoff] = {}
-        """Of each connection that was lost, how long it stays away the next time."""
+        """The pause of each lost connection before it returns."""
         self._ready_at = 0.0
         self._messages = self._bytes = 0
         self._leaving = False
         self._stayed = 0
-        """How many were connected until the end came."""
+        """The number of devices that were connected at the end."""
         self.has_twin = False
         self._names = frozenset(plan.names)
         self.orders: set[str] = set()
 
     @property
     def counts(self) -> Counts:
-        """How far it is."""
+        """The progress so far."""
         return Counts(
             self._stayed if self._leaving else self.fleet.connected_count,
             self.fleet.working_count,
@@ -109,24 +109,24 @@ class Simulation:
 
     @property
     def all_connected(self) -> bool:
-        """Whether every device is."""
+        """Whether every device is connected."""
         return not self._to_connect and self.fleet.connected_count == self._plan.devices
 
     @property
     def may_clear(self) -> bool:
-        """Whether the broker holds something of these devices, and it is surely of these."""
+        """Whether the broker retains messages of these devices, certainly of no others."""
         return self._crowd.acknowledged and not self.has_twin
 
     @property
     def settled(self) -> bool:
-        """Whether the broker has acknowledged all that was said."""
+        """Whether the broker has acknowledged all messages."""
         return self._crowd.settled
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """Speak until ``stop`` says so, then say that every device is offline, and leave.
+        """Publish until ``stop`` returns True, then publish that every device is offline, and disconnect.
 
         Raises:
-            BrokerError: the broker refuses us, or a message; or another client connects as one of the devices.
+            BrokerError: the broker refuses the client or a message, or another client connects as one of the devices.
         """
         with self._crowd:
             while not stop():
@@ -143,7 +143,7 @@ class Simulation:
 
     @property
     def _now(self) -> float:
-        """Seconds since the epoch; a clock that is set meanwhile moves no device."""
+        """Seconds since the epoch; later changes of the system clock have no effect."""
         return self._epoch + time.monotonic() - self._began
 
     @property
@@ -157,7 +157,7 @@ class Simulation:
     @property
     def _refused(self) -> str:
         written = f"{self._topics.namespace}/d/+/#"
-        text = f"{self._crowd.refused}; a simulation writes as its devices do: let this user write {written}, best in a"
+        text = f"{self._crowd.refused}; a simulation writes as its devices: let this user write {written}, best in a"
         return f"{text} namespace of its own (--namespace)"
 
     def _devices_of(self, connection: int) -> range:
@@ -187,7 +187,7 @@ class Simulation:
         return f"edge-agent-{self._plan.name(connection)}"
 
     def _failed(self, connection: int, outcome: Outcome) -> None:
-        """Try again later, and nobody else before; raises ``BrokerError`` if that would change nothing."""
+        """Retry later, and connect nobody else before; raises ``BrokerError`` if a retry would not help."""
         if outcome.failure.lasting:
             raise BrokerError(outcome.failure.code, outcome.failure.reason)
         self._ready_at = time.monotonic() + self._backoff.failed()
@@ -216,7 +216,7 @@ class Simulation:
 
     def _listen(self, connection: int) -> None:
         groups = (self._topics.want(Scope("g", name), "+") for name in self._plan.obeyed_groups)
-        # One filter for all who share a connection: brokers take long over thousands of them.
+        # One filter for all devices of a connection, as brokers are slow with thousands of filters.
         own = self._topics.orders(Scope("d", self._plan.name(connection) if self._own else "+"))
         self._crowd.subscribe(connection, *groups, *own)
 
@@ -232,12 +232,12 @@ class Simulation:
             return
         if self._plan.drops_per_hour:
             away_s = self.fleet.devices[connection].away_s()
-        else:  # each for itself, as devices do
+        else:  # each connection has its own backoff, like a real device
             backoff = self._returns.setdefault(connection, Backoff(*_CONNECT_AGAIN_S, jitter=0.5))
             away_s = backoff.ended(outcome.lasted_s)
-            if backoff.failures >= _SHORT_SESSIONS:  # not every broker says why it ends a connection
-                text = f"the broker ends the connection of {self._client_id(connection)!r} again and again, as it does"
-                self._end_for_twin(f"{text} where another client connects as that")
+            if backoff.failures >= _SHORT_SESSIONS:  # some brokers do not report why they end a connection
+                text = f"the broker repeatedly ends the connection of {self._client_id(connection)!r}, as it does"
+                self._end_for_twin(f"{text} when another client connects with that id")
         heapq.heappush(self._to_connect, (time.monotonic() + away_s, connection))
 
     def _end_for_twin(self, text: str) -> NoReturn:
@@ -256,7 +256,7 @@ class Simulation:
             self._bytes += len(payload)
 
     def _leave(self) -> None:
-        """Say for every connected device that it is offline, and leave once the broker has that."""
+        """Publish that every connected device is offline, and disconnect once the broker has acknowledged that."""
         self._stayed, self._leaving = self.fleet.connected_count, True
         for number, device in enumerate(self.fleet.devices):
             if self.fleet.is_connected(number):

@@ -211,7 +211,7 @@ def test_a_refusal_is_said_until_a_newer_order_is_obeyed(local: LocalAgent) -> N
 
     local.want(4)
     local.settle()
-    local.agent.publisher._status_said = 0.0
+    local.agent.publisher._status_published_at = 0.0
     local.agent.tick()
 
     assert refused(local) == []
@@ -223,7 +223,7 @@ def test_a_refused_command_is_said_until_another_one_is_obeyed(local: LocalAgent
     assert refused(local) == [("one", "wrong_target")]
 
     local.handle(Incoming(topic, command("one", "rollback", model="har"), retained=True))
-    local.agent.publisher._status_said = 0.0
+    local.agent.publisher._status_published_at = 0.0
     local.agent.tick()
 
     assert refused(local) == []

@@ -321,11 +321,11 @@ def test_a_broker_that_refuses_is_asked_once_a_connection_and_that_is_said_once(
 
     said = [record.message for record in caplog.records if record.name == home_assistant.__name__]
     line = 'the ACL needs the line "pattern write homeassistant/device/edge-agent/%u/config"'
-    assert said == [f"broker_refused: {TOPIC}; Home Assistant is told nothing; {line}"]
+    assert said == [f"broker_refused: {TOPIC}; Home Assistant gets no updates; {line}"]
     assert broker.log.read_text().count("Denied PUBLISH") <= 2
     bench.begin(home_assistant=False)
     bench.settle()
-    assert f"goes on showing this device until it is cleared there; {line}" in caplog.records[-1].message
+    assert f"keeps showing this device until the topic is cleared; {line}" in caplog.records[-1].message
     for link in bench.links:
         link.link.stop()
     bench.store.unlock()

@@ -338,7 +338,7 @@ def test_a_broker_that_refuses_is_asked_once_a_connection(
         local.want(2)
         local.settle()
         assert len(listener.heard) == 1
-    assert caplog.text.count("the broker takes no states of models") == 2
+    assert caplog.text.count("the broker accepts no states of models") == 2
 
     monkeypatch.setattr(local.link, "refusal", lambda: "")
     local.handle(Connected(session_present=False))

@@ -171,15 +171,15 @@ def test_an_agent_that_was_killed_says_so_at_its_next_start_and_one_that_was_sto
         *("started", "restarted_after_crash", "started", "restarted_after_crash"),
         *["restarted_after_crash"] * 3,
     ]
-    assert "ended without a word" in messages[1][1]
-    assert "switched off" in messages[3][1]
+    assert "ended without notice" in messages[1][1]
+    assert "lost power" in messages[3][1]
 
 
 @pytest.mark.parametrize(
     ("runtimes", "said"),
     [
-        ({"onnxruntime": "2"}, "judged on onnxruntime 1, here is 2; recalibrate it"),
-        ({"ai-edge-litert": "2"}, "judged on onnxruntime 1, and onnxruntime is not installed here; install it"),
+        ({"onnxruntime": "2"}, "judged on onnxruntime 1, but 2 is installed here; recalibrate it"),
+        ({"ai-edge-litert": "2"}, "judged on onnxruntime 1, but onnxruntime is not installed here; install it"),
     ],
 )
 def test_a_runtime_that_is_another_one_now_makes_a_release_stale(

@@ -121,7 +121,7 @@ def test_a_process_that_is_killed_comes_back_with_what_it_kept(device: Device) -
         info = device.expect(
             DeviceInfo, lambda info: info.sources["imu"].get("shared", {}).get("code") == "stage_crashed", 60
         )
-        assert "was killed by SIGKILL; started again in 1 s" in info.sources["imu"]["shared"]["message"]
+        assert "was killed by SIGKILL; restarting it in 1 s" in info.sources["imu"]["shared"]["message"]
         state = wait_open(device)
 
         assert state["kept"] == before > 100
@@ -149,7 +149,7 @@ def test_a_sensor_that_is_not_there_hurts_nobody(device: Device, capsys: pytest.
             time.sleep(0.1)
         assert "does not exist; check cable" in str(state["message"])
         assert main(["status", "--config", str(device.config)]) == 0
-        assert "sensor imu: waiting, 0 of 400 stretches kept" in capsys.readouterr().out
+        assert "sensor imu: waiting, 0 of 400 segments stored" in capsys.readouterr().out
         (check,) = [check for check in examine(device.config) if check.name == "sensor imu"]
         assert (check.level, check.remedy) == ("warn", "check cable and configuration")
         push(device)

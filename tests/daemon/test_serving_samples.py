@@ -155,5 +155,5 @@ def test_a_broker_that_does_not_know_the_topics_has_everything_else(tmp_path: Pa
     broker.kill()
 
     assert said.count("the broker refused a message") == 1, said
-    assert said.count("the broker takes no states of models") == 1
+    assert said.count("the broker accepts no states of models") == 1
     assert len(list(Releases(device.state / "models", "har").folder.glob("active"))) == 1

@@ -131,7 +131,7 @@ def test_where_it_cannot_listen_it_says_so_and_goes_on(tmp_path: Path, caplog: p
     agent.open()
 
     assert list(agent.read()) == []
-    assert "No such file or directory; what applications serve is not told" in caplog.text
+    assert "No such file or directory; serving statistics of applications are not reported" in caplog.text
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
@@ -156,7 +156,7 @@ def test_what_is_not_counted_is_logged_with_whose_it_was_once_an_hour(
     assert len(caplog.messages) == 1
     assert f"1 datagrams were not counted, the last one of process {os.getpid()}" in caplog.messages[0]
 
-    monkeypatch.setattr(usage_socket, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(usage_socket, "_LOG_EVERY_S", 0)
     send(tmp_path, b"noise")
     drain(agent)
     assert "3 datagrams were not counted" in caplog.messages[-1]

@@ -420,7 +420,7 @@ def test_labels_that_say_nothing_about_the_kind_are_said_not_to_decide() -> None
     judgement = evaluate_heldout(Gates(), "raw", GOOD, Measured(windows=300, windows_effective=300))
 
     assert names(judgement.gates) == ["min_agreement"]
-    assert "say nothing about raw outputs" in judgement.warnings[0]
+    assert "labels cannot check raw outputs" in judgement.warnings[0]
 
 
 def test_a_labelled_set_that_could_prove_nothing_asks_for_more() -> None:

@@ -109,8 +109,8 @@ def test_a_line_for_a_person() -> None:
     )
 
     assert describe("imu", state) == (
-        "imu: open, 49.98 samples a second, 17 of 400 stretches kept over 1.2 h, 0.5 MB written in the last day, "
-        "3 dropped by readers, 2 stretches not kept for the write budget"
+        "imu: open, 49.98 samples a second, 17 of 400 segments stored over 1.2 h, 0.5 MB written in the last day, "
+        "3 dropped by readers, 2 segments not stored because of the write budget"
     )
     held = SourceState(state="open", confined=("landlock_writes", "landlock_no_tcp"))
     assert describe("imu", held) == "imu: open, confined by landlock_writes landlock_no_tcp"

@@ -99,7 +99,7 @@ def test_throttling_is_told_when_it_begins_and_at_most_once_an_hour() -> None:
     kept.look(3600.0, temperature_c=45.0)
 
     assert kept.kinds == ["throttled"] * 2
-    assert "was slowed down, and is not now;" in kept.told[1][1]
+    assert "was slowed down, but is not now;" in kept.told[1][1]
     assert "(9 times since" in kept.told[1][1]
 
 

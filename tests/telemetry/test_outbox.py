@@ -183,7 +183,7 @@ def test_one_that_cannot_be_written_pushes_none_off_the_disk(tmp_path: Path, cap
 
     assert [number for number, _ in waiting(outbox)] == [*stored, memory[-1]]
     assert outbox.lost == 29
-    assert caplog.text.count("of more the oldest are lost") == 1
+    assert caplog.text.count("each new one replaces the oldest") == 1
     outbox.waiting[-1].under_way = True
     for _ in range(3):
         add(outbox)

@@ -1,1 +1,1 @@
-"""Which manifests and commands are let in: signature, scope, version, limits."""
+"""Decides which manifests and commands are accepted: signature, scope, version, limits."""

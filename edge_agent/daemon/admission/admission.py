@@ -1,12 +1,12 @@
-"""Lets orders in: which messages are orders, whether they are trusted, and what the rules say of them.
+"""Admits orders: recognises them among the messages, has their signatures checked, applies the rules.
 
-    message ─► known to be bad, or names too few trusted keys ─► refused, in this process
-            ├► known to be good ─────────────────────────────┐
-            └► waiting room ─► check, a child for a batch ───┴─► rules ─► job flow, commands, key lists
-                 │ full: its topic is remembered, and fetched when there is room
+    message ─► known as bad, or names too few trusted keys ─► refused in this process
+            ├► known as good ──────────────────────────────┐
+            └► waiting room ─► check, a child per batch ───┴─► rules ─► job flow, commands, key lists
+                 │ full: its topic is remembered, and fetched again when there is room
 
-An order that is not verified has no effect but a counter and ``refused`` in the device's status, and that the report of
-a job that is here already is published again. At most one child runs, and at most one is started a second.
+An unverified order has two effects only: ``refused`` in the device's status is counted up, and the report of a job that
+already exists here is published again. At most one child runs at a time, and at most one is started per second.
 """
 
 import logging
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 _CHECK_EVERY_S = 1.0
 _OVER = object()
 _FLOOD = 100
-"""Orders of one scope between two ticks, none of them signed: so many that the broker may have dropped one that was."""
+"""Unsigned orders of one scope between two ticks; at that rate the broker may have dropped signed ones."""
 
 
 class Admission:
@@ -65,7 +65,7 @@ class Admission:
         put: Callable[[ChildEnded | Due], None],
         on_refused: Callable[[Refused], None],
     ) -> None:
-        """``on_refused``: is called with an order that is signed, sent just now and not obeyed; once an hour."""
+        """``on_refused`` is called with a signed order that was just sent and is refused, at most once an hour."""
         self._topics = config.topics
         self._scopes = config.scopes
         self._unsigned = config.trust.allow_unsigned
@@ -84,29 +84,29 @@ class Admission:
         self._put = put
         self._check = SignatureCheck(put, self._checked)
         self._work: deque[Iterator[None]] = deque()
-        """Trusted orders that are to be obeyed, one at each turn: each may write a good deal to a slow disk."""
+        """Trusted orders waiting for execution, one per turn: each may write a lot to a slow disk."""
         self._work_is_due = False
         self._checked_at = 0.0
         self._hostile: Counter[Scope] = Counter()
-        """How many came of each scope since the last tick that nobody who is trusted has signed."""
+        """Orders without a trusted signature since the last tick, per scope."""
 
     def load(self) -> None:
-        """Read what is trusted."""
+        """Read the trusted keys."""
         self._keys.load()
 
     def connected(self) -> None:
-        """There is a new connection: read all orders."""
+        """Subscribe to all orders on a new connection."""
         self._missed.forget()
         for scope in self._scopes:
             self._link.subscribe(*self._topics.orders(scope))
 
     def message(self, message: Incoming) -> None:
-        """Take a message that is no part of a blob."""
+        """Handle a message that is not part of a blob."""
         topic = self._topics.parse(message.topic)
         if not isinstance(topic, WantTopic | CommandTopic):
             return
         if topic.scope not in self._scopes:  # a broker that brings us what is signed for others
-            log.warning("wrong_target: dropped what was sent to %s; check the broker", message.topic)
+            log.warning("wrong_target: dropped a message on %s; check the broker", message.topic)
             return
         fetched = self._missed.arrived(message.topic)
         if not message.payload:  # a retained message was cleared: no order, and nothing changes
@@ -126,7 +126,7 @@ class Admission:
                 return
             if self._is_known_list(document):
                 return
-            if answered := self._wants.republish(job):  # known content: to publish its report again needs no trust
+            if answered := self._wants.republish(job):  # a known job's report may be published without trust
                 document = document.after_answer()
             good = self._verdicts.known(fingerprint)
             if good:
@@ -145,7 +145,7 @@ class Admission:
                 self._refusals.refuse(topic, fingerprint, job, error, signed=False, live=not message.retained)
 
     def oversized(self, message: Oversized) -> None:
-        """Refuse an order that is larger than its topic permits; of anything else only the log tells."""
+        """Refuse an order that is larger than its topic permits; any other oversized message is only logged."""
         topic = self._topics.parse(message.topic)
         error = WireError(
             "too_large", f"a message of {message.size} bytes; the limit is {most_bytes(self._topics, message.topic)}"
@@ -154,10 +154,10 @@ class Admission:
             fingerprint = f"{message.topic} {message.size}".encode()
             self._refusals.refuse(topic, fingerprint, "", error, signed=False, live=False)
         else:
-            log.warning("dropped what was sent to %s: %s", message.topic, error)
+            log.warning("dropped a message on %s: %s", message.topic, error)
 
     def tick(self) -> None:
-        """What time brings: the next check, topics to fetch, refusals to say, other keys."""
+        """Do what is due: start the next check, fetch missed topics, report refusals, read changed keys."""
         if not self._unsigned and self._keys.changed():
             self._keys_changed()
         self._start_check()
@@ -173,18 +173,18 @@ class Admission:
         self._refusals.tick()
 
     def forget(self, model: str) -> None:
-        """A model's name begins anew: have its wants brought again, as what was refused may be obeyed now."""
+        """Fetch a forgotten model's wants again: a want that was refused before may be accepted now."""
         self._wants.forget(model)
         for scope in self._scopes:
             self._missed.note(self._topics.want(scope, model), self._topics.orders(scope))
 
     def read_again(self) -> None:
-        """Have every order brought again: what was refused may be obeyed now."""
+        """Fetch every order again: an order that was refused before may be accepted now."""
         for scope in self._scopes:
             self._missed.note_scope(self._topics.orders(scope), at_once=True)
 
     def _keys_changed(self) -> None:
-        """Other keys are trusted: nothing that was found before holds."""
+        """Discard all verdicts, as other keys are trusted now."""
         self._verdicts.forget()
         self.read_again()
 
@@ -197,7 +197,7 @@ class Admission:
     def _checked(
         self, documents: Sequence[Document], keyring: Keyring, signed: list[set[str]] | None, why: str
     ) -> None:
-        """A batch was checked, or the check ended without an answer: then each is checked alone, as one may be why."""
+        """Handle the end of a batch; after a check without an answer, check each document alone to find the culprit."""
         if keyring is not self._keys.keyring:  # other keys are trusted by now
             for document in documents:
                 self._room.add(document, fetched=True)
@@ -224,7 +224,7 @@ class Admission:
         self._start_check()
 
     def _decide(self, documents: Sequence[Document]) -> None:
-        """Do what trusted orders say, by the rules: the first one now, the others as soon as there is time."""
+        """Execute trusted orders by the rules: a single one now, several as soon as there is time."""
         if len(documents) == 1 and not self._work:
             deque(self._one_by_one(documents), maxlen=0)
             return
@@ -241,7 +241,7 @@ class Admission:
             self._put(Due(self._go_on))
 
     def _one_by_one(self, documents: Sequence[Document]) -> Iterator[None]:
-        """Obey wants, then the others in the order in which they came; gives way after each."""
+        """Execute wants, then other orders in order of arrival; yields after each."""
         wants = [document for document in documents if isinstance(document.topic, WantTopic)]
         for document, error in self._wants.decide(wants):
             if error is not None:

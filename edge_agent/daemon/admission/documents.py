@@ -1,4 +1,4 @@
-"""A want, a command or a key list as it came from the broker. Pure."""
+"""A want, a command or a key list as received from the broker. Pure."""
 
 import hashlib
 from collections.abc import Collection
@@ -15,42 +15,42 @@ Address = WantTopic | CommandTopic
 
 
 class Document(msgspec.Struct, frozen=True):
-    """An envelope, its signatures not checked yet, and where it was found."""
+    """An envelope whose signatures are not checked yet, and the topic it was found at."""
 
     topic: Address
     envelope: Envelope
     fingerprint: bytes
-    """SHA-256 of its bytes: tells the same document delivered again from a new one."""
+    """SHA-256 of topic and payload: identifies a document that is delivered again."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     job: str = ""
-    """The job that the manifest inside would be, whether or not it is trusted; empty: no manifest."""
+    """Id of the manifest's job, whether or not the manifest is trusted; empty if this is not a manifest."""
     live: bool = False
-    """It came just now; False: the broker kept it, and it may have come before."""
+    """Whether it was just sent; False for a retained message, which may have been delivered before."""
     familiar: bool = False
-    """A want of a model that is here already."""
+    """Whether it is a want of a model that this device already knows."""
     answered: bool = False
-    """Its job's report was published again already."""
+    """Whether its job's report has already been published again."""
 
     def after_answer(self) -> "Document":
-        """The same, once its job's report was published again."""
+        """A copy that is marked as answered."""
         return msgspec.structs.replace(self, answered=True)
 
 
 def fingerprint_of(message: Incoming) -> bytes:
-    """What the same bytes at the same topic have, and no others."""
+    """A digest of topic and payload."""
     return hashlib.sha256(message.topic.encode() + b"\0" + message.payload).digest()
 
 
 def type_of(topic: Address) -> str:
-    """The type of document that belongs at a topic."""
+    """The document type that is valid at a topic."""
     if isinstance(topic, WantTopic):
         return MANIFEST_TYPE
     return KEYS_TYPE if names_key_list(topic.command) else COMMAND_TYPE
 
 
 def read_document(topic: Address, message: Incoming, fingerprint: bytes, models: Collection[str]) -> Document:
-    """The document in a message; ``models``: those that are here already. Raises ``WireError``."""
+    """The document in a message; ``models``: names known on this device. Raises ``WireError``."""
     envelope = unseal(message.payload, type_of(topic))
     job = job_id(content_digest(envelope.content())) if isinstance(topic, WantTopic) else ""
     familiar = isinstance(topic, WantTopic) and topic.model in models

@@ -1,4 +1,4 @@
-"""The keys that are trusted now, read again when a key file or the key list changes."""
+"""The trusted keys, read again when a key file or the key list changes."""
 
 import logging
 from pathlib import Path
@@ -13,25 +13,25 @@ from edge_agent.wire.keys import KeyList, decode_key_list
 log = logging.getLogger(__name__)
 
 _MOST_AHEAD = 1000
-"""Lists count up by one; whoever has a stolen key must not take the highest version, which none could follow."""
+"""List versions count up by one. A stolen key must not be able to take a version that no later list can exceed."""
 
 
 def kept_key_list(store: Store) -> KeyList | None:
-    """The key list that holds, or None; one that is none is said in the log, and comes again from the broker.
+    """The valid key list, or None; an invalid one is logged and ignored, as the broker will deliver it again.
 
     Raises:
-        StoreError: it cannot be read now.
+        StoreError: the list cannot be read now.
     """
     try:
         content = store.key_list()
         return decode_key_list(content) if content else None
     except WireError as error:
-        log.error("%s: the key list in state_dir is not used", error)  # noqa: TRY400  # a trace adds nothing
+        log.error("%s: the key list in state_dir is ignored", error)  # noqa: TRY400  # a trace adds nothing
         return None
 
 
 class KeyFiles:
-    """Used from the consumer only; :meth:`changed` is asked once a second."""
+    """Used from the consumer only, which calls :meth:`changed` once a second."""
 
     def __init__(self, trust: Trust, store: Store) -> None:
         self._folder = Path(trust.keys_dir)
@@ -39,11 +39,11 @@ class KeyFiles:
         self._store = store
         self._state: tuple[object, ...] = ()
         self._list: KeyList | None = None
-        self._said: tuple[str, ...] = ()
+        self._logged: tuple[str, ...] = ()
         self.keyring = Keyring({}, {})
 
     def changed(self) -> bool:
-        """Whether other keys are trusted than when this was asked before."""
+        """Whether the trusted keys have changed since the last call."""
         state = folder_state(self._folder)
         if state == self._state:
             return False
@@ -51,31 +51,32 @@ class KeyFiles:
         return self._read()
 
     def load(self) -> None:
-        """Read all there is, at the start."""
+        """Read key files and key list at the start."""
         self._state = folder_state(self._folder)
         self._list = kept_key_list(self._store)
         self._read()
 
     @property
     def list_version(self) -> int:
-        """The version of the key list that holds; 0: none."""
+        """The version of the valid key list; 0 if there is none."""
         return self._list.version if self._list is not None else 0
 
     def holds(self, key_list: KeyList) -> bool:
-        """Whether this very list holds."""
+        """Whether exactly this list is in force."""
         return key_list == self._list
 
     def take(self, key_list: KeyList, content: bytes) -> None:
-        """Let a key list hold that was signed by keys that are trusted now.
+        """Put a key list in force that is signed by currently trusted keys.
 
         Raises:
-            TrustError: ``downgrade``, ``version_conflict``, ``version_jump``; ``untrusted``: too few keys were left.
+            TrustError: ``downgrade``, ``version_conflict``, ``version_jump``; ``untrusted``: too few keys would remain.
             LimitError: ``no_space``; nothing has changed then.
         """
         known = self.list_version
         if key_list.version < known:
             raise TrustError(
-                "downgrade", f"key list {key_list.version} is older than {known}, which holds here; see host-tools keys"
+                "downgrade",
+                f"key list {key_list.version} is older than {known}, which is valid here; see host-tools keys",
             )
         if key_list.version == known and not self.holds(key_list):
             raise TrustError(
@@ -84,14 +85,14 @@ class KeyFiles:
         if key_list.version > known + _MOST_AHEAD:
             raise TrustError(
                 "version_jump",
-                f"key list {key_list.version} is more than {_MOST_AHEAD} above {known}, which holds here; "
+                f"key list {key_list.version} is more than {_MOST_AHEAD} above {known}, which is valid here; "
                 f"sign one of version {known + 1}",
             )
         left = read_keyring(self._folder, key_list)
         if len(left.keys) < self._min_signatures:
             raise TrustError(
                 "untrusted",
-                f"key list {key_list.version} would leave {counted(len(left.keys), 'key')}, and this device asks for "
+                f"key list {key_list.version} would leave {counted(len(left.keys), 'key')}, and this device requires "
                 f"{counted(self._min_signatures, 'signature')}; add a key before the last one is revoked",
             )
         self._store.save_key_list(content)
@@ -101,8 +102,8 @@ class KeyFiles:
     def _read(self) -> bool:
         before = self.keyring
         self.keyring = read_keyring(self._folder, self._list)
-        if self.keyring.problems != self._said:
-            self._said = self.keyring.problems
-            for problem in self._said:
-                log.warning("untrusted: %s; the other keys hold", problem)
+        if self.keyring.problems != self._logged:
+            self._logged = self.keyring.problems
+            for problem in self._logged:
+                log.warning("untrusted: %s; the other keys stay valid", problem)
         return dict(before.keys) != dict(self.keyring.keys)

@@ -1,4 +1,4 @@
-"""Takes signed key lists: what is addressed to this device, newer than what holds, and leaves enough keys."""
+"""Handles signed key lists: a valid one is addressed to this device, newer, and leaves enough trusted keys."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from edge_agent.wire.topics import CommandTopic
 
 
 class KeyLists:
-    """``on_change`` is called when other keys are trusted: what was refused before may be obeyed now."""
+    """``on_change`` is called when the trusted keys have changed, as a refused order may be acceptable now."""
 
     def __init__(
         self, namespace: str, files: KeyFiles, publisher: Publisher, on_change: Callable[[], None], *, unsigned: bool
@@ -23,29 +23,29 @@ class KeyLists:
         self._unsigned = unsigned
 
     def known(self, topic: CommandTopic, content: bytes, *, live: bool) -> bool:
-        """Whether a list needs no check: it holds, or the broker keeps it for devices that are further behind.
+        """Whether a list needs no check: it is in force, or it is an older one retained for devices that lag behind.
 
-        Who signed it may have been revoked since. Raises ``WireError`` if it is no key list.
+        The signers of an older list may have been revoked since. Raises ``WireError`` if it is not a key list.
         """
         found = decode_key_list(content)
         if self._files.holds(found):
             if live:
-                self._say(topic)
+                self._report(topic)
             return True
         return not live and found.version < self._files.list_version
 
     def take(self, topic: CommandTopic, content: bytes) -> None:
-        """Let a list hold whose signatures are good; its end is published as a command's is.
+        """Put a correctly signed list in force; the outcome is published like a command's.
 
         Raises:
-            WireError: it is no key list.
+            WireError: it is not a key list.
             TrustError: it is not for this device.
         """
         found = decode_key_list(content)
         if found.id != topic.command or found.namespace != self._namespace or str(topic.scope) not in found.targets:
             raise TrustError("wrong_target", f"key list {found.version} was found at {topic.scope}/cmd/{topic.command}")
         if self._unsigned:
-            text = "this device asks for no signatures (trust.allow_unsigned = true), so it keeps no key list"
+            text = "this device requires no signatures (trust.allow_unsigned = true), so it stores no key list"
             self._publisher.done(topic.command, "untrusted", text)
             return
         try:
@@ -53,9 +53,9 @@ class KeyLists:
         except EdgeAgentError as error:
             self._publisher.done(topic.command, error.code, error.message)
             raise
-        self._say(topic)
+        self._report(topic)
         self._on_change()
 
-    def _say(self, topic: CommandTopic) -> None:
+    def _report(self, topic: CommandTopic) -> None:
         keys = counted(len(self._files.keyring.keys), "key")
         self._publisher.done(topic.command, "", f"key list {self._files.list_version} holds: {keys}")

@@ -1,8 +1,8 @@
-"""Which retained orders had no room, and when they are fetched again. Pure: says what to subscribe to.
+"""Retained orders that found no room, and the time to fetch them again. Pure: returns the filters to subscribe to.
 
-A retained message comes again when its topic is subscribed to again. Topics are remembered, each once; where there are
-more of one scope than can be, the scope's whole filter is subscribed to once the queues are empty. So it is after a
-flood: a broker has bounded queues, too, and drops in silence what has no room there.
+The broker delivers a retained message again when its topic is subscribed to again. Missed topics are remembered, each
+once. When a scope has too many, its whole filter is subscribed to once the queues are empty. The same follows a flood,
+as a broker's queues are bounded, too, and it drops silently what does not fit.
 """
 
 from collections import OrderedDict
@@ -11,24 +11,24 @@ from dataclasses import dataclass
 
 MOST_TOPICS = 64
 AT_ONCE = 32
-"""Topics that are fetched at a time."""
+"""The most topics that are fetched at once."""
 IN_ONE = 8
-"""Filters in one SUBSCRIBE: AWS IoT Core takes no more."""
+"""Filters per SUBSCRIBE packet; AWS IoT Core accepts no more."""
 _PATIENCE_S = 2.0
 _AGAIN_EVERY_S = 15.0
-"""At least between two fetches of a whole scope: what fills the queues may be retained itself."""
+"""Minimum time between two fetches of a whole scope: the retained orders themselves may be what fills the queues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What to subscribe to now, and what to give up: fetched, or not there any more."""
+    """Filters to subscribe to now, and topics to unsubscribe from because they were fetched or are gone."""
 
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
 
 
 class Missed:
-    """Topics that are to be fetched, those that are being fetched, and whole scopes."""
+    """Topics to fetch, topics being fetched, and scopes to fetch as a whole."""
 
     def __init__(self) -> None:
         self._topics: OrderedDict[str, tuple[str, ...]] = OrderedDict()
@@ -38,7 +38,7 @@ class Missed:
         self._again_at = 0.0
 
     def note(self, topic: str, filters: tuple[str, ...]) -> None:
-        """Remember a topic that had no room; ``filters``: those of its scope, for when there are too many."""
+        """Remember a topic that found no room; ``filters`` are those of its scope, used when too many are missed."""
         if filters in self._scopes or topic in self._topics:
             return
         self._topics[topic] = filters
@@ -46,7 +46,7 @@ class Missed:
             self.note_scope(filters)
 
     def note_scope(self, filters: tuple[str, ...], *, at_once: bool = False) -> None:
-        """Remember that all orders of a scope are to be read again; ``at_once``: however lately they were."""
+        """Remember to read all orders of a scope again; ``at_once`` skips the minimum time between two fetches."""
         self._scopes.add(filters)
         for topic in [topic for topic, its in self._topics.items() if its == filters]:
             del self._topics[topic]
@@ -54,21 +54,21 @@ class Missed:
             self._again_at = 0.0
 
     def arrived(self, topic: str) -> bool:
-        """Whether this topic was being fetched; it is no more."""
+        """Whether this topic was being fetched; marks it as fetched."""
         if self._under_way.pop(topic, None) is None:
             return False
         self._over.append(topic)
         return True
 
     def forget(self) -> None:
-        """A new connection: everything is subscribed to again."""
+        """Forget everything: a new connection subscribes to all orders anyway."""
         self._topics.clear()
         self._under_way.clear()
         self._over.clear()
         self._scopes.clear()
 
     def due(self, now: float, *, room: bool, calm: bool) -> Fetch:
-        """What to do now (monotonic seconds). ``room``: the queues take more; ``calm``: they are empty."""
+        """The next fetch at ``now`` (monotonic seconds). ``room``: the queues accept more; ``calm``: they are empty."""
         silent = [topic for topic, since in self._under_way.items() if now - since >= _PATIENCE_S]
         for topic in silent:
             del self._under_way[topic]
@@ -86,5 +86,5 @@ class Missed:
 
 
 def batched(filters: Sequence[str]) -> Iterator[Sequence[str]]:
-    """``filters`` in as many parts as may go into one packet each."""
+    """``filters`` in parts that each fit one packet."""
     return (filters[at : at + IN_ONE] for at in range(0, len(filters), IN_ONE))

@@ -1,12 +1,12 @@
-"""What a device makes of a manifest that it finds in a ``want`` topic. Pure: the rules of DESIGN's wire protocol.
+"""The rules of the wire protocol for a manifest found in a ``want`` topic. Pure.
 
-* The same digest again is no news: every reconnect delivers ``want`` again. Its stored report is published once more.
+* A known digest changes nothing, as every reconnect delivers ``want`` again. Its stored report is published once more.
 * A higher version is accepted; the same version with other content is a conflict; a lower one is a downgrade, unless
-  its job is known here or a higher valid want stands beside it (then it is merely outranked).
-* A want replaces what its topic held before, so only wants of other scopes stand beside it, each until it expires.
-* At equal version the device's own want wins over a group's, for as long as it stands.
-* Digests are compared before ``expires``: what is known stays known.
-* Once a model's name was forgotten, what was made before is over, whatever its version.
+  its job is known here or a higher valid want exists in another scope (then it is merely outranked).
+* A want replaces the previous one of its topic. So competing wants come from other scopes only, each until it expires.
+* At equal version the device's own want outranks a group's until it expires.
+* Digests are compared before ``expires``: a known job stays known.
+* After a model's name was forgotten, every want created before that moment is invalid, whatever its version.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ from edge_agent.wire.topics import Scope, WantTopic
 
 
 class Want(msgspec.Struct, frozen=True):
-    """A manifest that was found in a want topic and fits it."""
+    """A manifest that was found in a matching want topic."""
 
     topic: WantTopic
     manifest: Manifest
@@ -33,28 +33,28 @@ class Want(msgspec.Struct, frozen=True):
 
     @property
     def job(self) -> str:
-        """The job that this manifest is."""
+        """The id of this manifest's job."""
         return job_id(self.digest)
 
     @property
     def created(self) -> float:
-        """When it was made (seconds since the epoch); 0: it does not say."""
+        """Creation time in seconds since the epoch; 0 if the manifest has none."""
         return parse_rfc3339(self.manifest.created) or 0.0
 
     @property
     def standing(self) -> "Standing":
-        """What stands at its topic once it is obeyed."""
+        """The version that this want holds at its topic once it is accepted."""
         return Standing(self.manifest.version, parse_rfc3339(self.manifest.expires) or 0.0)
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """A version that is wanted somewhere, until ``expires`` (seconds since the epoch; 0: without an end)."""
+    """A version that a topic requests until ``expires`` (seconds since the epoch; 0: without an end)."""
 
     version: int
     expires: float = 0.0
 
     def stands(self, now: float) -> bool:
-        """Whether it is still an order."""
+        """Whether it has not expired."""
         return not self.expires or self.expires > now
 
 
@@ -67,13 +67,13 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Outranked(msgspec.Struct, frozen=True):
-    """Not the newest want; ``by``: what stands above it, and what to do, as a sentence."""
+    """Not the newest want; ``by`` is a sentence that names the one above it and what to do."""
 
     by: str
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """Must not be obeyed; said in the device's status."""
+    """The want must not be executed; reported in the device's status."""
 
     error: EdgeAgentError
 
@@ -101,15 +101,15 @@ def decide(
     now: float,
     clock: str = "",
 ) -> Decision:
-    """What to do about ``want``.
+    """The decision about ``want``.
 
     Args:
-        want: the manifest and where it was found.
-        record: what was accepted under its model name before.
-        known_jobs: ids of jobs that this device still has.
-        wanted: scope → the want of that model that was known there before this one came.
+        want: the manifest and the topic it was found at.
+        record: the last accepted version of its model name.
+        known_jobs: ids of the jobs stored on this device.
+        wanted: scope → last known want of that model, from before this one arrived.
         now: seconds since the epoch.
-        clock: where that is from, as a sentence for whoever pushed what has expired.
+        clock: the clock's origin, as a sentence for the sender of an expired manifest.
     """
     manifest = want.manifest
     others = {scope: one for scope, one in wanted.items() if scope != want.topic.scope and one.stands(now)}
@@ -139,26 +139,26 @@ def decide(
     if manifest.expires and expires is None:
         return Refuse(WireError("malformed", f"manifest expires {manifest.expires[:40]!r} is no RFC 3339 time"))
     if expires is not None and expires <= now:
-        said = f"{manifest.name} {manifest.version} expired at {manifest.expires}"
-        return Refuse(TrustError("expired", f"{said}; {clock}" if clock else said))
+        text = f"{manifest.name} {manifest.version} expired at {manifest.expires}"
+        return Refuse(TrustError("expired", f"{text}; {clock}" if clock else text))
     if beside > manifest.version:
         return _outranked(manifest, others)
     return Accept()
 
 
 def _forgotten(manifest: Manifest, record: ModelRecord, now: float, clock: str) -> Refuse:
-    over = f"{manifest.name} was forgotten here, and with it what was made before {rfc3339(record.forgotten)}"
+    over = f"{manifest.name} was forgotten here, with every version made before {rfc3339(record.forgotten)}"
     cure = "push it again"
     if record.dated_ahead(now):
         cure = "that date is far ahead of this device: have the name forgotten once more, then push it again"
         cure += f"; {clock}" if clock else ""
-    return Refuse(TrustError("downgrade", f"{over}, as this version {manifest.version} was; {cure}"))
+    return Refuse(TrustError("downgrade", f"{over}, such as this version {manifest.version}; {cure}"))
 
 
 def _outranked(manifest: Manifest, others: Mapping[Scope, Standing]) -> Outranked:
     scope, above = max(others.items(), key=lambda one: (one[1].version, one[0].kind == "d"))
     return Outranked(
-        f"{manifest.name} {manifest.version} is not begun: version {above.version} is wanted here, by {scope}; "
+        f"{manifest.name} {manifest.version} is not started: version {above.version} is wanted here, by {scope}; "
         "push a higher version"
     )
 
@@ -168,12 +168,12 @@ def _too_large(size: int, limit: int) -> str:
 
 
 def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, formats: Collection[str]) -> None:
-    """Raise what a job of ``manifest`` would end with, before a byte is fetched."""
+    """Raise the error that a job of ``manifest`` would end with, before a byte is fetched."""
     size, labelled = manifest.blob.size, manifest.eval.size if manifest.eval is not None else 0
     if manifest.format not in formats:
         raise TransferError(
             "format_unsupported",
-            f"this device cannot quantize .{manifest.format} models; edge-agent doctor on it says what does not work",
+            f"this device cannot quantize .{manifest.format} models; run edge-agent doctor on it",
         )
     if size > max_model_bytes:
         raise LimitError("model_too_large", f"the model has {size} bytes{_too_large(size, max_model_bytes)}")
@@ -183,7 +183,7 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
             f"the labelled set has {labelled} bytes{_too_large(labelled, max_model_bytes)}",
         )
     check_inputs(manifest.inputs)
-    # The blob and the job's copy of it, candidates and a release, and room for captured data; the labelled set twice.
+    # Five model sizes: blob, the job's copy, candidates, a release, captured data. The labelled set is stored twice.
     needed = 5 * size + 2 * labelled + 64 * 1024 * 1024
     if free_bytes < needed:
         raise LimitError("no_space", lacks_space(f"a job of {manifest.name}", needed, free_bytes, "state_dir"))

@@ -1,4 +1,4 @@
-"""Has a short-lived child check the signatures of a batch of documents, one batch at a time."""
+"""Checks the signatures of a batch of documents in a short-lived child, one batch at a time."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ from edge_agent.trust.question import Answer, Question
 _TIMEOUT_S = 30.0
 
 Then = Callable[[Sequence[Document], Keyring, list[set[str]] | None, str], None]
-"""Gets the documents, the keys they were checked with, who signed each (key ids), and else why there is no answer."""
+"""Receives the documents, the keys used, the signers' key ids per document or None, and the reason for None."""
 
 
 class SignatureCheck:
-    """``then`` is called from the consumer when a batch has been checked."""
+    """``then`` is called by the consumer when a batch has been checked."""
 
     def __init__(self, put: Callable[[ChildEnded], None], then: Then) -> None:
         self.busy = False
@@ -31,7 +31,7 @@ class SignatureCheck:
         self._then = then
 
     def start(self, documents: Sequence[Document], keyring: Keyring) -> None:
-        """Check a batch; not while another one is being checked."""
+        """Check a batch; the caller must wait until the previous one is done."""
         self.busy = True
         keys = {name: base64.b64encode(raw).decode() for name, raw in keyring.keys.items()}
         question = Question(keys, [document.envelope for document in documents])

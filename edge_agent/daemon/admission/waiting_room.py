@@ -1,8 +1,8 @@
-"""Where documents wait for the check of their signatures: a bounded queue for each scope's wants and commands. Pure.
+"""Bounded queues in which documents wait for their signature check, one per scope and kind. Pure.
 
-No queue can starve another: each gives its oldest in turn, the device's own wants first, then its groups', then
-commands. Whoever fills one queue does so at the cost of that one alone. Wants of models that are here already have
-queues of their own: whoever makes names up does not stand in their way.
+No queue can starve another: each contributes its oldest document in turn, the device's own wants first, then its
+groups', then commands. A flood fills only its own queue. Wants of models that this device knows have separate queues,
+so that made-up model names do not displace them.
 """
 
 from collections import OrderedDict
@@ -14,9 +14,9 @@ from edge_agent.wire.topics import Scope, WantTopic
 MOST = 512
 """Documents in one queue, and in one batch."""
 MOST_BYTES = 512 * 1024
-"""Of the documents in one queue, and in one batch; a largest document has 64 KiB."""
+"""Size of the documents in one queue, and in one batch; a single document has at most 64 KiB."""
 _RESERVED = 2
-"""Queues take so many times as much of what was fetched on purpose, so that a flood cannot keep it out."""
+"""Factor by which a queue has more room for documents fetched on purpose, so that a flood cannot keep them out."""
 
 
 class _Queue:
@@ -38,10 +38,10 @@ class _Queue:
 
 
 class WaitingRoom:
-    """Takes documents in until a queue is full, and gives them out in fair batches."""
+    """Accepts documents until a queue is full, and returns them in fair batches."""
 
     def __init__(self, scopes: Iterable[Scope]) -> None:
-        """``scopes``: the device's own first."""
+        """``scopes``: the device's own comes first."""
         known = list(scopes)
         keys = [(kind, scope) for kind in ("known", "want", "cmd") for scope in known]
         self._queues = {key: _Queue() for key in keys}
@@ -51,11 +51,11 @@ class WaitingRoom:
         return sum(len(queue.documents) for queue in self._queues.values())
 
     def has_room(self) -> bool:
-        """Whether no queue is more than half full, so that what was missed may be fetched."""
+        """Whether no queue is more than half full, so that missed orders may be fetched."""
         return all(2 * len(queue.documents) <= MOST and 2 * queue.size <= MOST_BYTES for queue in self._queues.values())
 
     def add(self, document: Document, *, fetched: bool = False) -> bool:
-        """Take a document in; False: its queue is full. One that waits already is not taken twice."""
+        """Add a document unless it waits already; False if its queue is full."""
         queue = self._queue(document)
         if document.fingerprint in queue.documents:
             return True
@@ -65,13 +65,13 @@ class WaitingRoom:
         return True
 
     def put_back(self, documents: Iterable[Document]) -> None:
-        """Take in again what a failed check left unchecked: each alone next time, as one may be the cause."""
+        """Return documents after a failed check; each is checked alone next time, as any may be the cause."""
         for document in documents:
             self._singly.add(document.fingerprint)
             self._queue(document).add(document)
 
     def drop(self, topic: Address) -> None:
-        """Forget what waits of a topic: it was cleared."""
+        """Remove the waiting documents of a cleared topic."""
         for (_, scope), queue in self._queues.items():
             gone = [one for one in queue.documents.values() if one.topic == topic] if scope == topic.scope else []
             for document in gone:
@@ -79,7 +79,7 @@ class WaitingRoom:
                 self._singly.discard(document.fingerprint)
 
     def take(self) -> list[Document]:
-        """The next batch: the oldest of each queue, then the next of each, as many as one check may have."""
+        """The next batch: the oldest of each queue, then the next of each, up to the limits of one check."""
         batch: list[Document] = []
         size = 0
         queues = [queue for queue in self._queues.values() if queue.documents]

@@ -1,7 +1,7 @@
-"""What becomes of trusted wants: the newest of each topic, the highest version first, each with an answer.
+"""Executes trusted wants: the newest of each topic, the highest version first, each with an answer.
 
-An answer is a job's report, or a refusal in the device's status. A want below one that stands gets a report that is not
-kept at the broker: ``superseded``. One whose job has left the newest is answered from its model's record.
+An answer is a job's report, or a refusal in the device's status. An outranked want gets a ``superseded`` report that
+the broker does not retain. A want whose job is no longer stored is answered from its model's record.
 """
 
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Wants:
-    """Remembers which versions are wanted where. Used from the consumer only."""
+    """Tracks the wanted versions by scope. Used from the consumer only."""
 
     def __init__(
         self, namespace: str, ledger: JobLedger, flow: JobFlow, publisher: Publisher, clock: Clock, *, unsigned: bool
@@ -34,32 +34,32 @@ class Wants:
         self._publisher = publisher
         self._clock = clock
         self._versions: dict[str, dict[Scope, Standing]] = {}
-        """model → scope → the version that is wanted there and until when, of trusted wants that were obeyed."""
+        """model → scope → version and expiry of the last accepted trusted want."""
 
     @property
     def models(self) -> Collection[str]:
-        """The names under which something was accepted here."""
+        """The model names under which a version was accepted here."""
         return self._ledger.models
 
     def cleared(self, topic: WantTopic) -> None:
-        """Nothing lies at a topic any more."""
+        """Forget the want of a cleared topic."""
         self._versions.get(topic.model, {}).pop(topic.scope, None)
 
     def forget(self, model: str) -> None:
-        """A model's name begins anew."""
+        """Forget a model's wants, as its name was reset."""
         self._versions.pop(model, None)
 
     def republish(self, job: str) -> bool:
-        """Publish the report of a job again, at most once a second, as anybody may ask; False: it is not here."""
+        """Publish a job's report again, at most once a second, as anybody may ask; False if the job is unknown."""
         if job not in self._ledger.jobs:
             return False
         self._ledger.answer(job)
         return True
 
     def decide(self, documents: Sequence[Document]) -> Iterator[tuple[Document, EdgeAgentError | None]]:
-        """Obey trusted wants; gives each once it is dealt with, and why it is refused, if it is.
+        """Execute trusted wants; yields each document when it is done, with the reason if it was refused.
 
-        A fault in one keeps no other from its answer.
+        An internal error in one want does not keep the others from their answers.
         """
         found: list[tuple[Document, Want]] = []
         for document in documents:
@@ -72,7 +72,7 @@ class Wants:
         newest = {document.topic: document for document, _ in found}
         for document, want in sorted(found, key=lambda one: _rank(one[1])):
             if newest[document.topic] is not document:
-                self._answer(want, "canceled", "superseded", "a newer want took its place before it was begun")
+                self._answer(want, "canceled", "superseded", "a newer want replaced it before it was started")
                 yield document, None
                 continue
             refused: EdgeAgentError | None = None
@@ -92,7 +92,7 @@ class Wants:
         versions = self._versions.setdefault(name, {})
         record = self._ledger.record(name)
         decision = decide(want, record, self._ledger.jobs.keys(), versions, self._clock.now(), self._clock.told())
-        versions.pop(want.topic.scope, None)  # what this topic held before stands nowhere any more
+        versions.pop(want.topic.scope, None)  # the new want has replaced the topic's previous one
         match decision:
             case Accept():
                 versions[want.topic.scope] = want.standing
@@ -106,20 +106,20 @@ class Wants:
             case Refuse(error):
                 expected = record is not None and not record.dated_ahead(self._clock.now())
                 if record is not None and expected and want.created < record.forgotten and not document.live:
-                    return  # what lies at the broker since before its name was forgotten is nobody's question
+                    return  # a want retained since before its name was forgotten has no waiting sender
                 raise error
 
     def _answer_from_record(self, want: Want) -> None:
-        """Say how a job ended whose report is not kept here any more."""
+        """Report how a job ended whose own report is no longer stored."""
         record = self._ledger.record(want.manifest.name)
         if record is None:
             return
-        text = "it ended so before, and its report is not kept here any more; push a higher version for a new try"
+        text = "it ended like this before, and its report is no longer stored; push a higher version to try again"
         release = self._ledger.active_release(want.manifest.name, want.digest)
         self._answer(want, record.status, record.code, text, release=release)
 
     def _answer(self, want: Want, status: str, code: str, message: str, *, release: str = "") -> None:
-        """Publish a report of a job that is not kept here; nor does the broker keep it."""
+        """Publish a report for a job that is not stored here; the broker does not retain it."""
         self._publisher.answer(
             JobReport(
                 device="", job=want.job, model=want.manifest.name, version=want.manifest.version,
@@ -130,5 +130,5 @@ class Wants:
 
 
 def _rank(want: Want) -> tuple[int, bool]:
-    """The highest version first; of one version the device's own."""
+    """Sort key: the highest version first; of equal versions the device's own."""
     return -want.manifest.version, want.topic.scope.kind != "d"

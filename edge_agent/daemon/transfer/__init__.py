@@ -1,1 +1,1 @@
-"""How blobs arrive: chunks, their hashes, the partial file on disk."""
+"""Transfer of blobs: chunks, their hashes, the partial file on disk."""

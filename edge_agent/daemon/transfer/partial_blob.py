@@ -1,14 +1,14 @@
-"""A blob while it arrives: chunks in a sparse file, and on disk beside it what is known to be there.
+"""A blob in transfer: its chunks in a sparse file, and files beside it that mark the chunks on disk.
 
-    <sha256>.part     the chunks, each at its place
-    <sha256>.bits     one byte a chunk, 1: its bytes are on the disk
-    <sha256>.pages    digest pages, each at its place
-    <sha256>          the whole blob, once its SHA-256 was right
+    <sha256>.part     the chunks, each at its offset
+    <sha256>.bits     one byte per chunk, 1: the chunk is on disk
+    <sha256>.pages    digest pages, each at its offset
+    <sha256>          the whole blob, once its SHA-256 was verified
 
 Invariants:
-    * A mark is set on disk only after the bytes it vouches for were fsynced. A crash or a power cut costs what came
-      since the last ``flush``, for which the owner chooses the moment, and never leaves a mark that lies.
-    * Nothing is stored that was not checked: a page against the manifest, a chunk against its page.
+    * A mark is set on disk only after the bytes that it covers were fsynced. A crash or power cut loses what arrived
+      since the last ``flush``, whose moment the owner chooses, and never leaves a false mark.
+    * Only verified data is stored: a page is checked against the manifest, a chunk against its page.
     * ``<sha256>`` appears by rename, after the whole file was read back and hashed.
 
 No thread, no clock, no network.
@@ -35,14 +35,14 @@ _PAGE_BYTES = PAGE_DIGESTS * DIGEST_BYTES
 
 
 class PartialBlob:
-    """The part of ``blob`` that is in ``folder``; what an earlier process left is found again.
+    """The stored part of ``blob`` in ``folder``, including what an earlier process stored.
 
     Attributes:
-        path: where the whole blob lies, or will lie.
-        received: chunks that are here, those not yet flushed among them.
+        path: path of the complete blob, whether or not it exists yet.
+        received: number of stored chunks, including those not yet flushed.
 
     Raises:
-        LimitError: ``no_space``; what is here stays here.
+        LimitError: ``no_space``; the stored part is kept.
     """
 
     def __init__(self, folder: Path, blob: Blob, *, reserve_bytes: int = RESERVE_BYTES) -> None:
@@ -68,7 +68,7 @@ class PartialBlob:
 
     @property
     def complete(self) -> bool:
-        """Whether the whole blob is here, checked when it was made; what is no file of its size is none."""
+        """Whether the whole, verified blob is stored; a file of another size does not count."""
         try:
             found = self.path.lstat()
         except OSError:
@@ -77,34 +77,34 @@ class PartialBlob:
 
     @property
     def received_bytes(self) -> int:
-        """How much of the blob is here."""
+        """Stored bytes of the blob."""
         last = self.plan.chunks - 1
         return self.received * CHUNK_BYTES - (CHUNK_BYTES - self.plan.chunk_size(last)) * self._have[last]
 
     def has(self, index: int) -> bool:
-        """Whether chunk ``index`` is here."""
+        """Whether chunk ``index`` is stored."""
         return bool(self._have[index])
 
     def missing(self, within: Iterable[int] | None = None) -> list[int]:
-        """The chunks that are not here, of those in ``within`` (None: of all), in order."""
+        """The missing chunks among those in ``within`` (None: all), in order."""
         return [index for index in (range(self.plan.chunks) if within is None else within) if not self._have[index]]
 
     def next_missing(self, start: int) -> int | None:
-        """The first chunk that is not here, from ``start`` on and then from the beginning."""
+        """The first missing chunk from ``start`` on, or else from the beginning; None if all are stored."""
         index = self._have.find(0, start)
         if index < 0:
             index = self._have.find(0)
         return None if index < 0 else index
 
     def missing_pages(self) -> list[int]:
-        """The digest pages that are not here."""
+        """The missing digest pages."""
         return sorted(self._missing_pages)
 
     def add_page(self, page: int, payload: bytes) -> bool:
-        """Keep a digest page; False if it was here.
+        """Store a digest page; False if it was stored before.
 
         Raises:
-            TransferError: it is not what the manifest announced.
+            TransferError: it does not match the manifest.
             LimitError: ``no_space``.
         """
         if page not in self._missing_pages:
@@ -122,10 +122,10 @@ class PartialBlob:
         return True
 
     def add_chunk(self, index: int, payload: bytes) -> bool:
-        """Keep a chunk; False if it was here, or cannot be checked because its page is not.
+        """Store a chunk; False if it was stored before, or cannot be checked yet because its page is missing.
 
         Raises:
-            TransferError: it is not what its page announced.
+            TransferError: it does not match its page.
             LimitError: ``no_space``.
         """
         if index < self.plan.chunks and (self._have[index] or not self._digests[index]):
@@ -139,14 +139,14 @@ class PartialBlob:
         return True
 
     def flush(self) -> None:
-        """Make every chunk that is here survive a power cut."""
+        """Make every stored chunk survive a power cut."""
         if not self._unflushed:
             return
         try:
             with _writing(self._part):
                 os.fdatasync(self._fd)
         except LimitError:
-            # The kernel may have dropped those pages; only what the marks on disk say is certain.
+            # The kernel may have dropped the unsynced pages, so only the marks on disk are reliable.
             self._load_marks()
             self.received = sum(self._have)
             self._unflushed = False
@@ -155,7 +155,7 @@ class PartialBlob:
             new = not self._bits.exists()
             fd = _open(self._bits)
             try:
-                # In place: marks only ever go from 0 to 1, so a torn write leaves nothing wrong.
+                # In place: marks only change from 0 to 1, so a torn write does no harm.
                 _write_all(fd, self._have, 0)
                 os.fdatasync(fd)
             finally:
@@ -165,17 +165,17 @@ class PartialBlob:
         self._unflushed = False
 
     def finish(self) -> Path:
-        """Read everything back, compare with the blob's name, give it its name; raises as the two steps of it."""
+        """Read the blob back, compare its SHA-256 and rename it; raises as these two steps do."""
         if self.complete:
             return self.path
         self.flush()
         return self.name_it(self.read_back())
 
     def read_back(self) -> str:
-        """The SHA-256 of what is on disk, all of it synced. May run on any thread once all is here and flushed.
+        """The SHA-256 of the file on disk, synced. May run on any thread once all chunks are stored and flushed.
 
         Raises:
-            LimitError: ``no_space``, whatever keeps the disk from it.
+            LimitError: ``no_space``, for any error of the disk.
         """
         digest = hashlib.sha256()
         with _writing(self._part), self._part.open("rb") as file:
@@ -185,10 +185,10 @@ class PartialBlob:
         return digest.hexdigest()
 
     def name_it(self, digest: str) -> Path:
-        """Give the blob its name, if ``digest`` is what was read back of it.
+        """Rename the blob to its final name, if ``digest`` (of the read back file) is right.
 
         Raises:
-            TransferError: ``hash_mismatch``; the part is deleted, as nobody can tell which bytes are wrong.
+            TransferError: ``hash_mismatch``; the part is deleted, as the wrong bytes cannot be located.
             LimitError: ``no_space``.
         """
         self.close()
@@ -202,7 +202,7 @@ class PartialBlob:
         return self.path
 
     def close(self) -> None:
-        """Flush, and give the file descriptor back; the blob can be used on."""
+        """Flush, and close the file descriptor; the object remains usable."""
         try:
             self.flush()
         finally:
@@ -211,7 +211,7 @@ class PartialBlob:
                 self._fd = -1
 
     def discard(self) -> None:
-        """Delete what is here of a blob that is not whole."""
+        """Delete the stored part of an incomplete blob."""
         self._unflushed = False
         self.close()
         self._delete(self._part, self._bits, self._pages)
@@ -220,7 +220,7 @@ class PartialBlob:
         self._digests = [b""] * self.plan.chunks
         self._missing_pages = set(range(self.plan.pages))
 
-    # -- what an earlier process left
+    # -- data of an earlier process
 
     def _load(self) -> None:
         with suppress(OSError):
@@ -230,7 +230,7 @@ class PartialBlob:
                 try:
                     self._take_page(page, check_page(self.plan, page, payload, self.blob.pages[page]))
                 except TransferError:
-                    continue  # not written, or not whole: fetched again
+                    continue  # missing or incomplete: fetched again
         self._load_marks()
 
     def _load_marks(self) -> None:
@@ -238,7 +238,7 @@ class PartialBlob:
         try:
             marks = read_file(self._bits.parent, self._bits.name, most_bytes=self.plan.chunks)
             whole = self._part.lstat().st_size == self.blob.size
-        except OSError:  # not there, or no file: all is fetched again
+        except OSError:  # missing or not a regular file: all chunks are fetched again
             return
         if whole and len(marks) == self.plan.chunks and not marks.strip(b"\0\1"):
             self._have[:] = marks
@@ -251,7 +251,7 @@ class PartialBlob:
     # -- disk
 
     def _check_space(self, reserve_bytes: int) -> None:
-        """Refuse before the first byte what would not fit in the end."""
+        """Raise before the first byte is written if the whole blob would not fit."""
         free = shutil.disk_usage(self.path.parent).free
         here = self._part.stat().st_blocks * 512 if self._part.exists() else 0
         needed = self.blob.size - here + reserve_bytes
@@ -271,7 +271,7 @@ class PartialBlob:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turns what the disk answers into the error that a person understands."""
+    """Convert disk errors into ``LimitError`` with a sentence for the operator."""
     try:
         yield
     except OSError as error:
@@ -280,7 +280,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    """A file to write parts of, made where there is none; no link is followed."""
+    """A file descriptor for writing parts; the file is created if missing, and links are not followed."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 

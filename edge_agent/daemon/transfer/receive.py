@@ -1,4 +1,4 @@
-"""The first stage: a job waits until its blobs are here."""
+"""The first stage of a job: its blobs are transferred to this device."""
 
 import shutil
 from collections.abc import Iterator
@@ -37,11 +37,11 @@ class Receive:
         self._max_model_bytes = max_model_bytes
 
     def ready(self, _job: Job) -> bool:
-        """Any number of transfers may be under way."""
+        """True, as any number of transfers may run at once."""
         return True
 
     def start(self, job: Job) -> Iterator[Event]:
-        """Begin the transfers, unless the sizes forbid it; the blobs may be here already."""
+        """Check the sizes and start the transfers; some blobs may already be stored."""
         manifest = self._ledger.manifest(job)
         free = shutil.disk_usage(self._store.root).free
         check_limits(manifest, self._max_model_bytes, free, self._identity.formats)
@@ -50,20 +50,20 @@ class Receive:
         self._stop_unwanted()
 
     def ended(self, _job: Job, _end: StageEnd) -> tuple[Event, ...]:
-        """No child works for this stage."""
+        """Return no events, as this stage runs no child."""
         return ()
 
     def stop(self, _job: Job) -> None:
-        """Give up the transfers that no other job waits for."""
+        """Stop the transfers that no other job needs."""
         self._stop_unwanted()
 
     def news(self) -> Iterator[tuple[str, Event]]:
-        """Where the transfers stand, for each job that waits for one."""
+        """The progress or outcome of the transfers, for each job in this stage."""
         for job in list(self._ledger.jobs.values()):
             if job.stage is Stage.RECEIVE and job.running and not job.ended:
                 try:
                     outcome = self._outcome(job)
-                except EdgeAgentError as error:  # its manifest is broken; the other jobs go on
+                except EdgeAgentError as error:  # its manifest is broken; other jobs continue
                     outcome = StageFailed(error.code, error.message)
                 yield job.id, outcome
         self._stop_unwanted()
@@ -80,6 +80,6 @@ class Receive:
         wanted: set[str] = set()
         for job in self._ledger.jobs.values():
             if job.stage is Stage.RECEIVE and not job.ended:
-                with suppress(EdgeAgentError):  # a job whose manifest is broken wants nothing
+                with suppress(EdgeAgentError):  # a job with a broken manifest needs no blob
                     wanted |= {blob.sha256 for blob in self._ledger.manifest(job).blobs}
         self._transfers.stop_unwanted(wanted)

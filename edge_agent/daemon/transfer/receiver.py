@@ -1,21 +1,20 @@
-"""Fetches one blob from the broker: what to subscribe to, when to ask again, when to give up.
+"""Fetches one blob from the broker: decides what to subscribe to, when to ask again, and when to give up.
 
-Pages first, then chunks, one group at a time: a broker forgets retained messages above its queue limits, and mosquitto
-holds some back when a SUBSCRIBE arrives while it is writing. Two groups at once were measured to be no faster.
+It requests pages first, then chunks, one group at a time: a broker drops retained messages above its queue limits, and
+mosquitto delays some when a SUBSCRIBE arrives while it is writing. Two groups at once measured no faster.
 
-A broker may also hold retained messages back, deliver some only, or have lost them, and says so in no case. So when
-nothing has come for a while (5 s, or four times what the last chunk took, doubling up to a minute):
+A broker may delay retained messages, deliver only some, or have lost them, without any notice. So after a silence (5 s,
+or four times the last chunk's duration, doubling up to a minute):
 
-1. what is asked for is unsubscribed and subscribed again (without UNSUBSCRIBE rumqttd delivers nothing);
-2. if that brought nothing either, the broker evidently lacks it: ``Need`` names the missing chunks, the first time
-   those of this group, later every one, and is repeated, so that any host that comes later can answer;
-3. if wrong bytes came all the while where right ones should be, it is ``hash_mismatch``; else the next group is tried,
-   so that at least everything else gets here.
+1. the filters are unsubscribed and subscribed again (rumqttd delivers nothing without UNSUBSCRIBE);
+2. if nothing arrives, the broker lacks the data: ``Need`` names the missing chunks, first those of this group, later
+   all of them, and is repeated, so that any host that connects later can answer;
+3. if only wrong bytes arrived instead, it is ``hash_mismatch``; otherwise the next group is tried for the other data.
 
-There is no end by time: ``waiting`` says that nothing has come for ten minutes.
+There is no time limit: ``waiting`` reports that nothing has arrived for ten minutes.
 
 No thread and no clock: the owner calls ``take`` for each message of this blob (and acknowledges it afterwards),
-``tick`` every second or so, ``connected`` on each ``Connected``. After an exception the receiver is of no more use.
+``tick`` every second or so, ``connected`` on each ``Connected``. After an exception the receiver must not be used.
 """
 
 import logging
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FEW_CHUNKS = 8  # missing in a group: asked for one by one, so that the others do not come again
+FEW_CHUNKS = 8  # at most this many missing chunks are requested singly, so that the rest of the group is not resent
 PATIENCE_S = (5.0, 60.0)
 WAITING_AFTER_S = 600.0
 FLUSH_AFTER_S = 10.0
@@ -43,27 +42,27 @@ MAX_RANGES = 2000  # a Need stays below 64 KiB
 _PATIENCE_CHUNKS = 4
 _PAGES = -1
 _AT_ONCE_BYTES = 16 * 1024 * 1024
-"""Read back while everything else waits: less than two seconds on a slow card."""
+"""Largest blob that is read back while everything else waits: less than two seconds on a slow card."""
 _STALLS_TO_ASK_HOSTS, _STALLS_TO_GO_ON = 2, 3
 
 Later = Callable[[Callable[[], str], Callable[[str], None]], None]
 
 
 class Subscriber(Protocol):
-    """The part of ``mqtt.Link`` that is used here."""
+    """The part of ``mqtt.Link`` that the receiver uses."""
 
     def subscribe(self, *filters: str) -> None:
-        """Ask for ``filters``."""
+        """Subscribe to ``filters``."""
         ...
 
     def unsubscribe(self, *filters: str) -> None:
-        """Give ``filters`` up."""
+        """Unsubscribe from ``filters``."""
         ...
 
 
 @dataclass(slots=True)
 class Counts:
-    """What came, for the log and for tests."""
+    """Counts of messages and events, for the log and for tests."""
 
     fresh: int = 0
     known: int = 0
@@ -73,20 +72,20 @@ class Counts:
 
 
 class Receiver:
-    """The fetching of one blob.
+    """The transfer of one blob.
 
     Args:
-        partial: where it goes.
-        topics: the namespace's.
-        link: gets the subscriptions.
+        partial: where the data is stored.
+        topics: topics of the namespace.
+        link: the connection on which to subscribe.
         need: publishes a ``Need``.
         device: this device's id, for ``Need``.
-        now: seconds of any monotonic clock, as in every other call.
-        later: does long work elsewhere, then calls the second of its arguments with what came of it; None: at once.
+        now: monotonic seconds, as in every other call.
+        later: runs its first argument in the background, then passes the result to its second; None: no background.
 
     Attributes:
-        path: the whole, checked blob; None until then.
-        counts: what came so far.
+        path: the whole, verified blob; None until it is complete.
+        counts: counts so far.
     """
 
     def __init__(
@@ -123,7 +122,7 @@ class Receiver:
     # -- what the owner calls
 
     def connected(self, now: float) -> None:
-        """The link is up: ask for what is missing.
+        """Request the missing data on a new connection.
 
         Raises:
             TransferError: ``hash_mismatch``.
@@ -137,16 +136,16 @@ class Receiver:
         self._asked_at = now
 
     def disconnected(self) -> None:
-        """The link is down: keep what came, and wait."""
+        """Flush the stored chunks: the connection is down."""
         self._online = False
         self._partial.flush()
 
     def take(self, topic: ChunkTopic | PageTopic, payload: bytes, now: float) -> None:
-        """A page or chunk came. Acknowledge it afterwards.
+        """Handle a page or chunk; the caller acknowledges it afterwards.
 
         Raises:
             TransferError: ``hash_mismatch`` of the whole blob.
-            LimitError: ``no_space``; what is here stays for a later attempt.
+            LimitError: ``no_space``; the stored part is kept for a later attempt.
         """
         if topic.sha256 != self._sha256 or self.path is not None or self._reading_back or not payload:
             return
@@ -160,8 +159,8 @@ class Receiver:
             self._wrong_since_asked = True
             self.counts.wrong += 1
             return
-        # What is here already still shows that the broker delivers. To ask again while a slow link is busy with it
-        # would only make the queue longer.
+        # A repeated chunk still shows that the broker delivers. A new request while a slow link is busy would only make
+        # the queue longer.
         shortest, longest = PATIENCE_S
         patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._arrived_at)))
         self._arrived_at = self._asked_at = now
@@ -180,10 +179,10 @@ class Receiver:
             self._ask()
 
     def tick(self, now: float) -> None:
-        """Time has passed.
+        """Flush, or request again, if that is due at ``now``.
 
         Raises:
-            TransferError: ``hash_mismatch``: somebody keeps wrong bytes on the broker.
+            TransferError: ``hash_mismatch``: the broker holds wrong bytes.
             LimitError: ``no_space``.
         """
         if self.path is not None or self._reading_back:
@@ -195,18 +194,18 @@ class Receiver:
             self._stalled(now)
 
     def stop(self) -> None:
-        """Give everything up but what is on the disk. Raises nothing: a full disk costs what was not flushed."""
+        """Stop the transfer but keep the stored part. Raises nothing: a full disk only costs the unflushed chunks."""
         self._link.unsubscribe(*self._filters)
         with suppress(LimitError):
             self._partial.close()
 
     @property
     def fraction(self) -> float:
-        """How much of the blob is here, 0 to 1."""
+        """The stored share of the blob, 0 to 1."""
         return self._partial.received_bytes / self._plan.size
 
     def waiting(self, now: float) -> bool:
-        """Whether nothing has come for so long that a person should know: ``waiting_for_chunks``."""
+        """Whether nothing has arrived for so long that a person should know: ``waiting_for_chunks``."""
         return self.path is None and not self._reading_back and now - self._fresh_at >= WAITING_AFTER_S
 
     def detail(self, now: float) -> str:
@@ -217,17 +216,17 @@ class Receiver:
         minutes = (now - self._fresh_at) / 60
         return f"waiting_for_chunks: {here}, nothing has come for {minutes:.0f} minutes; push the model again"
 
-    # -- what to ask for
+    # -- what to request
 
     def _next_group(self) -> int | None:
-        """The group to ask for; ``_PAGES`` stands for the digest pages, which come first; None: nothing is left."""
+        """The group to request: ``_PAGES`` for the digest pages, which come first; None if nothing is missing."""
         if self._partial.missing_pages():
             return _PAGES
         chunk = self._partial.next_missing(self._start)
         return None if chunk is None else chunk // GROUP_CHUNKS
 
     def _ask(self) -> None:
-        """Subscribe to what comes next, instead of what was asked for before."""
+        """Replace the subscription by one for the next missing data."""
         before = self._filters
         self._group = group = self._next_group()
         if group is None:
@@ -240,7 +239,7 @@ class Receiver:
                 self._filters = (self._topics.chunk_group(self._sha256, group),)
             else:
                 self._filters = tuple(self._topics.chunk(self._sha256, index) for index in missing)
-        # Also what is about to be asked for: a session that outlived our last process may have it subscribed.
+        # The new filters, too: a session that outlived the previous process may have them subscribed.
         self._link.unsubscribe(*{*before, *self._filters})
         self._link.subscribe(*self._filters)
 
@@ -258,7 +257,7 @@ class Receiver:
         self._ask()
         self._asked_at = now
         if self._stalls >= _STALLS_TO_ASK_HOSTS and self._stalls != _STALLS_TO_GO_ON:
-            self._publish_need()  # not when the next group is tried for the first time
+            self._publish_need()  # skipped when the next group is tried for the first time
 
     def _publish_need(self) -> None:
         pages = self._partial.missing_pages()
@@ -282,13 +281,13 @@ class Receiver:
         self._later(self._partial.read_back, self._read_back)
 
     def _read_back(self, digest: str) -> None:
-        """The whole blob was read back; raises ``TransferError`` (hash_mismatch) or ``LimitError``."""
+        """Rename the blob that was read back; raises ``TransferError`` (hash_mismatch) or ``LimitError``."""
         self._reading_back = False
         self.path = self._partial.name_it(digest)
 
 
 def ranges(indices: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending ``indices`` as inclusive ranges, at most ``MAX_RANGES``: the rest is for another time."""
+    """Ascending ``indices`` as inclusive ranges, cut at ``MAX_RANGES``: a later ``Need`` names the rest."""
     found: list[tuple[int, int]] = []
     for index in indices:
         if found and found[-1][1] == index - 1:

@@ -1,7 +1,7 @@
-"""The blobs that are on their way, by content address: jobs that want the same blob share one transfer.
+"""The running transfers by content address: jobs that need the same blob share one transfer.
 
-What one job wants comes one after the other: two transfers at once were measured to be no faster, and a labelled set is
-of no use before its model.
+The blobs of one job are fetched one after another: two transfers at once measured no faster, and a labelled set is
+useless before its model.
 """
 
 import time
@@ -23,7 +23,7 @@ from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
 
 @dataclass(frozen=True, slots=True)
 class TransferState:
-    """Where the transfer of a job's blobs stands; ``error`` set: one of them cannot be had."""
+    """The state of the transfer of a job's blobs; with ``error`` set, one of them has failed."""
 
     complete: bool
     fraction: float
@@ -32,7 +32,7 @@ class TransferState:
 
 
 class Transfers:
-    """Every transfer under way. Used from the consumer only."""
+    """All running transfers. Used from the consumer only."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class Transfers:
         self._errors: dict[str, EdgeAgentError] = {}
 
     def start(self, blobs: Sequence[Blob]) -> TransferState:
-        """Fetch ``blobs`` in this order, going on with what is on disk; an earlier error is forgotten."""
+        """Fetch ``blobs`` in this order, resuming partial ones; an earlier error is cleared."""
         for blob in blobs:
             self._errors.pop(blob.sha256, None)
         return self.state(blobs)
 
     def state(self, blobs: Sequence[Blob]) -> TransferState:
-        """Where the transfer of ``blobs`` stands; the next of them is begun when the one before is whole."""
+        """The state of the transfer of ``blobs``; starts the next one when the previous one is complete."""
         total = sum(blob.size for blob in blobs)
         here = 0.0
         for number, blob in enumerate(blobs, 1):
@@ -80,7 +80,7 @@ class Transfers:
         now = time.monotonic()
         try:
             on_disk = PartialBlob(self._folder, blob)
-        except EdgeAgentError as error:  # no_space, before its first byte
+        except EdgeAgentError as error:  # no_space, before the first byte
             self._errors[blob.sha256] = error
             return
         later = partial(self._later, blob.sha256)
@@ -90,7 +90,7 @@ class Transfers:
             self._guard(blob.sha256, partial(receiver.connected, now))
 
     def message(self, message: Incoming) -> bool:
-        """Take a message if it is part of a blob; False: it is something else."""
+        """Handle a message if it is part of a blob; otherwise return False."""
         try:
             topic = self._topics.parse(message.topic)
         except WireError:
@@ -103,32 +103,32 @@ class Transfers:
         return True
 
     def connected(self) -> None:
-        """The link is up."""
+        """Request missing data on a new connection."""
         for digest, receiver in list(self._receivers.items()):
             self._guard(digest, partial(receiver.connected, time.monotonic()))
 
     def disconnected(self) -> None:
-        """The link is down."""
+        """Flush all transfers: the connection is down."""
         for digest, receiver in list(self._receivers.items()):
             self._guard(digest, receiver.disconnected)
 
     def tick(self) -> None:
-        """Time has passed."""
+        """Do what is due in each transfer."""
         for digest, receiver in list(self._receivers.items()):
             self._guard(digest, partial(receiver.tick, time.monotonic()))
 
     def stop_unwanted(self, wanted: Collection[str]) -> None:
-        """Give up every transfer that no job waits for any more."""
+        """Stop every transfer that no job needs any more."""
         for digest in self._receivers.keys() - set(wanted):
             self._receivers.pop(digest).stop()
         for digest in self._errors.keys() - set(wanted):
             del self._errors[digest]
 
     def _later(self, digest: str, read: Callable[[], str], then: Callable[[str], None]) -> None:
-        """Read a whole blob back in the background: it takes minutes on a slow card."""
+        """Read a whole blob back in the background, as this takes minutes on a slow card."""
         receiver = self._receivers.get(digest)
 
-        def told() -> str | EdgeAgentError:
+        def digest_or_error() -> str | EdgeAgentError:
             try:
                 return read()
             except EdgeAgentError as error:
@@ -136,17 +136,17 @@ class Transfers:
 
         def go_on(result: str | EdgeAgentError) -> None:
             if receiver is None or self._receivers.get(digest) is not receiver:
-                return  # nobody wants it any more
+                return  # no job needs it any more
             if isinstance(result, EdgeAgentError):
                 self._errors[digest] = result
                 self._receivers.pop(digest).stop()
             else:
                 self._guard(digest, partial(then, result))
 
-        work_in_background(told, self._put, lambda result: WorkEnded(partial(go_on, result)))
+        work_in_background(digest_or_error, self._put, lambda result: WorkEnded(partial(go_on, result)))
 
     def _guard(self, digest: str, act: Callable[[], None]) -> None:
-        """A transfer that ends in an error is over; whoever wants it is told by :meth:`state`."""
+        """Stop a transfer that raises an error, which :meth:`state` then reports."""
         try:
             act()
         except EdgeAgentError as error:

@@ -1,9 +1,9 @@
 """Mean average precision of detections against labelled boxes, as COCO defines it.
 
-Average precision is the area under the curve of precision over recall, precision being the largest at any larger
-recall, read at 101 recalls (Lin et al. 2014, "Microsoft COCO", and its public evaluation). The mean is over the classes
-that have labels, and over ten overlaps from 0.5 to 0.95; :meth:`AveragePrecision.at` takes one overlap. A window's
-detections of one class find labels in the order of their scores, each the best that is left; at most 100 count.
+Average precision is the area under the precision-recall curve, where precision is the largest at any larger recall,
+sampled at 101 recalls (Lin et al. 2014, "Microsoft COCO", and its public evaluation). The mean is over the classes that
+have labels, and over ten overlaps from 0.5 to 0.95; :meth:`AveragePrecision.at` uses one overlap. A window's detections
+of one class take labels in the order of their scores, each the best one left; at most 100 detections count.
 """
 
 from collections import defaultdict
@@ -21,18 +21,18 @@ _LABEL_CLASS = 4
 
 
 class AveragePrecision:
-    """Takes windows one by one. Classes are the labels' own numbers, which are the model's."""
+    """Adds up windows. Classes are the labels' own numbers, which are the model's."""
 
     def __init__(self) -> None:
         self._labels: dict[int, int] = defaultdict(int)
         self._found: dict[int, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = defaultdict(list)
 
     def add(self, labels: NDArray[np.float64], detections: NDArray[np.float64]) -> None:
-        """Take one window.
+        """Add one window.
 
         Args:
             labels: ``[M, 5]``: x1, y1, x2, y2, class.
-            detections: ``[N, 6]``: x1, y1, x2, y2, score, class; also those that score little.
+            detections: ``[N, 6]``: x1, y1, x2, y2, score, class; including those with low scores.
         """
         for number in np.unique(np.concatenate([labels[:, _LABEL_CLASS], detections[:, CLASS]])):
             truth = labels[labels[:, _LABEL_CLASS] == number]
@@ -42,12 +42,12 @@ class AveragePrecision:
             self._found[int(number)].append((mine[:, SCORE], _hits(overlaps(mine, truth))))
 
     def mean(self) -> float | None:
-        """Over all overlaps and all classes that have labels; None without a label."""
+        """The mean over all overlaps and all classes that have labels; None without a label."""
         means = [self.at(overlap) for overlap in OVERLAPS]
-        return float(np.mean(means)) if None not in means else None  # type: ignore[arg-type]  # none of them is None
+        return float(np.mean(means)) if None not in means else None  # type: ignore[arg-type]  # no None is left here
 
     def at(self, overlap: float) -> float | None:
-        """Over all classes that have labels, at one of :data:`OVERLAPS`."""
+        """The mean over all classes that have labels, at one of :data:`OVERLAPS`."""
         place = int(np.argmin(np.abs(np.subtract(OVERLAPS, overlap))))
         areas = [self._area(number, place) for number, count in self._labels.items() if count]
         return float(np.mean(areas)) if areas else None
@@ -64,7 +64,7 @@ class AveragePrecision:
 
 
 def _hits(overlap: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which detections find a label, at each of :data:`OVERLAPS`: ``[overlaps, detections]``."""
+    """Mask of the detections that match a label, at each of :data:`OVERLAPS`: ``[overlaps, detections]``."""
     hits = np.zeros((len(OVERLAPS), len(overlap)), bool)
     for place, least in enumerate(OVERLAPS):
         left = overlap.copy()

@@ -1,9 +1,9 @@
-"""A head's outputs become detections: corners, score, class. The layout is known by now (:mod:`.layouts`).
+"""Decodes a head's outputs into detections: corners, score, class. The layout is known here (:mod:`.layouts`).
 
-What is decoded is one array a window, with or without a batch axis of one. Of yolov5, yolov8 and end_to_end it is the
-output. Separate outputs come side by side (:mod:`edge_agent.contract.joined_head`): ssd and detr as ``[N, 4 + C]``,
-centernet as ``[C + 2, H, W]``, or ``[C + 4, H, W]`` with the offset. Corners are in the units of the boxes; of
-centernet, whose boxes are in cells of the map, in fractions of its sides.
+The input is one array per window, which may have a batch axis of one. For yolov5, yolov8 and end_to_end it is the
+output. Separate outputs are joined (:mod:`edge_agent.contract.joined_head`): ssd and detr as ``[N, 4 + C]``, centernet
+as ``[C + 2, H, W]``, or ``[C + 4, H, W]`` with the offset. Corners are in the units of the boxes. centernet's boxes are
+in cells of the map, and its corners in fractions of the map's sides.
 """
 
 from typing import Any
@@ -21,33 +21,33 @@ _BOX = 4
 
 
 def decode(output: NDArray[Any], head: Head, least_score: float) -> Floats:
-    """The detections ``[N, 6]`` of one window with at least this score, before suppression.
+    """The detections ``[N, 6]`` of one window with at least ``least_score``, before suppression.
 
     Args:
-        output: what the model says, separate outputs joined.
-        head: as :func:`.layouts.settle` gives it, without an empty value.
-        least_score: what is weaker is left out.
+        output: the model's output, with separate outputs joined.
+        head: the result of :func:`.layouts.settle`, without an empty value.
+        least_score: lower scores are left out.
 
     Raises:
-        ContractError: ``shape_mismatch``: the output is not of that layout.
+        ContractError: ``shape_mismatch``: the output does not have that layout.
     """
     if head.layout == "centernet":
         return _peaks(heat_map(output), head, least_score)
     table = candidates(output, head)
     if head.layout == "end_to_end":
         found = table[table[:, SCORE] >= least_score].astype(np.float64)
-        found[:, CLASS] = np.rint(found[:, CLASS])  # beside pixels in int8 it is no whole number
+        found[:, CLASS] = np.rint(found[:, CLASS])  # in int8, on a scale shared with pixels, it is no whole number
         return _with_corners(found, head.box_format)
     scores, objectness = _parts(table, head)
     score = objectness * probabilities(scores.max(axis=1), _after_softmax(head))
-    strong = np.flatnonzero(score >= least_score)  # a handful of thousands, so only these are looked at closely
+    strong = np.flatnonzero(score >= least_score)  # few of thousands, so the rest of the work is cheap
     number = np.argmax(scores[strong], axis=1)
     found = np.column_stack([table[strong, :_BOX], score[strong], number]).astype(np.float64)
     return _with_corners(found, head.box_format)
 
 
 def probabilities(scores: NDArray[Any], activation: Activation) -> Floats:
-    """Scores as probabilities; of a softmax the last axis has the classes."""
+    """Scores as probabilities; a softmax is taken over the last axis, the classes."""
     values = np.asarray(scores, np.float64)
     if activation == "sigmoid":
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))  # does not overflow
@@ -58,7 +58,7 @@ def probabilities(scores: NDArray[Any], activation: Activation) -> Floats:
 
 
 def _parts(table: NDArray[Any], head: Head) -> tuple[NDArray[Any], Floats | float]:
-    """Of each candidate the scores of the classes, in their order, and what they are to be multiplied by."""
+    """The class scores of each candidate, in order, and the factor to multiply them by."""
     scores = table[:, _BOX:]
     if head.activation == "softmax":
         scores = probabilities(scores, "softmax")
@@ -67,13 +67,13 @@ def _parts(table: NDArray[Any], head: Head) -> tuple[NDArray[Any], Floats | floa
         objectness, scores = probabilities(scores[:, 0], head.activation), scores[:, 1:]
     if head.background != "none":
         scores = scores[:, 1:] if head.background == "first" else scores[:, :-1]
-    if not scores.shape[1]:  # one class that nobody named: the objectness is all
+    if not scores.shape[1]:  # a single class without a score of its own: the objectness is the score
         return np.full((len(table), 1), np.inf if head.activation == "sigmoid" else 1.0), objectness
     return scores, objectness
 
 
 def _after_softmax(head: Head) -> Activation:
-    """What is still to be done to the largest score: a sigmoid keeps their order, so it can wait for that one."""
+    """The activation for the largest score alone: a sigmoid keeps the order of scores, so it is applied last."""
     return "sigmoid" if head.activation == "sigmoid" else "none"
 
 
@@ -89,8 +89,7 @@ def _with_corners(found: Floats, box_format: BoxFormat) -> Floats:
 def _peaks(maps: NDArray[Any], head: Head, least_score: float) -> Floats:
     """Cells that are no weaker than their eight neighbours (Zhou et al. 2019, "Objects as Points", section 4).
 
-    Of neighbours that are equal, as in int8 next to every peak, the first one counts: it has to be stronger than those
-    before it.
+    Of equal neighbours, which int8 has next to every peak, the first one counts: a cell must exceed those before it.
     """
     tail = maps[-4:] if head.offset else maps[-2:]
     heat = probabilities(maps[: -len(tail)], head.activation)

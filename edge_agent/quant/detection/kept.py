@@ -1,9 +1,9 @@
-"""How many of float's boxes int8 keeps over a whole set, and whether that is enough.
+"""Counts how many of float's boxes int8 keeps over a whole set, and decides whether that is enough.
 
-Agreement counts windows, and in most of them a detector may see nothing: int8 that has lost every box agrees there. So
-boxes are counted, too: recall is the share of float's boxes, at float's threshold, that int8 finds; precision the share
-of int8's boxes that float has. Boxes of one window are lost together, so the bounds count each window in which float
-(or int8) sees something as one.
+Agreement counts windows. In most of them a detector may see nothing, and int8 that has lost every box agrees there. So
+boxes are counted, too. Recall is the share of float's boxes, at float's threshold, that int8 finds. Precision is the
+share of int8's boxes that float has. Boxes of one window are lost together, so the bounds count each window in which
+float (or int8) sees something as one observation.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from edge_agent.quant.findings import percent
 from edge_agent.quant.judgement import Judgement
 
 LEAST = 0.8
-"""Of float's boxes int8 has to find so many, and of int8's boxes float has to have so many."""
+"""Minimum recall of float's boxes by int8, and minimum precision of int8's boxes."""
 ENOUGH = 10
-"""From so many boxes on the share itself decides; of fewer only what chance does not explain."""
+"""From this many boxes on the share itself decides; with fewer, only a loss that chance does not explain."""
 
 
 class KeptBoxes:
-    """Adds up the counts of window after window."""
+    """Adds up the counts of all windows."""
 
     def __init__(self) -> None:
         self.total = Counts()
@@ -29,7 +29,7 @@ class KeptBoxes:
         self._seen = self._claimed = 0
 
     def add(self, by_class: Mapping[int, Counts]) -> None:
-        """Add one window's counts, class by class."""
+        """Add one window's counts by class."""
         window = sum(by_class.values(), Counts())
         self.total += window
         self._seen += window.reference > 0
@@ -38,7 +38,7 @@ class KeptBoxes:
             self._by_class[number] = self._by_class.get(number, Counts()) + counts
 
     def summary(self) -> DetectionsKept | None:
-        """What a report says of it; None without a box, as of a model that is no detector."""
+        """The counts for the report; None without any box, as for a model that is no detector."""
         total = self.total
         if not total.reference and not total.target:
             return None
@@ -59,7 +59,7 @@ class KeptBoxes:
 
 
 def with_detections(judgement: Judgement, kept: DetectionsKept | None) -> Judgement:
-    """``judgement``, or a refusal (``detections_lost``) if it says nothing worse and boxes are lost, or made up."""
+    """``judgement``, or ``detections_lost`` if it is no worse so far and too many boxes are lost or made up."""
     if kept is None:
         return judgement
     if _too_few(kept.found, kept.reference):

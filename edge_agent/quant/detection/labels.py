@@ -1,7 +1,7 @@
-"""Labels of a detector: one row a box, ``[M, 5]``: x1, y1, x2, y2, class, in the units of the model's own boxes.
+"""Labels of a detector, one row per box, ``[M, 5]``: x1, y1, x2, y2, class, in the units of the model's own boxes.
 
-Arrays of several windows have as many rows each as the window with most boxes: where a window has fewer, the class of
-the others is negative.
+Arrays of several windows have as many rows per window as the window with the most boxes. Unused rows have a negative
+class.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def are_boxes(labels: Any) -> bool:
 
 
 def labelled_boxes(label: Any) -> NDArray[np.float64]:
-    """One window's boxes; raises ``ContractError`` (shape_mismatch) if the label holds none."""
+    """The boxes of one window; raises ``ContractError`` (shape_mismatch) if the label is not a table of boxes."""
     values = np.asarray(label)
     whole = values.dtype.kind in "biuf" and values.ndim == _AXES and values.shape[1] == COLUMNS
     if not whole or (values[:, _CLASS] != np.rint(values[:, _CLASS])).any():
@@ -37,7 +37,7 @@ def labelled_boxes(label: Any) -> NDArray[np.float64]:
 
 
 def all_found(labels: NDArray[np.float64], detections: NDArray[np.float64], least_overlap: float) -> bool:
-    """Whether each labelled box has a detection of its class, and each detection a label."""
+    """Whether each labelled box matches a detection of its class, and each detection a label."""
     if len(labels) != len(detections):
         return False
     same = labels[:, None, _CLASS] == detections[None, :, CLASS]
@@ -45,7 +45,7 @@ def all_found(labels: NDArray[np.float64], detections: NDArray[np.float64], leas
 
 
 def rightly_found(detections: NDArray[np.float64], label: Any, least_overlap: float) -> NDArray[np.float64]:
-    """The detections that a labelled box has as a partner; all of them where the label has no boxes."""
+    """The detections that match a labelled box; all detections where the label has no boxes."""
     if label is None or not are_boxes([label]):
         return detections
     truth = labelled_boxes(label)

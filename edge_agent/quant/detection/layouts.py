@@ -1,16 +1,16 @@
-"""Which layout a head's outputs have, from float's own outputs, where nobody has said it. Pure.
+"""Finds the layout of a head's outputs from float's own outputs, where the manifest does not name it. Pure.
 
 | layout | one window | its exporters |
 |---|---|---|
 | yolov5 | ``[N, 5 + C]``: centre and size, objectness, classes | YOLOv5, v7, YOLOX with decoding |
 | yolov8 | ``[4 + C, N]``: centre and size, classes | YOLOv8, v9, YOLO11 |
-| yolov8_rows | ``[N, 4 + C]``: the same | what some converters make of it |
+| yolov8_rows | ``[N, 4 + C]``: the same | YOLOv8 after some converters |
 | end_to_end | ``[N, 6]``: corners, score, class; strongest first | YOLOv10, YOLO26; any export with suppression in it |
 | ssd | boxes ``[N, 4]``, scores ``[N, C]``; of a softmax the first is the background | SSD, RetinaNet |
 | detr | boxes ``[N, 4]``, logits ``[N, C]``; of a softmax the last is no object | DETR; RT-DETR with sigmoid |
 | centernet | heat ``[C, H, W]``, size ``[2, H, W]``, offset ``[2, H, W]`` in cells | CenterNet |
 
-What is found is found once, from float's outputs, and int8's are decoded in the same way: a lost range must not look
+The layout is found once, from float's outputs, and int8's outputs are decoded by it: a range lost in int8 must not look
 like another activation.
 """
 
@@ -39,7 +39,7 @@ from edge_agent.wire.detection_head import Activation, Background, BoxFormat, He
 
 _MAPS = 3
 _UNLIKELY = -1.0
-"""Below this logit most candidates show nothing by a sigmoid; of a softmax the largest of all would be no object's."""
+"""Scores are sigmoids if the median of the largest logits is below this; in a softmax that logit is no object's."""
 _MOSTLY = 0.5
 _SUM_SLACK = 0.01
 """float16 softmax rows add up to 1 within this."""
@@ -47,7 +47,7 @@ _SUM_SLACK = 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
-    """What the exporters of a layout have in common, and their applications' defaults."""
+    """Properties that the exporters of a layout share, and their applications' defaults."""
 
     threshold: float
     max_overlap: float
@@ -66,15 +66,15 @@ USUAL: dict[HeadLayout, _Usual] = {
 
 
 def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False) -> Head:
-    """``head`` without an empty value; as it is where the sample says nothing.
+    """``head`` with every empty value filled in; unchanged where the sample shows nothing.
 
     Args:
-        head: what ``[output] head`` says.
+        head: the manifest's ``[output] head``.
         sample: float's outputs for some windows, joined where they are separate.
-        separate: whether boxes and scores are outputs of their own.
+        separate: whether boxes and scores are separate outputs.
 
     Raises:
-        ContractError: ``shape_mismatch``: the outputs are not of the layout.
+        ContractError: ``shape_mismatch``: the outputs do not have the layout.
     """
     if not head.layout:
         head = msgspec.structs.replace(head, layout=_layout(sample, separate=separate))
@@ -108,7 +108,7 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
 
 
 def candidates(output: NDArray[Any], head: Head) -> NDArray[Any]:
-    """One window's candidates as rows; raises ``ContractError`` (shape_mismatch) if it has none of that layout."""
+    """One window's candidates as rows; raises ``ContractError`` (shape_mismatch) if the output has another layout."""
     table = table_of(output)
     if table is not None and head.layout == "yolov8":
         table = table.T
@@ -134,7 +134,7 @@ def heat_map(output: NDArray[Any]) -> NDArray[Any]:
 
 
 def _fill(head: Head, **found: str) -> Head:
-    """``head`` with what was found where it says nothing, and with what is usual."""
+    """``head`` with its empty values replaced by the found or usual ones."""
     found = {"background": "none"} | found
     open_values = {key: value for key, value in found.items() if not getattr(head, key)}
     if head.max_overlap is None:
@@ -143,7 +143,7 @@ def _fill(head: Head, **found: str) -> Head:
 
 
 def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
-    """Which of the layouts; empty where the sample says nothing."""
+    """The layout of the sample; empty where the sample shows nothing."""
     if separate:
         if not sample:
             return ""
@@ -153,7 +153,7 @@ def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
         return "ssd" if are_ordered(boxes) or float(np.abs(boxes).max()) > IN_PIXELS else "detr"
     if layout := recognised(sample):
         return layout
-    if not any(one.any() for one in sample):  # as before a capture, when only shapes are known
+    if not any(one.any() for one in sample):  # for example before a capture, when only shapes are known
         return ""
     raise ContractError(
         "shape_mismatch",
@@ -163,7 +163,7 @@ def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
 
 
 def _check_orientation(layout: HeadLayout, sample: Sequence[NDArray[Any]]) -> None:
-    """Raise ``ContractError`` (shape_mismatch) if candidates lie in rows where columns were said, or in columns."""
+    """Raise ``ContractError`` (shape_mismatch) if candidates lie in rows and the layout has columns, or vice versa."""
     found = recognised(sample)
     if {layout, found} <= {"yolov5", "yolov8", "yolov8_rows"} and (layout == "yolov8") != (found == "yolov8"):
         raise ContractError(
@@ -178,10 +178,10 @@ def _heat(maps: NDArray[Any], head: Head) -> NDArray[Any]:
 
 
 def _normalised(scores: NDArray[Any], first: Background, head: Head) -> tuple[Activation, Background]:
-    """The activation of separate scores, and whether one of them is that of no object.
+    """The activation of separate scores, and the place of the score for no object.
 
-    Of a softmax one is, and it is the largest nearly everywhere; with sigmoids there is none, and all are small, though
-    the commonest class may be the largest of them nearly everywhere, too.
+    A softmax has one, which is the largest nearly everywhere. Sigmoids have none, and all their scores are small,
+    though the commonest class may also be the largest nearly everywhere.
     """
     nobody = _nobody(scores)
     if head.activation in ("sigmoid", "softmax"):
@@ -196,7 +196,7 @@ def _normalised(scores: NDArray[Any], first: Background, head: Head) -> tuple[Ac
 
 
 def _nobody(scores: NDArray[Any]) -> Background:
-    """Which end of the scores is the largest of most candidates; empty: neither."""
+    """The end of the scores that is the largest for most candidates; empty if neither is."""
     best = np.argmax(scores, axis=-1)
     ends: dict[Background, int] = {"first": 0, "last": scores.shape[-1] - 1}
     return next((end for end, place in ends.items() if float(np.mean(best == place)) > _MOSTLY), "")

@@ -1,4 +1,4 @@
-"""Which boxes of two tables of detections are the same: same class, enough overlap, one partner each."""
+"""Matches the boxes of two tables of detections: same class, enough overlap, one partner each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from edge_agent.quant.detection import CLASS, SCORE
 
 LEAST_OVERLAP = 0.5
 SCORE_SLACK = 0.02
-"""How much of float's score int8 may lose where that takes it across the threshold.
+"""How much of float's score int8 may lose where that takes the box below the threshold.
 
-A box that float scores 0.251 and int8 0.249 has been found by both; the threshold, 0.25, cuts through the rounding
-alone. A tensor of logits that spans 16 has int8 steps of 1/16, and near a probability of 0.25 one step moves the
-probability by 0.012; two steps are allowed. A box that float is sure of has no such excuse, and neither has a score of
-0, as the slack is never more than a quarter of the threshold.
+If float scores a box 0.251 and int8 0.249, both have found it, and the threshold of 0.25 only separates their rounding.
+A tensor of logits that spans 16 has int8 steps of 1/16. Near a probability of 0.25 one step changes the probability by
+0.012, and two steps are allowed. A box with a high score has no such excuse, and neither has a score of 0, as the slack
+is at most a quarter of the threshold.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many boxes of one table have a partner in the other. Counts of several windows add up.
+    """Numbers of boxes in one table that have a partner in the other. Counts of several windows add up.
 
     Attributes:
         reference: float's boxes at its threshold.
-        found: how many of these int8 has, too; ``found / reference`` is int8's recall of them.
+        found: those of them that int8 finds; ``found / reference`` is int8's recall.
         target: int8's boxes at the threshold.
-        confirmed: how many of these float has, too; ``confirmed / target`` is int8's precision.
+        confirmed: those of them that float has; ``confirmed / target`` is int8's precision.
     """
 
     reference: int = 0
@@ -45,25 +45,25 @@ class Counts:
 
     @property
     def complete(self) -> bool:
-        """Whether no box is without a partner."""
+        """Whether every box has a partner."""
         return self.found == self.reference and self.confirmed == self.target
 
 
 def slack(threshold: float) -> float:
-    """:data:`SCORE_SLACK`, or less where the threshold itself is small."""
+    """:data:`SCORE_SLACK`, or less for a small threshold."""
     return max(0.0, min(SCORE_SLACK, threshold / 4))
 
 
 def counts(
     reference: NDArray[np.float64], target: NDArray[np.float64], threshold: float, least_overlap: float = LEAST_OVERLAP
 ) -> Counts:
-    """What int8 has of float's boxes, and float of int8's.
+    """The matches between float's boxes and int8's.
 
     Args:
-        reference: float's detections ``[N, 6]`` down to ``threshold - slack(threshold)``, or further.
-        target: int8's.
+        reference: float's detections ``[N, 6]`` with scores down to ``threshold - slack(threshold)`` or lower.
+        target: int8's detections.
         threshold: the least score that counts.
-        least_overlap: the least intersection over union of the same box.
+        least_overlap: the least intersection over union of matching boxes.
     """
     same = alike(reference, target, least_overlap)
     wanted, got = reference[:, SCORE], target[:, SCORE]
@@ -77,7 +77,7 @@ def counts(
 def counts_by_class(
     reference: NDArray[np.float64], target: NDArray[np.float64], threshold: float, least_overlap: float = LEAST_OVERLAP
 ) -> dict[int, Counts]:
-    """The same for each class that either has at the threshold."""
+    """The same counts for each class that either table has at the threshold."""
     strong = [one[one[:, SCORE] >= threshold, CLASS] for one in (reference, target)]
     return {
         int(number): counts(
@@ -88,10 +88,10 @@ def counts_by_class(
 
 
 def shares_found(by_class: Mapping[int, Counts]) -> dict[int, tuple[float, float]]:
-    """Of one window: class → (1, the share of float's boxes that int8 has), for the classes that float has.
+    """For one window: class → (1, share of float's boxes that int8 finds), for the classes that float finds.
 
-    Each window counts the same: boxes of one are found or lost together, and a crowd that is found must not stand for
-    many windows in which a single box is lost. All boxes as one are :mod:`.kept`'s.
+    Each window has equal weight: boxes of one window are found or lost together, so a found crowd must not outweigh
+    many windows that each lose a single box. :mod:`.kept` counts all boxes equally.
     """
     return {number: (1.0, one.found / one.reference) for number, one in by_class.items() if one.reference}
 
@@ -99,17 +99,17 @@ def shares_found(by_class: Mapping[int, Counts]) -> dict[int, tuple[float, float
 def alike(
     reference: NDArray[np.float64], target: NDArray[np.float64], least_overlap: float = LEAST_OVERLAP
 ) -> NDArray[np.bool_]:
-    """Which boxes could be the same, ``[n, m]``: same class, enough overlap."""
+    """Mask of possible matches, ``[n, m]``: same class, enough overlap."""
     same: NDArray[np.bool_] = reference[:, None, CLASS] == target[None, :, CLASS]
     return same & (overlaps(reference, target) >= least_overlap)
 
 
 def pairs(alike: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """For each row its own column, -1 where none is left; no other choice gives more rows one.
+    """The column assigned to each row, -1 for none; no other assignment serves more rows.
 
-    By augmenting paths (Kuhn 1955): taking the best pairs first may miss some. A column that is free is taken at once,
-    and none is looked for once all are taken: where all boxes lie on one another, the paths through the others'
-    partners are long.
+    By augmenting paths (Kuhn 1955), as a greedy choice of the best pairs may miss some. A free column is taken at once,
+    and the search ends when all columns are taken. Otherwise, where all boxes overlap, the paths through other rows'
+    columns would be long.
     """
     column_of = np.full(len(alike), -1, np.intp)
     row_of = np.full(alike.shape[1], -1, np.intp)
@@ -140,7 +140,7 @@ def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray
     high = np.minimum(first[:, None, 2:4], second[None, :, 2:4])
     shared = np.prod(np.maximum(high - low, 0.0), axis=2)
     union = _area(first)[:, None] + _area(second)[None, :] - shared
-    same = np.all(first[:, None, :4] == second[None, :, :4], axis=2)  # also where there is no area
+    same = np.all(first[:, None, :4] == second[None, :, :4], axis=2)  # equal boxes match even without an area
     overlap: NDArray[np.float64] = np.divide(shared, union, out=same.astype(np.float64), where=union > 0.0)
     return overlap
 

@@ -1,7 +1,7 @@
-"""Whether float's values can be the boxes and scores that a layout says they are. Pure.
+"""Checks that float's values can be the boxes and scores of the assumed layout. Pure.
 
-A model that is exported without its last steps, or for another task, has outputs of the same shapes. Decoded as what
-they are not, they give boxes all the same, and a verdict on nonsense.
+A model that is exported without its last steps, or for another task, has outputs of the same shapes. Decoded by the
+wrong layout they still give boxes, and a meaningless verdict.
 """
 
 from typing import Any
@@ -15,18 +15,18 @@ from edge_agent.quant.detection.recognition import are_fractions
 from edge_agent.wire.detection_head import BoxFormat
 
 _NEGATIVE = 0.1
-"""The part of all boxes that may have a side below 0, as where a corner is cut."""
+"""Largest share of boxes that may have a negative side, as where a corner is cut off."""
 _MANY = 64
 _SPREAD = 0.5
-"""Least deviation of the centres of many candidates, in median sides. Centres in a picture are spread all over it:
-1.5 to 2 of a YOLOv8, 0.2 of a YOLOX without decoding."""
+"""Least standard deviation of the centres of many candidates, in median sides. Centres in a picture are spread all over
+it: a YOLOv8 has 1.5 to 2, a YOLOX without decoding has 0.2."""
 _RAW = 'set kind = "raw" under [output], which judges all columns by their scale'
 
 
 def check_scores(scores: NDArray[Any]) -> None:
     """Raise ``ContractError`` (shape_mismatch) if only the first columns of ``[windows, N, C]`` can be scores.
 
-    Masks and keypoints stand behind the scores in exports for segmentation and poses.
+    Exports for segmentation and poses have masks and keypoints after the scores.
     """
     single = [are_fractions(scores[..., column]) for column in range(scores.shape[-1])]
     count = single.index(False) if False in single else 0
@@ -39,7 +39,7 @@ def check_scores(scores: NDArray[Any]) -> None:
 
 
 def check_final(rows: NDArray[Any]) -> None:
-    """Raise ``ContractError`` (shape_mismatch) if rows of six do not end in a score and the number of a class."""
+    """Raise ``ContractError`` (shape_mismatch) if rows of six do not end with a score and a class number."""
     scores, classes = rows[..., SCORE], rows[..., CLASS]
     if not are_fractions(scores) or bool(np.any(classes != np.rint(classes))):
         raise ContractError(
@@ -50,9 +50,9 @@ def check_final(rows: NDArray[Any]) -> None:
 
 
 def check_boxes(boxes: NDArray[Any], box_format: BoxFormat) -> None:
-    """Raise ``ContractError`` (shape_mismatch) if ``[windows, N, 4]`` are offsets from anchors, not boxes.
+    """Raise ``ContractError`` (shape_mismatch) if ``[windows, N, 4]`` are offsets from anchors instead of boxes.
 
-    Offsets of sides are below 0 as often as above; those of centres are small beside the sides.
+    Offsets of sides are as often negative as positive; offsets of centres are small compared with the sides.
     """
     if box_format == "cxcywh":
         centres, sides = boxes[..., :2], boxes[..., 2:]
@@ -65,6 +65,6 @@ def check_boxes(boxes: NDArray[Any], box_format: BoxFormat) -> None:
         what = "lie on one heap" if negative <= _NEGATIVE else f"have a side below 0 in {negative:.0%} of the rows"
         raise ContractError(
             "shape_mismatch",
-            f"the boxes {what}, as offsets from anchors that the model does not hold; export it with its decoding, say "
+            f"the boxes {what}, as offsets from anchors that the model does not hold; export it with its decoding, set "
             f"head.box_format if they are boxes after all, or {_RAW}",
         )

@@ -1,7 +1,7 @@
-"""Non-maximum suppression: of the boxes of one class that overlap, the strongest stays.
+"""Non-maximum suppression: of overlapping boxes of one class only the strongest is kept.
 
-Greedy, as everybody's: the strongest box is kept, every other of its class that overlaps it more than allowed goes, and
-so on with the strongest that is left. It ends with :data:`MOST` boxes, which is what the exporters keep as well.
+The usual greedy algorithm: keep the strongest box, drop all boxes of its class that overlap it more than allowed, and
+repeat with the strongest one left. It ends with :data:`MOST` boxes, the exporters' own limit.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ from edge_agent.quant.detection.match import overlaps
 
 MOST = 300
 _AT_ONCE = 256
-"""Boxes that are looked at together: where int8 is ruined, thousands may be above the threshold."""
+"""Boxes processed together: a ruined int8 model may put thousands above the threshold."""
 
 
 def suppress(detections: NDArray[np.float64], max_overlap: float) -> NDArray[np.float64]:
-    """The detections ``[N, 6]`` that stay, the strongest first; of equal ones the first given.
+    """The kept detections ``[N, 6]``, the strongest first; equal ones keep their order.
 
-    ``max_overlap`` of 1 keeps all, up to :data:`MOST`.
+    A ``max_overlap`` of 1 keeps all, up to :data:`MOST`.
     """
     ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
     if max_overlap >= 1:
@@ -36,7 +36,7 @@ def suppress(detections: NDArray[np.float64], max_overlap: float) -> NDArray[np.
 
 
 def _covered(kept: NDArray[np.float64], others: NDArray[np.float64], max_overlap: float) -> NDArray[np.bool_]:
-    """Which of ``others`` overlap one of ``kept`` of their class too much."""
+    """Mask of ``others`` that overlap a box of ``kept`` of the same class too much."""
     same = kept[:, None, CLASS] == others[None, :, CLASS]
     covered: NDArray[np.bool_] = (same & (overlaps(kept, others) > max_overlap)).any(axis=0)
     return covered

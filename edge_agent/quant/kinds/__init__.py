@@ -1,4 +1,4 @@
-"""The kinds of output that can be judged, one file a kind: what agreement means for it, and what its labels say."""
+"""The kinds of output that can be judged, one file per kind: the meaning of agreement, and of labels."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,9 +1,9 @@
-"""Anomaly: the score on the same side of its threshold.
+"""Anomaly: the score lies on the same side of its threshold.
 
-What is judged is one score a window, the larger the stranger: the output itself, or for a model that gives its input
-back the mean squared difference of the two. Which threshold the application uses, ``[output] threshold`` should say;
-else it is the 95th percentile of float's own scores, so that the decisions that are compared are made near the end of
-what is usual. Labels: 0 or false for usual, 1 or true for an anomaly.
+The judged value is one score per window, larger for stranger windows: the output itself, or, for a model that
+reconstructs its input, the mean squared difference of the two. ``[output] threshold`` should be the application's
+threshold. Otherwise it is the 95th percentile of float's own scores, so that the compared decisions are made near the
+end of the usual range. Labels: 0 or false for usual, 1 or true for an anomaly.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ PERCENTILE = 95.0
 
 
 class Anomaly(Binary):
-    """A score."""
+    """A score per window."""
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
-        """With the threshold that float's scores suggest."""
+        """Fill in the threshold that float's scores suggest."""
         for one in sample:
             if one.size != 1:
                 raise ContractError(

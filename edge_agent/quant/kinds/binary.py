@@ -1,4 +1,4 @@
-"""Binary: every element on the same side of the threshold: 0.5 for probabilities, 0 for logits. Labels are 0 or 1."""
+"""Binary: every element lies on the same side of the threshold: 0.5 for probabilities, 0 for logits. Labels: 0 or 1."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,37 +12,37 @@ from edge_agent.quant.near import ValueRange, at_threshold
 from edge_agent.wire.manifest import Output
 
 _MOST_DECISIONS = 128
-"""Of more decisions in one output each is no class of its own: a map of them is of the kind mask."""
+"""With more decisions per output, no decision is a class of its own: a map of decisions is of the kind mask."""
 
 
 class Binary(Kind):
-    """One or several decisions of yes or no, each with a scale of its own."""
+    """One or several yes-or-no decisions, each with its own scale."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
         self._range = ValueRange()
 
     def observe(self, output: NDArray[Any]) -> None:
-        """Learn the range of each of float's values, the threshold included."""
+        """Learn the range of each of float's values, including the threshold."""
         values = row(output)
         self._range.add(values)
         self._range.add(np.full_like(values, self.output.threshold or 0.0))
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
-        """With the threshold that float's outputs suggest."""
+        """Fill in the threshold that float's outputs suggest."""
         return with_defaults(output, threshold=0.5 if are_fractions(sample) else 0.0)
 
     def answer(self, output: NDArray[Any]) -> NDArray[Any]:
-        """The sides."""
+        """The side of the threshold of each element."""
         return np.asarray(row(output) >= (self.output.threshold or 0.0))
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether all sides are the same; an int8 value at the very threshold has not decided."""
+        """Whether all sides are the same; an int8 value exactly at the threshold is undecided."""
         return row(reference).shape == row(target).shape and bool(self._same(reference, target).all())
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
-        """0 or 1, where there is one decision; of several each decision's yes and no."""
+        """0 or 1 for a single decision; for several, each decision's yes and no."""
         sides = self.answer(reference)
         if sides.size > _MOST_DECISIONS:
             return {}
@@ -62,13 +62,13 @@ class Binary(Kind):
         return same
 
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
-        """How far int8 is beyond the threshold, seen from float's side, in the element that is furthest."""
+        """How far int8 lies beyond the threshold, seen from float's side, in the furthest element."""
         threshold = self.output.threshold or 0.0
         beyond = (row(target) - threshold) * np.where(self.answer(reference), -1.0, 1.0)
         return float(beyond.max(initial=-np.inf))
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
-        """Whether every element is on its label's side; -1 means no, as 0 does."""
+        """Whether every element is on its label's side; -1 means no, like 0."""
         truth = self._truth(output, label)
         return bool(np.isfinite(output).all()) and np.array_equal(self.answer(output), truth)
 

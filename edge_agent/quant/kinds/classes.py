@@ -1,6 +1,6 @@
-"""Classes: the same largest element; of an output of integers, the same class numbers. Labels are class numbers.
+"""Classes: the same largest element, or for an integer output the same class numbers. Labels are class numbers.
 
-Two largest int8 scores that are equal name no class (:mod:`edge_agent.quant.near`).
+Equal largest int8 scores name no class (:mod:`edge_agent.quant.near`).
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from edge_agent.wire.manifest import Output
 
 
 class Classes(Kind):
-    """One score a class, logits or probabilities; or the class numbers themselves, as integers."""
+    """One score per class, as logits or probabilities; or the class numbers themselves, as integers."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
@@ -29,7 +29,7 @@ class Classes(Kind):
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
-        """``output`` as it is, where each output is one row of at least two scores, or of integers."""
+        """``output`` unchanged; each output must be integers, or one row of at least two scores."""
         for one in sample:
             if not _are_numbers(one) and (row(one).ndim != 1 or one.size < 2):  # noqa: PLR2004  # two classes
                 raise ContractError(
@@ -38,21 +38,21 @@ class Classes(Kind):
         return output
 
     def answer(self, output: NDArray[Any]) -> NDArray[Any]:
-        """The class, or the classes."""
+        """The class, or the classes of an integer output."""
         return row(output) if _are_numbers(output) else np.atleast_1d(np.argmax(row(output)))
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether the largest element is the same; scores that are all equal name no class."""
         if not super().agrees(reference, target):
             return False
-        if _are_numbers(target) or target.size < 2:  # noqa: PLR2004  # nothing to be torn between
+        if _are_numbers(target) or target.size < 2:  # noqa: PLR2004  # no tie is possible
             return True
         wanted, got = row(reference), row(target)
         dead = bool(np.ptp(got) == 0.0 != np.ptp(wanted))
         return not dead and not tied(wanted, got, self._range.near)
 
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
-        """By how much another score is above that of float's class, in int8's output; negative: it is below."""
+        """How far another score exceeds that of float's class in int8's output; negative if none does."""
         if _are_numbers(reference):
             return super().nearness(reference, target)
         scores, given = row(target).copy(), int(self.answer(reference)[0])
@@ -60,7 +60,7 @@ class Classes(Kind):
         return float(scores.max() - own)
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
-        """The class of the window; of an output of several class numbers each number, by its share of places."""
+        """The class of the window; for several class numbers, each number by its share of places."""
         if label is not None and not self.correct(reference, label):
             return {}
         wanted = self.answer(reference).ravel()

@@ -1,19 +1,18 @@
-"""Detection before suppression: int8 finds what float finds.
+"""Detection before suppression: int8 finds the boxes that float finds.
 
-A detector is mostly exported without its last steps: the output is thousands of candidates, boxes beside scores, of
-which a handful count. What int8 does to the others is no matter, and one error over the whole tensor sees the boxes
-alone, which are a hundred times larger than the scores. So float's outputs and int8's are decoded and suppressed
-(:mod:`edge_agent.quant.detection`), as the application will do it, and then compared box by box.
+Detectors are mostly exported without their last steps. The output is thousands of candidates, boxes beside scores, of
+which a handful count. int8's errors in the others do not matter. An error over the whole tensor would reflect only the
+boxes, whose values are a hundred times those of scores. So the outputs of float and int8 are decoded and suppressed
+(:mod:`edge_agent.quant.detection`), as the application does it, and then compared box by box.
 
-A window agrees if every box of float at the threshold has a partner of its own in int8's, and every box of int8's in
-float's: same class, an intersection over union of at least ``tolerance`` (0.5). A partner may be a little below the
-threshold where the two scores are close, as the threshold then cuts through the rounding and both have found the box:
-:data:`edge_agent.quant.detection.match.SCORE_SLACK`. A head that int8 has killed, all scores 0, finds no partner for
-anything.
+A window agrees if every box of float at the threshold has its own partner among int8's, and every box of int8's among
+float's: same class, an intersection over union of at least ``tolerance`` (0.5). A partner may score slightly below the
+threshold where the two scores are close, as both have then found the box and the threshold only separates their
+rounding: :data:`edge_agent.quant.detection.match.SCORE_SLACK`. A dead int8 head, with all scores 0, finds no partners.
 
-``[output] threshold`` is the least score that counts, float's operating point, mostly what the application uses; left
-out: what the exporters' own applications use (0.25 for YOLO, 0.5 for SSD and DETR, 0.3 for CenterNet).
-``[output] head`` says the layout; left out: found (:mod:`edge_agent.quant.detection.layouts`).
+``[output] threshold`` is the least score that counts, float's operating point, usually the application's. By default it
+is that of the exporters' own applications (0.25 for YOLO, 0.5 for SSD and DETR, 0.3 for CenterNet). ``[output] head``
+names the layout; by default it is found (:mod:`edge_agent.quant.detection.layouts`).
 """
 
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ from edge_agent.wire.manifest import Output
 
 
 class _Compared(NamedTuple):
-    """One window by float and by int8: the outputs, and the boxes ``[N, 6]`` of each that are worth a look."""
+    """One window by float and by int8: the outputs, and the boxes ``[N, 6]`` of each that are :func:`worth_a_look`."""
 
     reference: NDArray[Any]
     target: NDArray[Any]
@@ -48,18 +47,21 @@ class _Compared(NamedTuple):
 
 
 class DetectionHead(ScaledKind):
-    """Boxes before suppression. Its error is measured by groups of channels, as scores are small beside boxes."""
+    """Boxes before suppression.
+
+    The error is measured by groups of channels, as scores are small compared with boxes.
+    """
 
     ANY_SHAPE = True
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
         self._last: _Compared | None = None
-        """The window that was compared last, as it is asked for several times."""
+        """The last compared window, as several methods need it."""
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
-        """With the layout, the least score and the least overlap."""
+        """Fill in the layout, the least score and the least overlap."""
         head = settle(given_head(output), sample, separate=bool(output.boxes))
         if not head.layout:
             return output
@@ -71,26 +73,26 @@ class DetectionHead(ScaledKind):
         return detections(output, self.output)
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether no box of either is without a partner."""
+        """Whether every box of either has a partner."""
         return all(one.complete for one in self.counts_by_class(reference, target).values())
 
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
-        """How much of the room of its boxes the error has used up."""
+        """The share of its boxes' room that the error has used up."""
         compared = self._compared(reference, target)
         return used_up(compared.wanted, compared.got, self._threshold, self._overlap, slack(self._threshold))
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
-        """Whether the boxes that count are those of the label, one to one; None: the label has no boxes."""
+        """Whether the boxes that count match the label's boxes one to one; None if the label has no boxes."""
         if not are_boxes([label]):
             return None
         return all_found(labelled_boxes(label), self.answer(output), self._overlap)
 
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
-        """How many boxes of one window have a partner: recall and precision of float's."""
+        """Numbers of boxes with a partner in one window: recall and precision relative to float."""
         return self._compared(reference, target).counts
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
-        """Of each class the share of float's boxes that int8 finds."""
+        """The share of float's boxes that int8 finds, for each class."""
         if label is None or not are_boxes([label]):
             return shares_found(self.counts_by_class(reference, target))
         compared = self._compared(reference, target)
@@ -120,12 +122,12 @@ class DetectionHead(ScaledKind):
 
 
 def given_head(output: Output) -> Head:
-    """What ``[output]`` says of the layout."""
+    """The layout in ``[output]``."""
     return output.head or Head()
 
 
 def head_found(output: Output) -> str:
-    """What the resolved ``output`` was found to be, to follow how its kind was; empty where nothing is known yet."""
+    """A description of the found layout, to append to that of the kind; empty while it is unknown."""
     head = given_head(output)
     if not head.activation:
         return ""
@@ -139,11 +141,11 @@ def detections(output: NDArray[Any], meaning: Output) -> NDArray[np.float64]:
     """The boxes ``[N, 6]`` of one window that count, the strongest first.
 
     Args:
-        output: what the model says, separate outputs joined.
-        meaning: as :meth:`DetectionHead.resolve` gives it.
+        output: the model's output, with separate outputs joined.
+        meaning: the result of :meth:`DetectionHead.resolve`.
 
     Raises:
-        ContractError: ``shape_mismatch``: the output is not of its layout, or no layout is known.
+        ContractError: ``shape_mismatch``: the output does not have its layout, or no layout is known.
     """
     return _suppressed(_candidates(output, meaning, meaning.threshold or 0.0), meaning)
 
@@ -153,7 +155,7 @@ def _candidates(output: NDArray[Any], meaning: Output, least_score: float) -> ND
     head = given_head(meaning)
     if head.layout and head.activation:
         return decode(output, head, least_score)
-    if not output.any():  # what stands for an output whose values are not known yet
+    if not output.any():  # a placeholder for an output whose values are not known yet
         return np.zeros((0, COLUMNS))
     raise ContractError(
         "shape_mismatch",

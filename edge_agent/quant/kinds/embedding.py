@@ -1,7 +1,7 @@
-"""Embedding: a cosine of at least ``tolerance`` (0.99), in each group of channels of like scale.
+"""Embedding: a cosine of at least ``tolerance`` (0.99), in each group of channels of similar scale.
 
-Where there are several groups (:mod:`edge_agent.quant.scale_groups`), one that is quiet in a window has no direction
-there: int8 must leave it quiet, too.
+Where there are several groups (:mod:`edge_agent.quant.scale_groups`), one that is quiet in a window has no direction,
+and int8 must leave it quiet, too.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from edge_agent.quant.scale_groups import judged_parts
 from edge_agent.wire.manifest import Output
 
 _QUIET = 0.1
-"""Of a group's usual length: below it the direction is mostly noise."""
+"""Share of a group's usual length below which its direction is mostly noise."""
 _LEAST_ROOM = 1e-9
-"""Of a cosine; where it has to be 1, lengths are still to be compared."""
+"""Least room of a cosine, so that lengths can be compared even where the cosine must be 1."""
 
 
 class Embedding(ScaledKind):
@@ -25,16 +25,16 @@ class Embedding(ScaledKind):
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:  # noqa: ARG003  # one signature
-        """With the least cosine."""
+        """Fill in the least cosine."""
         return with_defaults(output, tolerance=0.99)
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether both point the same way."""
+        """Whether both vectors point the same way."""
         same_shape = row(reference).shape == row(target).shape
         return same_shape and self.nearness(reference, target) <= 0.0
 
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
-        """How far the cosine of the worst group is below the least one; negative: it is above."""
+        """How far the cosine of the worst group is below the least one; negative if it is above."""
         wanted, got = row(reference), row(target)
         judged = judged_parts(self.groups)
         if not judged:
@@ -45,7 +45,7 @@ class Embedding(ScaledKind):
         least = self.output.tolerance or 0.0
         first, second = float(np.linalg.norm(wanted)), float(np.linalg.norm(got))
         quiet = _QUIET * usual_rms * float(np.sqrt(wanted.size))
-        if first < quiet:  # its length has as much room as the cosine of others
+        if first < quiet:  # its length gets as much room as the cosine of a group that is not quiet
             return (second / (2.0 * quiet) - 1.0) * max(1.0 - least, _LEAST_ROOM)
         if not first or not second:
             return least - (1.0 if np.array_equal(wanted, got) else -1.0)

@@ -1,4 +1,4 @@
-"""What every kind of output answers, and what most of them share."""
+"""The interface of every kind of output, with the default behaviour that most kinds share."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -15,10 +15,10 @@ from edge_agent.wire.manifest import Output
 
 
 class Kind:
-    """How one kind of output is judged. Outputs come with or without their batch axis of one; targets are finite."""
+    """The judging of one kind of output. Outputs may have a batch axis of one; targets are finite."""
 
     ANY_SHAPE: ClassVar[bool] = False
-    """Whether what an output says can be compared where shapes differ, as where the number of boxes varies."""
+    """Whether outputs of different shapes can be compared, as where the number of boxes varies."""
 
     def __init__(self, output: Output) -> None:
         """Take the options of :meth:`resolve`'s result."""
@@ -33,56 +33,56 @@ class Kind:
             sample: float's outputs for some windows; may be empty.
 
         Raises:
-            ContractError: ``shape_mismatch``: the outputs are not what the kind says.
+            ContractError: ``shape_mismatch``: the outputs do not fit the kind.
         """
         return output
 
     def observe(self, output: NDArray[Any]) -> None:
-        """Take one of float's outputs into account before anything is judged."""
+        """Observe one of float's outputs before anything is judged."""
 
     @property
     def groups(self) -> Sequence[ScaleGroup]:
-        """Channels that are judged apart, as their scales differ; empty: the output is judged as a whole."""
+        """Channels that are judged separately, as their scales differ; empty if the output is judged as a whole."""
         return ()
 
     def answer(self, output: NDArray[Any]) -> NDArray[Any]:
-        """What the output says. If float always says the same, agreement proves nothing."""
+        """The answer that the output gives. If float's answer never changes, agreement proves nothing."""
         return row(output)
 
     def same_answer(self, first: NDArray[Any], second: NDArray[Any]) -> bool:
-        """Whether two of float's answers are one and the same."""
+        """Whether two of float's answers are equal."""
         return np.array_equal(first, second)
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether ``target`` says what ``reference`` says."""
+        """Whether ``target`` gives the same answer as ``reference``."""
         return np.shape(row(reference)) == np.shape(row(target)) and np.array_equal(
             self.answer(reference), self.answer(target)
         )
 
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
-        """How near the window came to a disagreement; only the order of windows means anything.
+        """How near the window came to a disagreement; only the order of windows has a meaning.
 
-        Here it is how far the outputs are apart (:func:`relative_rms`). A kind that decides at a limit says how far
-        int8 still is from it. Shapes are the same unless :attr:`ANY_SHAPE` says that they need not be.
+        By default it is the distance of the outputs (:func:`relative_rms`). A kind that decides at a limit returns
+        int8's distance to that limit. Shapes are equal unless :attr:`ANY_SHAPE` is set.
         """
         return relative_rms(reference, target)
 
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts] | None:  # noqa: ARG002  # for detectors
-        """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None."""
+        """For a detector, per class, how many of float's boxes int8 finds and vice versa; None for other kinds."""
         return None
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:  # noqa: ARG002  # for those that have classes
-        """What int8 keeps of each class that float gives this window; empty where the kind has no classes.
+        """The share that int8 keeps of each class that float finds in this window; empty for kinds without classes.
 
         Args:
             reference: float's output.
-            target: int8's, which is finite.
-            label: of the window, if it has one that says something of the kind: what float has wrong is not counted.
+            target: int8's output, which is finite.
+            label: the window's label, if it can check this kind: classes that float gets wrong are not counted.
         """
         return {}
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:  # noqa: ARG002  # for those that have labels
-        """Whether the output is right; None where labels say nothing about this kind.
+        """Whether the output is right; None if labels cannot check this kind.
 
         Raises:
             ContractError: ``shape_mismatch``: the label does not fit the output.
@@ -91,23 +91,23 @@ class Kind:
 
 
 class ScaledKind(Kind):
-    """A kind whose numbers have scales: channels that are far apart are judged by themselves."""
+    """A kind whose numbers have scales: channels of very different scales are judged separately."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
         self._scales = ChannelScales()
 
     def observe(self, output: NDArray[Any]) -> None:
-        """Learn the channels' scales."""
+        """Learn the scales of the channels."""
         self._scales.add(row(output))
 
     @property
     def groups(self) -> Sequence[ScaleGroup]:
-        """The groups of like scale, if there are several."""
+        """The groups of similar scale, if there are several."""
         return self._scales.groups
 
     def same_answer(self, first: NDArray[Any], second: NDArray[Any]) -> bool:
-        """Whether they are equal but for rounding."""
+        """Whether the answers are equal except for rounding."""
         if first.shape != second.shape:
             return False
         sizes = np.maximum(np.abs(first), np.abs(second))
@@ -121,7 +121,7 @@ def row(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def relative_rms(reference: ArrayLike, target: ArrayLike, *, usual_rms: float = 0.0) -> float:
-    """RMS of the difference as a share of the RMS of ``reference``, or of the usual one where that is larger.
+    """RMS of the difference as a share of the RMS of ``reference``, or of the usual RMS where that is larger.
 
     Infinite where both are zero and ``target`` is not.
     """
@@ -139,7 +139,7 @@ def are_fractions(rows: Sequence[NDArray[Any]]) -> bool:
 
 
 def with_defaults(output: Output, *, threshold: float | None = None, tolerance: float | None = None) -> Output:
-    """``output`` with these where it says nothing."""
+    """``output`` with these values for its unset options."""
     return msgspec.structs.replace(
         output,
         threshold=threshold if output.threshold is None else output.threshold,
@@ -148,7 +148,7 @@ def with_defaults(output: Output, *, threshold: float | None = None, tolerance: 
 
 
 def numbers(kind: str, label: Any, count: int, wanted: str, known: Sequence[int] | None) -> NDArray[np.float64]:
-    """A label of ``count`` numbers, each one of ``known`` unless that is None."""
+    """A label as ``count`` numbers, each one of ``known`` unless that is None."""
     if np.asarray(label).dtype.kind not in "biuf":
         raise ContractError("shape_mismatch", f"label {label!r} is no number; give {wanted} a row")
     truth = row(label)

@@ -1,13 +1,13 @@
 """Mask: a mean intersection over union of at least ``tolerance`` (0.95).
 
-Without its batch axis an output is ``[H, W]``, or has one more axis for the classes, first or last, whichever is the
-shorter. Integers are class numbers; of several scores a pixel the largest counts; a single score is held against
-``[output] threshold`` (0.5 for probabilities, 0 for logits). The mean is over the classes that either mask has, the
-background included, so one that appears or vanishes counts as fully missed. A pixel whose int8 score is exactly at the
-threshold, or whose two largest are equal, has no class (:mod:`edge_agent.quant.near`).
+Without its batch axis an output is ``[H, W]``, or has one more axis for the classes, first or last, whichever is
+shorter. Integers are class numbers. Of several scores per pixel the largest counts. A single score is compared with
+``[output] threshold`` (0.5 for probabilities, 0 for logits). The mean is over the classes of either mask, including
+the background, so a class that appears or vanishes counts as fully missed. A pixel whose int8 score lies exactly at the
+threshold, or whose two largest scores are equal, has no class (:mod:`edge_agent.quant.near`).
 
-What int8 keeps of a class is counted in pixels, over all windows that have it, as the mean IoU of the field is: stray
-pixels at an edge make no window lost.
+The kept share of a class is counted in pixels, over all windows that contain it, as the mean IoU of the literature is:
+stray pixels at an edge do not lose a window.
 """
 
 import weakref
@@ -26,20 +26,20 @@ from edge_agent.wire.manifest import Output
 _FLAT, _SCORED = 2, 3
 _NONE = -1
 _MOST_COUNTED = 65_535
-"""Class numbers up to here are counted without being sorted."""
+"""Class numbers up to this one are counted without sorting."""
 
 
 class _Compared(NamedTuple):
     """One window by float and by int8: the outputs, the class of each pixel, and the mean IoU of both.
 
-    The outputs are not kept alive: a runtime's own arrays hold all that its call has taken.
+    The outputs are weak references: a runtime's own arrays keep all memory of their call alive.
     """
 
     reference: "weakref.ref[NDArray[Any]]"
     target: "weakref.ref[NDArray[Any]]"
     wanted: NDArray[Any]
     got: NDArray[Any]
-    """:data:`_NONE` where int8 has not decided."""
+    """:data:`_NONE` where int8 is undecided."""
     overlap: float
 
 
@@ -50,7 +50,7 @@ class Mask(Kind):
         super().__init__(output)
         self._range = ValueRange()
         self._last: _Compared | None = None
-        """The window that was compared last, as it is asked for thrice."""
+        """The last compared window, as three methods need it."""
 
     def observe(self, output: NDArray[Any]) -> None:
         """Learn the range of float's scores."""
@@ -58,7 +58,7 @@ class Mask(Kind):
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
-        """With the least overlap, and the threshold that float's outputs suggest."""
+        """Fill in the least overlap, and the threshold that float's outputs suggest."""
         for one in sample:
             _pixels(one)
         return with_defaults(output, threshold=0.5 if are_fractions(sample) else 0.0, tolerance=0.95)
@@ -71,15 +71,15 @@ class Mask(Kind):
         return pixels if pixels.dtype.kind in "biu" else np.asarray(pixels >= (self.output.threshold or 0.0))
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether both masks cover the same."""
+        """Whether the masks overlap enough."""
         return self._compared(reference, target).overlap >= (self.output.tolerance or 0.0)
 
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
-        """The part of the masks that is not shared."""
+        """The share of the masks that does not overlap."""
         return 1.0 - self._compared(reference, target).overlap
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:  # noqa: ARG002  # there are none
-        """Of each class float's pixels, and how many of them int8 gives it."""
+        """Float's pixels of each class, and how many of them int8 keeps."""
         compared = self._compared(reference, target)
         wanted, got = compared.wanted, compared.got
         same = wanted == got if wanted.shape == got.shape else np.zeros(wanted.shape, bool)
@@ -105,7 +105,7 @@ class Mask(Kind):
 
 
 def _pixels_of(classes: NDArray[Any]) -> dict[int, float]:
-    """How many pixels each class has."""
+    """The number of pixels of each class."""
     if classes.dtype.kind != "b" and (not classes.size or classes.min() < 0 or classes.max() > _MOST_COUNTED):
         numbers, counts = np.unique(classes, return_counts=True)
     else:
@@ -125,7 +125,7 @@ def mean_overlap(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def _pixels(output: NDArray[Any]) -> NDArray[Any]:
-    """``[H, W]``, or ``[classes, H, W]`` where there are several scores a pixel."""
+    """The output as ``[H, W]``, or as ``[classes, H, W]`` with several scores per pixel."""
     image = output[0] if output.ndim > _FLAT and len(output) == 1 else output
     if image.ndim == _SCORED:
         image = image if image.shape[0] <= image.shape[-1] else np.moveaxis(image, -1, 0)

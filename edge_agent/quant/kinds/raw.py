@@ -1,7 +1,7 @@
-"""Raw: the RMS of the difference at most ``tolerance`` (0.1) of the RMS of float's output, in each group of channels.
+"""Raw: RMS of the difference at most ``tolerance`` (0.1) of the RMS of float's output, per group of channels.
 
-Groups are of like scale (:mod:`edge_agent.quant.scale_groups`). Where there are several, a window in which a group is
-quiet is held against what is usual for that group: noise beside nothing says nothing.
+Groups have similar scales (:mod:`edge_agent.quant.scale_groups`). Where there are several, the error of a quiet group
+is compared with that group's usual level, as noise relative to nothing has no meaning.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from edge_agent.wire.manifest import Output
 
 
 class Raw(ScaledKind):
-    """Numbers of which nothing is known."""
+    """Numbers without a known meaning."""
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:  # noqa: ARG003  # one signature
-        """With the largest relative difference."""
+        """Fill in the largest relative difference."""
         return with_defaults(output, tolerance=0.1)
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether the difference is small against float's output."""
+        """Whether the difference is small compared with float's output."""
         same_shape = row(reference).shape == row(target).shape
         return same_shape and self.nearness(reference, target) <= (self.output.tolerance or 0.0)
 

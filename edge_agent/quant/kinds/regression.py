@@ -14,7 +14,7 @@ from edge_agent.wire.manifest import Output
 _PERCENTILES = (1.0, 99.0)
 _VALUES = 4_000_000  # float32 values kept for the spread: 16 MB
 _TINY = 1e-300  # an output that never varies has no spread
-_ROWS = 32  # but never fewer rows than this: percentiles of a handful say nothing
+_ROWS = 32  # minimum number of rows, as percentiles of fewer mean nothing
 
 
 class Regression(ScaledKind):
@@ -29,14 +29,14 @@ class Regression(ScaledKind):
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:  # noqa: ARG003  # one signature
-        """With the largest share of the spread."""
+        """Fill in the largest share of the spread."""
         return with_defaults(output, tolerance=0.05)
 
     def observe(self, output: NDArray[Any]) -> None:
-        """Keep every row while they are few, else a uniform sample (reservoir, Vitter 1985, algorithm R).
+        """Keep every row while there are few, otherwise a uniform sample (reservoir, Vitter 1985, algorithm R).
 
         Raises:
-            ContractError: ``shape_mismatch``: the number of values is not always the same, or none.
+            ContractError: ``shape_mismatch``: the number of values changes, or is zero.
         """
         super().observe(output)
         values = row(output).astype(np.float32)
@@ -54,7 +54,7 @@ class Regression(ScaledKind):
             self._kept[place] = values
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether no element is far off."""
+        """Whether every element is within its tolerance."""
         wanted, got = row(reference), row(target)
         return wanted.shape == got.shape and self._within_spread(got - wanted)
 
@@ -64,7 +64,7 @@ class Regression(ScaledKind):
         return float(np.max(difference / np.maximum(self._spreads, _TINY)))
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
-        """Whether no element is far from its label."""
+        """Whether every element is within tolerance of its label."""
         values = row(output)
         if values.ndim == 1:
             wanted = f"{values.size} numbers, or integers if they are class numbers,"
@@ -87,7 +87,10 @@ class Regression(ScaledKind):
 
 
 def _spread(rows: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Float's 1st to 99th percentile in each element; one that moves by its rounding takes the whole output's."""
+    """Float's 1st to 99th percentile of each element.
+
+    One that moves only by rounding gets the whole output's spread.
+    """
     values = np.stack(rows)
     low, high = np.percentile(values, _PERCENTILES, axis=0)
     spread = np.asarray(high - low, np.float64)

@@ -1,12 +1,12 @@
 """Sequence: decoded strings are equal.
 
-The output is ``[T, C]`` (axes of one apart, so ``[1, T, C]`` and ``[T, 1, C]`` too): scores of C symbols at T steps,
-one of which, ``[output] blank`` (0; -1 for the last), stands for none. Decoding is greedy: the largest at each step,
-repeats become one, blanks go (Graves et al. 2006, "Connectionist Temporal Classification", best path). Labels are
-strings; they say whether an output is right where ``[output] alphabet`` gives the C - 1 characters, in order.
+The output is ``[T, C]`` (ignoring axes of one, so ``[1, T, C]`` and ``[T, 1, C]`` too): scores of C symbols at T steps.
+One symbol, ``[output] blank`` (0; -1 for the last), stands for none. Decoding is greedy: it takes the largest score at
+each step, merges repeats and drops blanks (Graves et al. 2006, "Connectionist Temporal Classification", best path).
+Labels are strings; they can check an output where ``[output] alphabet`` gives the C - 1 characters, in order.
 
-What int8 keeps of a symbol is the share of its places in float's string that a longest common subsequence of both
-strings has.
+The kept share of a symbol is the share of its places in float's string that belong to a longest common subsequence of
+both strings.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Symbols(Kind):
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
-        """``output`` as it is, where outputs, blank and alphabet fit together."""
+        """``output`` unchanged; outputs, blank and alphabet must fit together."""
         for one in sample:
             symbols = _steps(one).shape[1]
             if not -symbols <= output.blank < symbols:
@@ -52,18 +52,18 @@ class Symbols(Kind):
         return symbols
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether both read the same."""
+        """Whether both decode to the same string."""
         return np.array_equal(self.answer(reference), self.answer(target))
 
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
-        """How much of the string has changed; if nothing has, the least lead of a score that decides, negative."""
+        """The changed share of the string; if nothing has changed, minus the smallest margin of a deciding score."""
         wanted, got = self.answer(reference), self.answer(target)
         if not np.array_equal(wanted, got):
             return 1.0 - float(aligned(wanted, got).sum()) / max(len(wanted), len(got))
         return -reading_margin(_steps(target), self._blank(target))
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
-        """Of each symbol that float reads, rightly if there is a label, the share that int8 reads there, too."""
+        """The share that int8 also reads of each symbol that float reads, correctly if there is a label."""
         wanted = self.answer(reference)
         kept = aligned(wanted, self.answer(target))
         right = np.ones(len(wanted), bool)
@@ -76,7 +76,7 @@ class Symbols(Kind):
         }
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
-        """Whether the string is the label; None without an alphabet."""
+        """Whether the string equals the label; None without an alphabet."""
         if not self.output.alphabet:
             return None
         text = self._text(label)
@@ -85,7 +85,7 @@ class Symbols(Kind):
         return "".join(str(self._name(number, output)) for number in self.answer(output).tolist()) == text
 
     def _text(self, label: Any) -> str:
-        """The label's string; raises ``ContractError`` (shape_mismatch) where it cannot be read."""
+        """The label as a string; raises ``ContractError`` (shape_mismatch) if it is not one."""
         text = label.decode() if isinstance(label, bytes) else label
         if not isinstance(text, str):
             raise ContractError("shape_mismatch", f"label {label!r} is no string; give strings")
@@ -96,7 +96,7 @@ class Symbols(Kind):
         return text
 
     def _name(self, number: int, output: NDArray[Any]) -> str | int:
-        """A symbol's character; its number without an alphabet."""
+        """A symbol's character, or its number without an alphabet."""
         alphabet = self.output.alphabet
         return alphabet[number - (number > self._blank(output))] if alphabet else number
 

@@ -1,1 +1,1 @@
-"""Who may see the page, and who may command: passwords, sessions, forged requests, headers."""
+"""Access control of the dashboard: passwords, sessions, forged requests, headers."""

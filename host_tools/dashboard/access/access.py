@@ -1,4 +1,4 @@
-"""All that decides who may do what: people, their sessions, what they may try, and how we are exposed."""
+"""The access rules of the dashboard: people, their sessions, login attempts, and the server's exposure."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ class Access:
     """The rules of one server.
 
     Attributes:
-        exposure: by whom and how the page can be reached.
-        users: who may log in; None: nobody need, as only this machine reaches the page.
-        commanding: orders can be sent at all.
-        tls: certificate and key; None: none of ours.
-        record: is told who logs in, who tries to, and who is refused.
-        secret: what forms' tokens follow from; another one after each start.
+        exposure: by whom and by which names the page can be reached.
+        users: people who may log in; None: no login, as only this machine reaches the page.
+        commanding: whether orders can be sent at all.
+        tls: certificate and key; None: this server does not use TLS.
+        record: receives logins, attempts and refusals.
+        secret: key of the forms' tokens; a new one after each start.
     """
 
     exposure: Exposure
@@ -40,12 +40,12 @@ class Access:
 
     @property
     def session_cookie(self) -> str:
-        """The name of the cookie of who has logged in; a ``__Host-`` cookie is taken only from us, by TLS."""
+        """The name of the session cookie; browsers accept a ``__Host-`` cookie only from this host over TLS."""
         return f"__Host-{_NAME}" if self.exposure.secure else _NAME
 
     @property
     def form_cookie(self) -> str:
-        """The name of the cookie that forms' tokens follow from where nobody has logged in."""
+        """The name of the cookie behind the forms' tokens where nobody has logged in."""
         return f"{self.session_cookie}-form"
 
     def set_session_cookie(self, cookie: str) -> str:
@@ -61,7 +61,7 @@ class Access:
         return f"{name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}"
 
     def viewer(self, cookie: str, *, used: bool = True) -> Viewer | None:
-        """Who has this session; None: must log in."""
+        """The person with this session; None: a login is needed."""
         if self.users is None:
             return Viewer("", "operator" if self.commanding else "viewer")
         return self.sessions.viewer(cookie, used=used)

@@ -1,8 +1,8 @@
-"""How often somebody may try to log in: a few at once, then one now and then. Pure but for its clock.
+"""Limits login attempts: a few at once, then one now and then. Pure apart from its clock.
 
-Counted by address, and over all addresses: a name is no key, as anybody could then lock the operator out. Who has the
-network of an IPv6 address has all addresses in it, so they count as one. An address from which somebody has logged in
-before shares its limit with such addresses only: strangers cannot use it up.
+Attempts are counted per address and in total. They are not counted per name, as anybody could then lock the operator
+out. All addresses of an IPv6 network count as one, as its owner has all of them. An address with an earlier successful
+login shares its limit only with such addresses, so strangers cannot use it up.
 """
 
 import ipaddress
@@ -13,27 +13,27 @@ from typing import Final
 
 AT_ONCE: Final = 5
 EVERY_S: Final = 30.0
-"""After so long one more may be tried from an address."""
+"""Interval after which an address gets one more attempt."""
 IN_ALL_AT_ONCE: Final = 60
 IN_ALL_EVERY_S: Final = 1.0
 _MOST_ADDRESSES = 1000
 
 
 class Attempts:
-    """A bucket of tries for each address, and one for all strangers, one for all others. Thread-safe."""
+    """Token buckets: one per address, one for all strangers, one for all known addresses. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
-        """Network → when its bucket is full again."""
+        """Network → time when its bucket is full again."""
         self._known: dict[str, None] = {}
-        """Networks from which somebody has logged in, the newest last."""
+        """Networks with an earlier successful login, the newest last."""
         self._all_due = {True: 0.0, False: 0.0}
-        """Whether a network is known → when the bucket of all such is full again."""
+        """Whether networks are known → time when the bucket of all such networks is full again."""
 
     def wait_s(self, address: str) -> float:
-        """Note a try, and return 0; or the seconds after which one may be made, and note none."""
+        """Count an attempt and return 0; or return the seconds until one is allowed, and count none."""
         now, network = self._clock(), _network(address)
         with self._lock:
             known = network in self._known
@@ -49,9 +49,9 @@ class Attempts:
             return max(0.0, wait)
 
     def succeeded(self, address: str) -> None:
-        """Somebody has logged in with the try that was noted: it does not count.
+        """Refund the last counted attempt, as it has succeeded.
 
-        Those before it do, else a person with a password could guess another's between logins.
+        Earlier attempts stay counted. Otherwise a person with a password could guess another's between logins.
         """
         network = _network(address)
         with self._lock:
@@ -64,7 +64,7 @@ class Attempts:
 
 
 def _network(address: str) -> str:
-    """What one person can have of addresses: an IPv4 address, or 64 bits of an IPv6 address."""
+    """The addresses that one person can have: an IPv4 address, or 64 bits of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -77,5 +77,5 @@ def _network(address: str) -> str:
 
 
 def _wait(due: float, now: float, at_once: int, every_s: float) -> float:
-    """Seconds until a bucket that is full again at ``due`` has one in it."""
+    """Seconds until a bucket that is full again at ``due`` allows one attempt."""
     return due - now - (at_once - 1) * every_s

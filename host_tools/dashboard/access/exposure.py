@@ -1,4 +1,4 @@
-"""Where the page may be listened on: on loopback as it is, beyond it only with people, and TLS or a proxy. Pure."""
+"""Rules for the listening address: loopback needs nothing, others need a login, and TLS or a proxy. Pure."""
 
 import ipaddress
 import socket
@@ -20,9 +20,9 @@ class Exposure:
     """Who can reach the page, and by which names.
 
     Attributes:
-        names: besides addresses, by which it may be asked for.
-        proxy: the address of the proxy in front of it; empty: there is none.
-        secure: browsers come by TLS, to us or to the proxy.
+        names: host names of the page, besides addresses.
+        proxy: address of the proxy in front of it; empty: there is none.
+        secure: whether browsers use TLS, to this server or to the proxy.
     """
 
     names: frozenset[str]
@@ -30,16 +30,16 @@ class Exposure:
     secure: bool = False
 
     def is_proxy(self, address: str) -> bool:
-        """Whether this is the proxy's address, however it is written."""
+        """Whether this is the proxy's address, in any notation."""
         found, proxy = _address(address), _address(self.proxy)
         mapped = getattr(found, "ipv4_mapped", None)
         return proxy is not None and proxy in (found, mapped)
 
     def knows(self, host: str) -> bool:
-        """Whether a ``Host`` header names us.
+        """Whether a ``Host`` header names this server.
 
-        An address does: a name that an attacker made point here (DNS rebinding) is none. ``*.lan`` among our names, as
-        a certificate may have it, stands for one label.
+        Any address does: a name that an attacker points here (DNS rebinding) is not an address. ``*.lan`` among the
+        names, as in a certificate, stands for one label.
         """
         name = bare(host)
         return bool({name, f"*.{name.partition('.')[2]}"} & self.names) or _address(name) is not None
@@ -48,10 +48,10 @@ class Exposure:
 def expose(
     host: str, *, login: bool, tls_cert: Path | None, tls_key: Path | None, proxy: str, names: Iterable[str]
 ) -> Exposure:
-    """How the page that listens on ``host`` is exposed.
+    """The exposure of a page that listens on ``host``.
 
     Raises:
-        ConfigError: ``usage``: it could be read on its way, or by anybody.
+        ConfigError: ``usage``: its traffic could be read in transit, or anybody could open it.
     """
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("usage", "--tls-cert and --tls-key belong together; give both")
@@ -60,7 +60,7 @@ def expose(
     if proxy and tls_cert is not None:
         raise ConfigError("usage", "--trusted-proxy is for a proxy that has the certificate; leave --tls-cert out")
     if proxy and not login:
-        raise ConfigError("usage", f"whoever reaches the proxy would reach the devices; {_HOW}")
+        raise ConfigError("usage", f"anybody who reaches the proxy could control the devices; {_HOW}")
     secure = bool(tls_cert or proxy)
     if not is_loopback(host):
         if not login:
@@ -98,7 +98,7 @@ def check_certificate(cert: Path, key: Path) -> None:
 
 
 def certified(path: Path) -> list[str]:
-    """The names in a certificate; raises ``ConfigError`` (usage) if there is none."""
+    """The names in a certificate; raises ``ConfigError`` (usage) if the file is no certificate."""
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Whether a request that changes something was made by our own page. Pure.
+"""Checks that a request that changes something was made by the dashboard's own page. Pure.
 
-Each form carries a token that follows from the browser's cookie, and the browser says where the form came from.
+Each form carries a token derived from the browser's cookie, and the browser names the origin of the form.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def token(secret: bytes, cookie: str) -> str:
-    """What a form of the browser with this cookie carries."""
+    """The token in a form of the browser with this cookie."""
     return hmac.new(secret, cookie.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
@@ -26,7 +26,7 @@ def is_token(secret: bytes, cookie: str, given: str) -> bool:
 
 
 def is_ours(headers: Mapping[str, str], scheme: str) -> bool:
-    """Whether the browser says that a page of ours sent this; it says so of every form."""
+    """Whether the browser names one of our pages as the sender, which it does for every form."""
     site = headers.get("sec-fetch-site")
     if site is not None and site != "same-origin":
         return False
@@ -34,9 +34,9 @@ def is_ours(headers: Mapping[str, str], scheme: str) -> bool:
     if origin is None:
         return site == "same-origin"
     try:
-        said, asked = urlsplit(origin), urlsplit(f"{scheme}://{headers.get('host', '')}")
-        return (said.scheme, said.hostname, said.port or _PORTS.get(said.scheme)) == (
-            scheme, asked.hostname, asked.port or _PORTS[scheme],
+        given, expected = urlsplit(origin), urlsplit(f"{scheme}://{headers.get('host', '')}")
+        return (given.scheme, given.hostname, given.port or _PORTS.get(given.scheme)) == (
+            scheme, expected.hostname, expected.port or _PORTS[scheme],
         )  # fmt: skip
     except (ValueError, KeyError):
         return False

@@ -1,11 +1,11 @@
-"""Stands before every page: no request reaches one unless its host, origin, person, role and token are right.
+"""Middleware before every page: a request needs the right host, origin, person, role and token.
 
-A request that changes something needs an operator and the token of a form of ours; only logging in and out need no
-operator. Pages find who asks in ``request.state.viewer`` and what a form must carry in ``request.state.csrf``;
-a stream ends once ``request.state.alive`` says no more.
+A request that changes something needs an operator and a form's token; only login and logout need no operator. Pages
+find the person in ``request.state.viewer`` and the token for their forms in ``request.state.csrf``. A stream ends once
+``request.state.alive`` returns False.
 
-A form is read here, so that no page can forget its token; but for those that bring a file, which call
-:func:`check_token` once they have read it.
+The guard reads each form, so that no page can forget the token. The exceptions are forms with a file, whose pages call
+:func:`check_token` after reading them.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ from host_tools.dashboard.access.viewer import NOBODY, Viewer
 LOGIN: Final = "/login"
 LOGOUT: Final = "/logout"
 STREAM: Final = "/live"
-"""What a page asks for by itself, as long as it is open."""
+"""The request that an open page makes by itself."""
 UPLOADS: Final = ("/push/upload",)
-"""Whose forms bring a file."""
+"""Paths whose forms contain a file."""
 MOST_FORM_BYTES: Final = 256 * 1024
 _OPEN: Final = ("/static/",)
 _SAFE: Final = ("GET", "HEAD")
@@ -38,20 +38,20 @@ _GO_ON = (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="0">'
     '<title>edge-agent</title></head><body><p><a href="">Go on to the page</a></p></body></html>\n'
 )
-"""For who comes from another site: asked for from here, the page comes with the browser's cookies."""
-_FAULT = "a fault of the dashboard; its log has more"
-_OTHER_PAGE = "this form is of no page of ours, or of another session; load the page again and send it from there"
+"""Response for visitors from another site: requested again from here, the page gets the browser's cookies."""
+_FAULT = "an internal error of the dashboard; see its log"
+_OTHER_PAGE = "this form comes from another site or session; load the page again and send it from there"
 
 
 class Guard:
-    """ASGI middleware, so that streams pass through as they are."""
+    """ASGI middleware, so that streams pass through unchanged."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on, or answer it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -79,14 +79,14 @@ class Guard:
         try:
             await (refusal or self._app)(scope, receive, send_guarded)
         except Exception:
-            if not started:  # else the server around us would answer, without our headers
+            if not started:  # otherwise the outer server would answer, without our headers
                 await PlainTextResponse(_FAULT, 500)(scope, receive, send_guarded)
             raise
 
     def _refusal(self, scope: Scope, request: Headers, cookie: str, session: str, *, came: bool) -> Response | None:
-        """What to answer instead of the page, or None; ``came``: the cookie came with the request."""
+        """The response instead of the page, or None; ``came``: the cookie came with the request."""
         access, path, method = self._access, str(scope["path"]), str(scope["method"])
-        if trouble := self._way(scope, request):
+        if trouble := self._connection_problem(scope, request):
             return PlainTextResponse(trouble, 400)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["csrf"], state["cookie"] = forgery.token(access.secret, cookie), cookie
@@ -95,7 +95,7 @@ class Guard:
         state["viewer"] = viewer or NOBODY
         state["access"] = access
         if method not in (*_SAFE, "POST"):
-            return PlainTextResponse("no page has such a method", 405)
+            return PlainTextResponse("no page supports this method", 405)
         if method == "POST" and not (cookie and came and forgery.is_ours(request, scope["scheme"])):
             return PlainTextResponse(_OTHER_PAGE, 403)
         if path.startswith(_OPEN):
@@ -107,18 +107,18 @@ class Guard:
         if viewer is None:
             return _log_in(path, scope, request, method)
         if method == "POST" and path != LOGOUT and not (viewer.commands and access.commanding):
-            said = why_not(viewer, access)
-            access.record.note(f"{viewer.shown} at {address_of(scope)} was refused {path[:80]}: {said}")
-            return PlainTextResponse(said, 403)
+            reason = why_not(viewer, access)
+            access.record.note(f"{viewer.shown} at {address_of(scope)} was refused {path[:80]}: {reason}")
+            return PlainTextResponse(reason, 403)
         return None
 
-    def _way(self, scope: Scope, request: Headers) -> str:
-        """What is wrong with the way that a request came; also notes who is behind the proxy."""
+    def _connection_problem(self, scope: Scope, request: Headers) -> str:
+        """What is wrong with a request's path through proxies and names; also notes the client behind the proxy."""
         exposure = self._access.exposure
         forwarded = ",".join(request.getlist("x-forwarded-for"))  # a proxy may add a line to those of its client
         if exposure.proxy:
             if not exposure.is_proxy((scope.get("client") or ("",))[0]):
-                return "only the proxy may ask here"
+                return "only the proxy may connect here"
             if request.getlist("x-forwarded-proto") != ["https"] or not forwarded:
                 return "the proxy must set X-Forwarded-For, and X-Forwarded-Proto to https"
             scope["client"] = (forwarded.rpartition(",")[2].strip()[:80], 0)
@@ -127,18 +127,18 @@ class Guard:
             return "a proxy sent this; start host-tools dashboard with --trusted-proxy ADDRESS"
         hosts = request.getlist("host")
         if len(hosts) != 1 or not exposure.knows(hosts[0]):
-            return "the page is not known by this name; start host-tools dashboard with --host NAME"
+            return "this host name is unknown; start host-tools dashboard with --host NAME"
         return ""
 
     async def _read_form(
         self, scope: Scope, request: Headers, receive: Receive, cookie: str
     ) -> tuple[bytes | None, Response | None]:
-        """The form's body, or None where its page is to read it, and what to answer instead of the page."""
+        """The form's body, or None where its page reads it; and the response instead of the page, or None."""
         kind = request.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data" and scope["path"] in UPLOADS:
             return None, None
         if kind != _FORM:
-            return None, PlainTextResponse("no page takes such a form", 415)
+            return None, PlainTextResponse("no page accepts this type of form", 415)
         body = bytearray()
         more = True
         while more:
@@ -156,7 +156,7 @@ class Guard:
 
 
 def check_token(request: Request, form: FormData | Mapping[str, Any]) -> None:
-    """Refuse a form with a file that is not of this browser's page; raises ``HTTPException`` (403)."""
+    """Reject a form with a file that is not of this browser's page; raises ``HTTPException`` (403)."""
     access: Access = request.state.access
     cookie = request.state.cookie
     given = request.headers.get(forgery.HEADER) or str(form.get(forgery.FIELD, ""))
@@ -165,27 +165,27 @@ def check_token(request: Request, form: FormData | Mapping[str, Any]) -> None:
 
 
 def address_of(scope: Scope) -> str:
-    """Where the person is who asks, behind a proxy too."""
+    """The person's address, also behind a proxy."""
     return (scope.get("client") or ("",))[0] or "nowhere"
 
 
 def why_not(viewer: Viewer, access: Access) -> str:
-    """Why this person's orders are not sent; empty: they are."""
+    """Why this person's orders are not sent; empty if they are."""
     if not access.commanding:
-        return "this page only shows; start host-tools dashboard with --allow-commands to send orders"
-    return "" if viewer.commands else f"{viewer.shown} may look, not command; ask an operator"
+        return "this page is read-only; start host-tools dashboard with --allow-commands to send orders"
+    return "" if viewer.commands else f"{viewer.shown} may read, but not send orders; ask an operator"
 
 
 def _cookies(request: Headers) -> dict[str, str]:
-    """Every cookie; those of other programs on this host may be of any form."""
+    """All cookies; those of other programs on this host may have any form."""
     return cookie_parser("; ".join(request.getlist("cookie")))
 
 
 def _may_have_none(request: Headers) -> bool:
-    """Whether a browser that sends no cookie has none.
+    """Whether a browser that sends no cookie really has none.
 
-    Who comes from another site brings none although the browser has them. What a page asks for beside itself, as an
-    icon, may have been sent before the page's own cookie came: another one would make its forms void.
+    A visitor from another site sends none although the browser has them. A page's additional request, such as for an
+    icon, may precede the page's own cookie, and another cookie would invalidate the page's forms.
     """
     return request.get("sec-fetch-site") != "cross-site" and request.get("sec-fetch-mode", "navigate") == "navigate"
 
@@ -199,7 +199,7 @@ def _field(body: bytes) -> str:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Gives the body that was read, then whatever comes."""
+    """A ``receive`` that returns the body already read, then further messages."""
     given = False
 
     async def receive_again() -> Message:

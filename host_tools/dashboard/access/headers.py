@@ -1,7 +1,7 @@
-"""What every response says to the browser. Pure.
+"""The security headers of every response. Pure.
 
-Scripts, styles, pictures and connections are our own or none; nothing inline, no eval. ``same-origin`` as the referrer
-policy, as a browser that may send none says ``Origin: null`` of our own forms.
+Scripts, styles, pictures and connections must be our own; nothing inline, no eval. The referrer policy is
+``same-origin``, as a browser that may send no referrer sends ``Origin: null`` with our own forms.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ NOT_STORED: Final = ("cache-control", "no-store")
 
 
 def added(present: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of a response with ours; one that is there already stays only where it is no rule of safety."""
+    """The headers of a response with ours added; an existing ``cache-control`` stays."""
     ours = [(name.encode(), value.encode()) for name, value in HEADERS]
     kept = [pair for pair in present if pair[0].lower() not in {name for name, _ in ours}]
     if not any(name.lower() == b"cache-control" for name, _ in kept):

@@ -1,6 +1,6 @@
-"""Passwords as they lie in a file: scrypt (RFC 7914), with a salt each. Pure, but for the salt.
+"""Password hashes for the file of users: scrypt (RFC 7914), each with its own salt. Pure, apart from the salt.
 
-16 MiB and about 0.2 s for each: a server below 150 MB can check one, and nobody can try many.
+Each takes 16 MiB and about 0.2 s: a server below 150 MB can check one, and an attacker cannot try many.
 """
 
 import base64
@@ -15,16 +15,16 @@ _MAX_COST, _MAX_PARALLEL = 1 << 16, 16
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _OVERHEAD_BYTES = 1 << 20
 LONGEST: Final = 1024
-"""Characters of a password: a longer one is nobody's, and hashing it is work."""
+"""Maximum length in characters: hashing costs work, and nobody has a longer password."""
 SHORTEST: Final = 8
 
 
 NOBODYS: Final = f"scrypt:{_COST}:{_BLOCK}:{_PARALLEL}:{'A' * 22}==:{'A' * 43}="
-"""A hash of no password: what a name that nobody has is compared with, so that it takes as long."""
+"""A hash of no password, compared for unknown names so that the check takes equally long."""
 
 
 def hashed(password: str) -> str:
-    """``scrypt:COST:BLOCK:PARALLEL:SALT:HASH``, salt and hash in base64."""
+    """``scrypt:COST:BLOCK:PARALLEL:SALT:HASH``, with salt and hash in base64."""
     salt = secrets.token_bytes(_SALT_BYTES)
     key = _scrypt(password, salt, _COST, _BLOCK, _PARALLEL, _HASH_BYTES)
     parts = ("scrypt", str(_COST), str(_BLOCK), str(_PARALLEL), _text(salt), _text(key))
@@ -37,7 +37,7 @@ def is_hash(text: str) -> bool:
 
 
 def matches(password: str, stored: str) -> bool:
-    """Whether ``stored`` is the hash of ``password``; takes as long whether it is or not."""
+    """Whether ``stored`` is the hash of ``password``; takes equally long in both cases."""
     parts = _parts(stored)
     if parts is None or len(password) > LONGEST:
         return False

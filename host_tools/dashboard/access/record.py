@@ -1,4 +1,4 @@
-"""The log of who came and who was refused: a sentence each, and a number instead where they are too many."""
+"""A log of logins and refusals: one sentence each, or a count when there are too many."""
 
 import threading
 import time
@@ -9,12 +9,12 @@ from edge_agent.printable import printable
 
 AT_ONCE: Final = 30
 EVERY_S: Final = 10.0
-"""After so long one more sentence may be said."""
+"""Interval after which one more sentence is allowed."""
 _LONGEST = 300
 
 
 class Record:
-    """Hands sentences to ``say``; thread-safe."""
+    """Passes sentences to ``say`` at a limited rate; thread-safe."""
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._say = say
@@ -24,7 +24,7 @@ class Record:
         self._left_out = 0
 
     def note(self, text: str) -> None:
-        """Say one; or count it, to be told with the next one that is said."""
+        """Report a sentence; or count it, for the next one that is reported."""
         now = self._clock()
         with self._lock:
             if self._due - now > (AT_ONCE - 1) * EVERY_S:

@@ -1,4 +1,4 @@
-"""Who is logged in: a random cookie for each browser, kept in memory, so that a restart logs everybody out."""
+"""Login sessions: a random cookie per browser, kept in memory, so that a restart logs everybody out."""
 
 import secrets
 import threading
@@ -12,7 +12,7 @@ from host_tools.dashboard.access.viewer import Viewer
 LONGEST_S: Final = 12 * 3600.0
 IDLE_S: Final = 2 * 3600.0
 MOST: Final = 1000
-"""Sessions at once; beyond that the one that was used longest ago ends."""
+"""Sessions at once; one more ends the session that was used longest ago."""
 _TOKEN_BYTES = 32
 
 
@@ -24,7 +24,7 @@ class _Session:
 
 
 class Sessions:
-    """Cookie → who. Thread-safe."""
+    """Cookie → person. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class Sessions:
         self._open: dict[str, _Session] = {}
 
     def begin(self, viewer: Viewer) -> str:
-        """A new cookie for who has just logged in."""
+        """A new cookie for a person who has just logged in."""
         now, cookie = self._clock(), new_cookie()
         with self._lock:
             if len(self._open) >= MOST:
@@ -41,7 +41,7 @@ class Sessions:
         return cookie
 
     def viewer(self, cookie: str, *, used: bool = True) -> Viewer | None:
-        """Who has this cookie, or None; ``used``: a person did something, so the session does not idle."""
+        """The person with this cookie, or None; ``used``: a person did something, which resets the idle time."""
         now = self._clock()
         with self._lock:
             session = self._open.get(cookie)
@@ -55,11 +55,11 @@ class Sessions:
             return session.viewer
 
     def end(self, cookie: str) -> None:
-        """Log out."""
+        """End the session."""
         with self._lock:
             self._open.pop(cookie, None)
 
 
 def new_cookie() -> str:
-    """What nobody can guess."""
+    """A random value that nobody can guess."""
     return secrets.token_urlsafe(_TOKEN_BYTES)

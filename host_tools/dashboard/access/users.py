@@ -1,9 +1,9 @@
-"""Who may log in: a file with a line for each, ``NAME ROLE HASH``. Only its owner may read it.
+"""The people who may log in: a file with a line for each, ``NAME ROLE HASH``, readable by its owner only.
 
     anna operator scrypt:16384:8:5:…
     shop viewer scrypt:16384:8:5:…
 
-Read once, at start. A line that begins with ``#`` is a person's note, and is kept.
+The file is read once, at the start. Lines that begin with ``#`` are comments, and are kept.
 """
 
 import os
@@ -22,7 +22,7 @@ _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Users:
-    """Every person that may log in.
+    """All people who may log in.
 
     Args:
         known: name → role and hash of the password.
@@ -37,21 +37,21 @@ class Users:
         return len(self._known)
 
     def check(self, name: str, password: str) -> Viewer | None:
-        """The person whose name and password these are, or None. Takes a tenth of a second or more."""
+        """The person with this name and password, or None. Takes a tenth of a second or more."""
         role, stored = self._known.get(name, ("viewer", passwords.NOBODYS))
         right = passwords.matches(password, stored)
         return Viewer(name, role) if right and name in self._known else None
 
     def lines(self) -> str:
-        """The file's text: the notes, then everybody."""
+        """The file's text: the notes, then all people."""
         people = (f"{name} {role} {stored}" for name, (role, stored) in sorted(self._known.items()))
         return "".join(f"{line}\n" for line in (*self._notes, *people))
 
     def with_one(self, name: str, role: Role, password: str) -> "Users":
-        """The same people and one more, or that one with another role or password.
+        """The same people with one added, or with a new role or password for that one.
 
         Raises:
-            ConfigError: ``usage``: no such name, or a password that is too short or too long.
+            ConfigError: ``usage``: an invalid name, or a password that is too short or too long.
         """
         try:
             check_name(name, "user")
@@ -66,7 +66,7 @@ def read_users(path: Path) -> Users:
     """The people in a file.
 
     Raises:
-        ConfigError: ``usage``: not readable, readable by others, a line that says nobody, or two of one name.
+        ConfigError: ``usage``: the file is unreadable, readable by others, has an invalid line, or a name twice.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -83,7 +83,7 @@ def read_users(path: Path) -> Users:
         if line.strip() and not line.startswith("#"):
             name, role, stored = _person(line, f"{path}: line {number}")
             if name in known:
-                raise ConfigError("usage", f"{path}: line {number}: {name} stands above, too; leave one of the two")
+                raise ConfigError("usage", f"{path}: line {number}: {name} is listed twice; remove one of the two")
             known[name] = (role, stored)
     return Users(known, [line for line in text.splitlines() if line.startswith("#")])
 
@@ -104,7 +104,7 @@ def write_users(path: Path, users: Users) -> None:
 
 
 def role_of(word: str, where: str) -> Role:
-    """The role that a word is; raises ``ConfigError`` (usage), which names ``where`` it stands."""
+    """The role named by a word; raises ``ConfigError`` (usage) with its place ``where``."""
     for role in ROLES:
         if role == word:
             return role

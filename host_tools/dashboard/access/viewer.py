@@ -1,4 +1,4 @@
-"""Who looks at a page, and what that allows. Pure."""
+"""The person at a browser, and the permissions of that person. Pure."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -9,7 +9,7 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A person at a browser; ``name`` empty: nobody has logged in, and nobody need."""
+    """A person at a browser; an empty ``name``: nobody has logged in, and no login is needed."""
 
     name: str
     role: Role
@@ -26,4 +26,4 @@ class Viewer:
 
 
 NOBODY: Final = Viewer("", "viewer")
-"""Who has not logged in where people must: the login is all that is shown."""
+"""A person without a login where one is needed, who sees the login page only."""

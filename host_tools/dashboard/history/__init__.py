@@ -1,1 +1,1 @@
-"""What was measured over time: in memory, or in the database of ``host-tools collect``."""
+"""Measurements over time: in memory, or in the database of ``host-tools collect``."""

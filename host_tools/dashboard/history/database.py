@@ -1,6 +1,6 @@
-"""Series from the database that ``host-tools collect`` fills: also of before this dashboard ran. Only reads.
+"""Time series from the database of ``host-tools collect``, also from before the dashboard's start. Read only.
 
-A database that does not answer is no reason for a page to fail: what this dashboard has heard itself is shown then.
+If the database does not answer, a page does not fail: it shows what this dashboard itself has received.
 """
 
 import threading
@@ -35,31 +35,31 @@ from host_tools.history.schema import EVENTS, HEALTH, META, SERVING
 
 _CONNECT_S = 5
 _AGAIN_S = 10.0
-"""After a failure the database is left alone for so long: pages ask often."""
+"""Pause after a failure of the database, as pages ask often."""
 _KNOWN_S = 20.0
 _MOST_KNOWN = 10_000
-"""Rows that are kept to be found again: some megabytes, or a few times ten where each event is as long as may be."""
+"""Cached rows: some megabytes, or ten times as much if every event has the maximum length."""
 _MOST_EVENTS_OF_ONE = 200
-"""Of one device, of which a page shows fifty."""
+"""Events of one device, of which a page shows fifty."""
 _ALIKE_S = 60.0
-"""Series that reach back so much more or less are the same: a page asks each second, and each time from then on."""
+"""Spans that differ by less share one result: a page asks every second, each time from a new start."""
 _Key: TypeAlias = tuple[str, str, str, int]
-"""Table, device, model, and how far back it reaches."""
+"""Table, device, model, and length of the span."""
 _EVENT = ("device", "event_seq", "boot_id", "kind", "code", "message", "model", "version", "job")
 P = TypeVar("P", HealthPoint, LatencyPoint)
 
 
 class DatabaseHistory:
-    """Series of a database, and where it has none or does not answer, those of ``beside``.
+    """Time series of a database; where it has none or does not answer, those of ``beside``.
 
     Args:
         url: see :func:`host_tools.history.address.address`.
-        namespace: whose history it must be.
-        beside: what this dashboard has heard itself.
-        say: is told, in a sentence, when the database stops to answer.
+        namespace: the namespace that the history must belong to.
+        beside: the history that this dashboard itself has received.
+        say: receives a sentence when the database stops answering.
 
     Raises:
-        StoreError: ``database_unreachable``, or ``database_unusable``: it is no history, or that of another namespace.
+        StoreError: ``database_unreachable``, or ``database_unusable``: no history, or one of another namespace.
     """
 
     def __init__(self, url: URL, namespace: str, beside: History, say: Callable[[str], None]) -> None:
@@ -77,12 +77,12 @@ class DatabaseHistory:
             raise
 
     def health(self, device: str, since: float) -> list[HealthPoint]:
-        """The health of a device since a moment, the oldest first."""
+        """A device's health since a time, the oldest sample first."""
         found = self._series(HEALTH, HealthPoint, since, device)
         return _joined(found, self._beside.health(device, since))
 
     def latency(self, device: str, model: str, since: float) -> list[LatencyPoint]:
-        """The latency of a model on a device since a moment, the oldest first."""
+        """A model's latency on a device since a time, the oldest sample first."""
         mine = SERVING.c.model == model, SERVING.c.inferences > 0
         found = self._series(SERVING, LatencyPoint, since, device, *mine, name=model)
         return _joined(found, self._beside.latency(device, model, since))
@@ -97,7 +97,7 @@ class DatabaseHistory:
         return sorted((*heard, *before), key=lambda one: one.ts, reverse=True)[:MOST_EVENTS]
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._engine.dispose()
 
     def _check(self, namespace: str) -> None:
@@ -105,16 +105,16 @@ class DatabaseHistory:
             with self._engine.connect() as connection:
                 meta = {row.key: row.value for row in connection.execute(select(META))}
         except SQLAlchemyError as error:
-            text = f"{self._trouble(error)}; check --db, which host-tools collect has made"
+            text = f"{self._trouble(error)}; check --db, the database of host-tools collect"
             raise StoreError("database_unreachable", text) from None
         if (holds := meta.get("namespace")) != namespace:
-            text = f"{self._name}: it holds the history of namespace {holds}; give another --db for {namespace}"
+            text = f"{self._name}: it contains the history of namespace {holds}; give another --db for {namespace}"
             raise StoreError("database_unusable", text)
 
     def _series(
         self, table: Table, kind: type[P], since: float, device: str, *mine: ColumnElement[bool], name: str = ""
     ) -> list[P]:
-        """At most about as many points as a page shows, each the mean of what was measured in a part of the time."""
+        """About as many points as a page shows at most, each the mean over a part of the span."""
         span = time.time() - since
         part = cast(self._seconds(table) / max(1.0, span / MOST_POINTS), BigInteger)
         means = [func.avg(table.c[name]) for name in kind._fields[1:]]
@@ -125,11 +125,11 @@ class DatabaseHistory:
         return [point for point in points if point.at >= since]
 
     def _seconds(self, table: Table) -> ColumnElement[Any]:
-        """The moment of a row, in seconds since the epoch."""
+        """The time of a row, in seconds since the epoch."""
         return extract("epoch", table.c.at) if self._engine.dialect.name == "postgresql" else table.c.at
 
     def _read(self, key: _Key, asked: Select[Any]) -> Sequence[Any]:
-        """The rows, as they were at most :data:`_KNOWN_S` ago: a page asks again each second."""
+        """The rows, at most :data:`_KNOWN_S` old, as a page asks again every second."""
         now = time.monotonic()
         with self._lock:
             read_at, rows = self._known.get(key, (float("-inf"), ()))
@@ -145,14 +145,14 @@ class DatabaseHistory:
             self._known.pop(key, None)
             left = _MOST_KNOWN - len(rows)
             while self._known and sum(len(kept) for _, kept in self._known.values()) > left:
-                del self._known[next(iter(self._known))]  # the one that was read the longest ago
+                del self._known[next(iter(self._known))]  # the least recently read one
             self._known[key] = now, rows
         return rows
 
     def _failed(self, error: SQLAlchemyError) -> None:
         with self._lock:
             self._retry_at = time.monotonic() + _AGAIN_S
-        self._say(f"{self._trouble(error)}; charts show what was heard since this dashboard runs")
+        self._say(f"{self._trouble(error)}; charts begin at the start of this dashboard")
 
     def _trouble(self, error: SQLAlchemyError) -> str:
         cause = getattr(error, "orig", None) or error
@@ -160,12 +160,12 @@ class DatabaseHistory:
 
 
 def _number(mean: float | Decimal | None) -> float | None:
-    """A mean of whole numbers is a ``Decimal`` in PostgreSQL."""
+    """A mean as a float; PostgreSQL returns a ``Decimal`` for whole numbers."""
     return None if mean is None else float(mean)
 
 
 def _joined(stored: list[P], heard: list[P]) -> list[P]:
-    """What is stored, and what came after it."""
+    """The stored points, then the later received ones."""
     last = stored[-1].at if stored else 0.0
     return stored + [point for point in heard if point.at > last]
 

@@ -1,6 +1,6 @@
-"""Series since the dashboard runs, in memory that is bounded: where there is no database, and beside one.
+"""Time series since the dashboard's start, in bounded memory: used without a database, and in addition to one.
 
-A series is an array of numbers: as objects, 1,000 devices would take ten times as much.
+A series is an array of numbers: as objects, 1,000 devices would take ten times as much memory.
 """
 
 import math
@@ -20,15 +20,15 @@ from host_tools.dashboard.history.points import (
 )
 
 MOST = 120
-"""Points of a series; at a minute each, two hours."""
+"""Points of a series; one per minute makes two hours."""
 _APART_S = 30.0
-"""Points that come closer than this replace the one before."""
+"""A point that follows sooner than this replaces the previous one."""
 MOST_SERIES = 20_000
 _UNKNOWN = math.nan
 
 
 class _Series:
-    """Rows of equally many numbers, the first of which is the moment."""
+    """Rows of equal length, each beginning with its time."""
 
     __slots__ = ("_numbers", "_width")
 
@@ -52,7 +52,7 @@ class _Series:
 
 
 class MemoryHistory:
-    """Takes samples and events as they come, in one thread; others read."""
+    """Adds samples and events as they arrive, in one thread; other threads read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,7 +61,7 @@ class MemoryHistory:
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
 
     def take(self, said: Message | None, now: float) -> None:
-        """Add what was said at ``now``, if it is a sample or an event."""
+        """Add a message received at ``now``, if it is a sample or an event."""
         with self._lock:
             match said:
                 case Event():
@@ -72,11 +72,11 @@ class MemoryHistory:
                     self._add(device, model, latency_point(sample, now))
 
     def health(self, device: str, since: float) -> list[HealthPoint]:
-        """The health of a device since a moment, the oldest first."""
+        """A device's health since a time, the oldest sample first."""
         return [HealthPoint(*row) for row in self._rows(device, "", since)]  # type: ignore[arg-type]  # a moment is known
 
     def latency(self, device: str, model: str, since: float) -> list[LatencyPoint]:
-        """The latency of a model on a device since a moment, the oldest first."""
+        """A model's latency on a device since a time, the oldest sample first."""
         return [LatencyPoint(*row) for row in self._rows(device, model, since)]  # type: ignore[arg-type]  # likewise
 
     def events(self, device: str = "") -> list[Event]:

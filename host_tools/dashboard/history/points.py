@@ -1,4 +1,4 @@
-"""Points of a series over time. Pure values; moments are seconds since the epoch, what is unknown is None."""
+"""Points of a time series. Pure values; times are seconds since the epoch, unknown values are None."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,15 +6,15 @@ from edge_agent.wire.telemetry import Event, Health, ModelSample
 
 HOUR_S, DAY_S, WEEK_S = 3600.0, 86_400.0, 604_800.0
 SPANS = {"hour": HOUR_S, "day": DAY_S, "week": WEEK_S}
-"""How far back a page looks, by the name in its address."""
+"""Spans that a page can show, by their names in its address."""
 MOST_POINTS = 240
-"""Of a series on a page: no screen shows more beside each other."""
+"""Points of a series on a page, as many as a screen can show side by side."""
 MOST_EVENTS = 2000
-"""That a page can look through."""
+"""Events that a page can search."""
 
 
 class HealthPoint(NamedTuple):
-    """How a machine was."""
+    """A sample of a machine's health."""
 
     at: float
     temperature_c: float | None
@@ -24,7 +24,7 @@ class HealthPoint(NamedTuple):
 
 
 class LatencyPoint(NamedTuple):
-    """How long a model's calls took."""
+    """The duration of a model's calls."""
 
     at: float
     p50_ms: float | None
@@ -33,23 +33,23 @@ class LatencyPoint(NamedTuple):
 
 
 class History(Protocol):
-    """Where series come from."""
+    """A source of time series."""
 
     def health(self, device: str, since: float) -> list[HealthPoint]:
-        """The health of a device since a moment, the oldest first."""
+        """A device's health since a time, the oldest sample first."""
 
     def latency(self, device: str, model: str, since: float) -> list[LatencyPoint]:
-        """The latency of a model on a device since a moment, the oldest first."""
+        """A model's latency on a device since a time, the oldest sample first."""
 
     def events(self, device: str = "") -> list[Event]:
         """The newest events of a device or of all, at most :data:`MOST_EVENTS`, the newest first."""
 
 
 def health_point(health: Health, at: float) -> HealthPoint:
-    """What a sample of the health tells."""
+    """The point for a health sample."""
     return HealthPoint(at, health.temperature_c, health.cpu_share, health.memory_available_bytes, health.clock_hz)
 
 
 def latency_point(sample: ModelSample, at: float) -> LatencyPoint:
-    """What a sample of serving tells."""
+    """The point for a serving sample."""
     return LatencyPoint(at, sample.p50_ms, sample.p95_ms, sample.p99_ms)

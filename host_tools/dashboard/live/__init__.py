@@ -1,1 +1,1 @@
-"""What the fleet says now: heard in a thread of its own, and streamed to open pages."""
+"""The current state of the fleet: received in a thread of its own, and streamed to open pages."""

@@ -1,7 +1,7 @@
-"""What only a page about one device or job shows: infos and reports as they came, in bounded memory. Pure.
+"""Infos and reports for the pages about one device or job, as received, in bounded memory. Pure.
 
-A report is up to 64 kB of JSON, and its values would be several times that; so it is kept compressed, and read when
-somebody looks at it.
+A report is up to 64 kB of JSON, and several times that when decoded. So it is stored compressed, and decoded when
+somebody opens its page.
 """
 
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from host_tools.dashboard.live.sealed import Sealed
 from host_tools.fleet.reading import Said
 
 KINDS = frozenset({"info", "job"})
-"""Of the topics that are noted."""
+"""Kinds of topics that are stored."""
 MOST_REPORTS = 20
-"""Of one device, the newest; an agent keeps as many."""
+"""The newest reports per device; an agent keeps as many."""
 LEAST_REPORTS = 5
-"""Of one device, however many devices there are."""
+"""Reports per device that are kept for any number of devices."""
 MOST_BYTES = 24 << 20
-"""Of the whole fleet; beyond that a device has its newest :data:`LEAST_REPORTS` only, and beyond twice that nothing is
-added until something goes."""
+"""Size limit for the whole fleet. Beyond it each device keeps only its newest :data:`LEAST_REPORTS`; beyond twice that,
+nothing is added until something is removed."""
 
 
 @dataclass(slots=True)
 class _Kept:
     info: bytes = b""
     reports: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    """Job → when it started, and its report."""
+    """Job → its start, and its report."""
 
 
 class Details:
     """Infos and the newest reports of each device.
 
     Attributes:
-        left_out: messages that had no room.
+        left_out: messages that found no room.
     """
 
     def __init__(self, topics: Topics, most_bytes: int = MOST_BYTES) -> None:
@@ -44,7 +44,7 @@ class Details:
         self.left_out = 0
 
     def take(self, said: Said, packed: bytes) -> None:
-        """Note an info or a report, whose payload is ``packed``, or that the broker keeps one no longer."""
+        """Store an info or a report with the compressed payload ``packed``, or remove one that was cleared."""
         match said.message:
             case DeviceInfo():
                 self._put_info(said.device, packed)
@@ -56,7 +56,7 @@ class Details:
                 self._drop(kept, said.leaf)
 
     def info(self, device: str) -> Sealed | None:
-        """What a device says of itself."""
+        """A device's info."""
         kept = self._devices.get(device)
         return Sealed(self._topics, self._topics.device(device, "info"), kept.info) if kept and kept.info else None
 

@@ -1,4 +1,4 @@
-"""Keeps the process as small as what it holds: after a large fleet was read, more is free than in use."""
+"""Keeps the process small: after reading a large fleet, more of its heap is free than in use."""
 
 import ctypes
 
@@ -7,7 +7,7 @@ _ARENA_MAX = -8
 
 
 def share_arena() -> None:
-    """Let all threads allocate from one heap: they take turns anyway, and each heap of its own has holes of its own."""
+    """Let all threads share one heap: they take turns anyway, and each additional heap has its own unused space."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # glibc
         mallopt(_ARENA_MAX, 1)

@@ -1,7 +1,7 @@
-"""What of a page has changed: its parts go in each second, what a browser has to replace comes out. Pure.
+"""Finds the changes of a page: its parts go in every second, the browser's replacements come out. Pure.
 
-A part is an element that has an id. A part of rows is one whose children have ids of their own, so that of a hundred
-rows only those are sent that differ; where one came, went or moved, all of them are.
+A part is an element with an id. In a part of rows the children also have ids, so that of a hundred rows only the
+changed ones are sent. If a row was added, removed or moved, all of them are sent.
 """
 
 import re
@@ -12,33 +12,33 @@ from typing import TypeAlias
 from edge_agent.report.html.markup import Markup, element, join
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-"""What may be an element's id: in a browser's selector, each other character has a meaning."""
+"""A valid element id: in a browser's selector, every other character has a meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The children of a part: id → the whole element, which has that id."""
+    """The children of a part: id → the whole element with that id."""
 
     of: Mapping[str, Markup]
 
 
 Parts: TypeAlias = Mapping[str, Markup | Rows]
-"""The id of an element → what is in it."""
+"""The id of an element → its content."""
 
 
 def contents(part: Markup | Rows) -> Markup:
-    """What is in the element of a part."""
+    """The content of a part's element."""
     return join(*part.of.values()) if isinstance(part, Rows) else part
 
 
 class Differ:
-    """Remembers what one browser has."""
+    """Remembers the state of one browser's page."""
 
     def __init__(self) -> None:
         self._known: dict[str, Markup | Rows] = {}
 
     def changes(self, parts: Parts) -> Markup:
-        """Elements that make the browser's page show ``parts``; empty: it does."""
+        """Elements that update the browser's page to ``parts``; empty if it is up to date."""
         found = [one for name, part in parts.items() for one in self._of(name, part)]
         self._known = dict(parts)
         return join(*found)

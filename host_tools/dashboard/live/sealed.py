@@ -1,6 +1,6 @@
-"""Messages as they lie in memory, compressed: found while a lock is held, and read when it is not. Pure.
+"""Compressed messages in memory: looked up while a lock is held, and decoded without it. Pure.
 
-Open pages read the same few again each second, so what was read is kept for a while.
+Open pages read the same few again every second, so decoded messages are cached.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ M = TypeVar("M", DeviceInfo, JobReport)
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A message that came on ``topic``, as :func:`host_tools.broker.packed.pack` makes it."""
+    """A message of ``topic``, compressed by :func:`host_tools.broker.packed.pack`."""
 
     topics: Topics
     topic: str
@@ -26,19 +26,19 @@ class Sealed:
 
 @lru_cache(maxsize=32)
 def info_in(sealed: Sealed) -> DeviceInfo | None:
-    """What a device says of itself."""
+    """The decoded info of a device."""
     return _read(sealed, DeviceInfo)
 
 
 @lru_cache(maxsize=8)
 def report_in(sealed: Sealed) -> JobReport | None:
-    """A whole report."""
+    """The decoded report with its results."""
     return _read(sealed, JobReport)
 
 
 @lru_cache(maxsize=1024)
 def head_in(sealed: Sealed) -> JobReport | None:
-    """A report without its results."""
+    """The decoded report without its results."""
     return _read(sealed, JobReport, results=False)
 
 

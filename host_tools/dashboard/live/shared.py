@@ -1,4 +1,4 @@
-"""What many look at is made once: fifty tabs of one view cost as much as one."""
+"""Shares the work for a view among its readers: fifty tabs of one view cost as much as one."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,16 +11,16 @@ from host_tools.dashboard.live.parts import Parts
 
 EVERY_S = 1.0
 _MOST_SHARE = 0.1
-"""Of its time that is spent with making the parts of one view: those of a large fleet are made more seldom."""
+"""Share of the time spent on making the parts of one view; a large fleet's parts are made less often."""
 Make: TypeAlias = Callable[[], Awaitable[Parts]]
 
 
 class Made(NamedTuple):
-    """Parts as they are for a while.
+    """Parts that are valid for a while.
 
     Attributes:
-        revision: of the fleet that they are made of.
-        holds_s: how long there will be no newer ones.
+        revision: revision of the fleet that they show.
+        holds_s: how long they are used before they are made again.
     """
 
     parts: Parts
@@ -29,7 +29,7 @@ class Made(NamedTuple):
 
 
 class Shared:
-    """The parts of each view that somebody looks at; ``clock``: seconds."""
+    """The parts of each open view; ``clock``: seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -37,12 +37,12 @@ class Shared:
 
     @property
     def open(self) -> int:
-        """How many look at anything."""
+        """The number of readers of all views."""
         return sum(one.watchers for one in self._views.values())
 
     @contextmanager
     def watching(self, name: str) -> Iterator["_View"]:
-        """The view of that name, with all of its query, while the block runs."""
+        """The view with that name, which includes its query, while the block runs."""
         view = self._views.setdefault(name, _View(self._clock))
         view.watchers += 1
         try:
@@ -62,7 +62,7 @@ class _View:
         self._made_at = float("-inf")
 
     async def made(self, revision: int, make: Make) -> Made:
-        """The parts, of ``revision`` or so little older that nobody makes them anew yet."""
+        """The parts of ``revision``, or of an older one that is still valid."""
         async with self._turn:
             if self._clock() - self._made_at >= self._made.holds_s:
                 began = self._clock()

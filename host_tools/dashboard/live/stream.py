@@ -1,7 +1,7 @@
-"""The stream of a page: once a second, what of it has changed.
+"""The stream of a page: once a second, the changes of its parts.
 
-``/live?view=NAME&…`` with the rest of the page's own query. A browser that comes back, as one whose tab was hidden,
-gets all of its parts anew.
+Its address is ``/live?view=NAME&…`` with the rest of the page's own query. A browser that reconnects, for example after
+its tab was hidden, gets all parts again.
 """
 
 import time
@@ -22,18 +22,18 @@ from host_tools.dashboard.live.shared import EVERY_S, Shared
 from host_tools.dashboard.threads import making_parts
 
 View = Callable[[Context, QueryParams, float], Parts]
-"""Makes the parts of a page, from its query and the moment (seconds since the epoch)."""
+"""Makes the parts of a page from its query and the time (seconds since the epoch)."""
 MOST_STREAMS = 200
-"""At a time."""
+"""The most streams at a time."""
 _STUCK_S = 30.0
-"""A browser that takes nothing for so long is let go."""
+"""A browser that reads nothing for this long is disconnected."""
 _GRACE_S = 0.5
 _AGES_EVERY_S = 10.0
-"""How often parts are made although nobody said anything: what is told of time grows old."""
+"""Interval at which parts are made without a new message, as displayed ages change."""
 
 
 def routes(views: Mapping[str, View]) -> list[BaseRoute]:
-    """The stream's route; ``views``: by the name that a page gives in its address."""
+    """The stream's route; ``views``: by the name in a page's address."""
     shared = Shared()
 
     async def live(request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""The one picture of the fleet that all pages are drawn from; a thread of its own hears the broker.
+"""The picture of the fleet behind all pages; a separate thread listens to the broker.
 
-Whoever reads or writes it holds a lock, for as long as it takes to make rows. ``revision`` rises with every change, so
-a stream that knows the last one has nothing to do when there is none.
+Readers and writers hold a lock while they make rows. ``revision`` rises with every change, so a stream that has seen
+the last one has nothing to do.
 """
 
 import threading
@@ -29,7 +29,7 @@ from host_tools.fleet.view import FleetView
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """Whether the broker can be heard, and since when that is so (seconds since the epoch).
+    """Whether the broker is connected, and since when (seconds since the epoch).
 
     Attributes:
         heard: whether it ever was; before that there is nothing to show.
@@ -41,13 +41,13 @@ class BrokerState:
 
 
 class Watched:
-    """Keeps what the fleet says; :func:`host_tools.fleet.listening.follow` tells it what there is.
+    """Holds the fleet's messages; :func:`host_tools.fleet.listening.follow` feeds it.
 
     Attributes:
         revision: rises with every change.
-        broker: whether the broker can be heard.
-        messages: that came.
-        recent: samples since the dashboard runs, in bounded memory.
+        broker: the state of the broker's connection.
+        messages: number of received messages.
+        recent: samples since the dashboard's start, in bounded memory.
     """
 
     wants_all = False
@@ -64,20 +64,20 @@ class Watched:
         self._details = Details(self._topics)
         self.recent = MemoryHistory()
 
-    # What pages ask
+    # Called by pages
 
     def rows(self, now: float) -> list[Row]:
-        """One row a model of each device, ordered by both."""
+        """One row per model and device, ordered by device and model."""
         with self._lock:
             return list(self._view.rows(now))
 
     def rows_of(self, device: str, now: float) -> list[Row]:
-        """The rows of one device; none: nobody knows it."""
+        """The rows of one device; empty if it is unknown."""
         with self._lock:
             return self._view.rows_of(device, now)
 
     def device(self, name: str) -> DeviceState | None:
-        """The newest that a device has said, as it is now; None: nobody knows it."""
+        """A copy of a device's current state; None if it is unknown."""
         with self._lock:
             found = self._view.fleet.devices.get(name)
             return None if found is None else copied(found)
@@ -89,12 +89,12 @@ class Watched:
             return [copied(devices[one]) for one in sorted(devices) if name in devices[one].models]
 
     def devices(self) -> list[str]:
-        """Every device's name, ordered."""
+        """The names of all devices, ordered."""
         with self._lock:
             return sorted(self._view.fleet.devices)
 
     def groups(self) -> list[str]:
-        """Every group that a device says it is in, ordered."""
+        """The groups of all devices, ordered."""
         with self._lock:
             boards = (one.board for one in self._view.fleet.devices.values())
             return sorted({group for board in boards if board for group in board.groups if is_name(group)})
@@ -106,7 +106,7 @@ class Watched:
             return sorted(one.id for one in devices if one.board and group in (EVERYONE, *one.board.groups))
 
     def info(self, device: str) -> DeviceInfo | None:
-        """What a device says of itself."""
+        """A device's info."""
         with self._lock:
             found = self._details.info(device)
         return info_in(found) if found else None
@@ -124,19 +124,19 @@ class Watched:
         return [report for one in found if (report := head_in(one))]
 
     def touch(self) -> None:
-        """Something that pages show has changed, although no device said anything."""
+        """Note a change that pages show although it came from no device."""
         self.revision += 1
 
-    # What the listening thread tells
+    # Called by the listening thread
 
     def connected(self, *, up: bool) -> None:
-        """Whether the broker can be heard."""
-        if up is not self.broker.up:  # what the broker keeps has been read by then
+        """Note whether the broker is connected."""
+        if up is not self.broker.up:  # the retained messages have been read before
             self.broker = BrokerState(up, time.time(), heard=True)
             self.revision += 1
 
     def kept(self, messages: Packed) -> None:
-        """All that the broker keeps. It is read before the lock is taken, as it takes seconds for a large fleet."""
+        """Replace the state by all retained messages, which are decoded without the lock, as that takes seconds."""
         details = Details(self._topics)
         kept = Fleet.of_kept(self._read_kept(messages, details), time.time())
         with self._lock:
@@ -156,19 +156,19 @@ class Watched:
             match said.message:
                 case ModelState(model=model):
                     states.add((said.device, model))
-                case JobReport(model=model) if (said.device, model) not in states:  # its results tell of the model
-                    said = _whole(self._topics, topic, payload, said)  # more of the same
+                case JobReport(model=model) if (said.device, model) not in states:  # its results describe the model
+                    said = _whole(self._topics, topic, payload, said)  # decoded with its results
             details.take(said, messages.packed(topic))
-            del messages[topic]  # it has been taken, or has no room
+            del messages[topic]  # it is stored, or has no room
             yield said
 
     def heard(self, message: Incoming) -> None:
-        """What a device says now, unless it says too much."""
+        """Handle a device's message, unless that device sends too many."""
         if message.retained or self._lets_in(message.topic):
             self._take(message.topic, message.payload, retained=message.retained)
 
     def tick(self) -> bool:
-        """Nothing waits here; who sends too much is named."""
+        """Report devices that send too many messages; nothing waits here."""
         for news in self._flood.news(time.monotonic()):
             self._say(news)
         return False

@@ -1,1 +1,1 @@
-"""Orders and models that people send from the page: what they would do, the threads that send them, and their log."""
+"""Orders and models that people send from the page: their preview, the threads that send them, and their log."""

@@ -1,4 +1,4 @@
-"""What a request for an order asks: who is meant, and what is to be done. Foreign values are checked or left out."""
+"""Reads a request for an order: its targets and its action. Untrusted values are checked or left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from host_tools.dashboard.orders.plans import ACTIONS, Action
 
 MOST_DEVICES: Final = 2000
 MOST_FIELDS: Final = MOST_DEVICES + 50
-"""Of a form."""
+"""Fields of a form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Names that can be; ``version`` 0: none given; ``once``: what the form has of its own, see the ledger."""
+    """Checked values; ``version`` 0: none given; ``once``: the form's own id, see the ledger."""
 
     action: Action | None
     devices: tuple[str, ...]
@@ -30,19 +30,19 @@ class Asked:
 
     @property
     def scopes(self) -> list[Scope]:
-        """Whom it is for."""
+        """The target scopes."""
         return [*(Scope("d", name) for name in self.devices), *(Scope("g", name) for name in self.groups)]
 
 
 NOBODY: Final = Asked(action=None, devices=(), groups=(), model="", version=0, job="")
-"""Where nobody that can be was named."""
+"""A request without valid targets."""
 
 
 def read(given: QueryParams | FormData) -> Asked:
     """The request in a query or a form.
 
     Raises:
-        ConfigError: ``usage``: a name that cannot be, or too many.
+        ConfigError: ``usage``: an invalid name, or too many.
     """
     word, text = _one(given, "action"), _one(given, "version")
     return Asked(
@@ -57,7 +57,7 @@ def read(given: QueryParams | FormData) -> Asked:
 
 
 def targets(form: FormData) -> dict[int, list[str]]:
-    """Version → devices, of the fields ``target``: ``3:pi-01``; raises as :func:`read`."""
+    """Version → devices, from the fields ``target``, such as ``3:pi-01``; raises as :func:`read`."""
     found: dict[int, list[str]] = {}
     for value in _several(form, "target"):
         version, _, device = value.partition(":")
@@ -70,7 +70,7 @@ def targets(form: FormData) -> dict[int, list[str]]:
 def _several(given: QueryParams | FormData, name: str) -> Sequence[str]:
     values = [value for value in given.getlist(name) if isinstance(value, str) and value]
     if len(values) > MOST_DEVICES:
-        raise ConfigError("usage", f"an order is for {MOST_DEVICES} devices at most; choose a group")
+        raise ConfigError("usage", f"an order can have at most {MOST_DEVICES} devices; choose a group")
     return list(dict.fromkeys(values))
 
 

@@ -1,4 +1,4 @@
-"""What devices would say to a model and its manifest, before anything is sent: as ``push-model --dry-run``."""
+"""Checks a model with its manifest before anything is sent, like ``push-model --dry-run``."""
 
 import contextlib
 import hashlib
@@ -23,13 +23,13 @@ _PATIENCE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found.
+    """The result of a check.
 
     Attributes:
-        announced: what would be sent; None: nothing could be.
-        notes: what a person should know before.
-        code: of the trouble; empty: there is none.
-        trouble: what is wrong.
+        announced: the push that would be sent; None: none is possible.
+        notes: sentences for a person.
+        code: code of the problem; empty if there is none.
+        trouble: description of the problem.
     """
 
     announced: dict[str, Any] | None
@@ -39,28 +39,28 @@ class Checked:
 
 
 def seal(scopes: Iterable[Scope], text: str) -> str:
-    """Stands for a manifest and whom it is for: what was checked is what is sent."""
+    """A digest of a manifest and its targets, so that exactly what was checked is sent."""
     words = [*sorted(map(str, scopes)), "", _lines(text)]
     return hashlib.sha256("\n".join(words).encode(errors="replace")).hexdigest()
 
 
 @contextlib.contextmanager
 def requested(upload: Upload, scopes: Sequence[Scope], text: str, **more: Any) -> Iterator[PushRequest]:
-    """The push of an upload with this manifest, which has a file of its own during the block; ``more``: its fields.
+    """The push of an upload with this manifest, which is a temporary file during the block; ``more``: further fields.
 
     Raises:
-        ConfigError: ``usage``: nobody is meant, the manifest names a file of this host, or the model is gone.
+        ConfigError: ``usage``: no targets, a manifest that names a file of this host, or a model that is gone.
     """
     if not scopes:
-        raise ConfigError("usage", "nobody is meant; choose devices or a group")
+        raise ConfigError("usage", "there are no targets; choose devices or a group")
     with upload.noted(_lines(text)) as manifest:
         if "eval" in read_toml(manifest):
-            raise ConfigError("usage", "no labelled set goes by this page; leave [eval] out, or use push-model --eval")
+            raise ConfigError("usage", "this page sends no labelled set; leave [eval] out, or use push-model --eval")
         yield PushRequest(model=upload.path, manifest=manifest, scopes=scopes, **more)
 
 
 def check(settings: Settings, upload: Upload, scopes: Sequence[Scope], text: str) -> Checked:
-    """Build all of it, ask the broker what it knows, send nothing."""
+    """Build the push and read the broker's state without sending anything."""
     listener = _Listener()
     try:
         with requested(upload, scopes, text, dry_run=True) as request:
@@ -72,31 +72,31 @@ def check(settings: Settings, upload: Upload, scopes: Sequence[Scope], text: str
 
 
 def without_path(message: str, upload: Upload) -> str:
-    """A message in the words of who sees no folder of this host."""
+    """A message without paths of this host."""
     folder = re.escape(str(upload.path.parent))
     return re.sub(rf"{folder}/[^/\s]+/{TOML}", TOML, message).replace(str(upload.path), upload.shown)
 
 
 def _lines(text: str) -> str:
-    """As a browser has it in its box, whatever line ends it sends."""
+    """The text as a browser's text area has it, whatever line ends it sends."""
     return text.replace("\r\n", "\n").lstrip("\n")
 
 
 class _Listener(Display):
-    """Keeps the sentences of a dry run."""
+    """Stores the sentences of a dry run."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     def upload(self, done: int, total: int) -> None:
-        """Nothing is sent."""
+        """Ignored: nothing is sent."""
 
     def progress(self, progress: Progress) -> None:
-        """Nobody is asked."""
+        """Ignored: no device answers."""
 
     def note(self, text: str) -> None:
-        """One sentence for a person."""
+        """Store a sentence for a person."""
         self.notes.append(text)
 
     def summary(self, fields: dict[str, Any]) -> None:
-        """The page has all of it."""
+        """Ignored: the page shows the result."""

@@ -1,6 +1,6 @@
-"""Sends what people order, each order in a thread of its own, and notes in the ledger what becomes of it.
+"""Sends people's orders, each in a thread of its own, and records their progress in the ledger.
 
-The threads end with the program: what was sent lies at the broker, and devices obey it without us.
+The threads end with the program: a sent order stays at the broker, and devices execute it without the dashboard.
 """
 
 import threading
@@ -27,14 +27,14 @@ from host_tools.push.resend import resend
 
 Kind = Literal["command", "push"]
 MOST_AT_ONCE: Final[Mapping[Kind, int]] = {"command": 64, "push": 16}
-"""Of each kind, so that pushes that wait for their devices never keep a rollback from going out."""
+"""Limit per kind, so that pushes waiting for their devices never delay a rollback."""
 ANSWERS_S: Final = 120.0
-"""How long answers are waited for; a device that is away obeys when it is back."""
+"""How long to wait for answers; an offline device executes the order when it is back."""
 EXPIRES_H: Final = 24.0
 
 
 class Commander:
-    """Gives orders in the operator's name."""
+    """Sends orders with the operator's key."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None], changed: Callable[[], None]) -> None:
         self.settings = settings
@@ -53,12 +53,14 @@ class Commander:
         job: str = "",
         once: str = "",
     ) -> list[str]:
-        """Order devices to roll back, recalibrate or cancel; returns the ids of the entries, one for each version.
+        """Order devices to roll back, recalibrate or cancel; returns the ids of the entries, one per version.
 
-        ``targets`` has version → devices. Either all of it is begun or none. What ``once`` has given already is not
-        given again: the ids are those of then.
+        ``targets`` maps version → devices. Either all orders are started or none. Orders of the same ``once`` are sent
+        only
+        once: later calls return the first ids.
 
         Raises:
+            ConfigError: ``usage``: too many orders are running.
             ConfigError: ``usage``: too many orders are under way.
         """
         orders = [
@@ -67,7 +69,7 @@ class Commander:
         return self._begin("command", once, orders)
 
     def resend(self, who: str, scopes: Sequence[Scope], job: str, once: str = "") -> str:
-        """Send a version that the broker has to ``scopes``; returns the entry's id, otherwise as :meth:`command`."""
+        """Send a version at the broker to more ``scopes``; returns the entry's id, otherwise as :meth:`command`."""
         entry = Entry(
             who=who, action="push", about=f"job {job}", whom=tuple(map(str, scopes)), job=job, once=once,
             devices=tuple(scope.name for scope in scopes if scope.kind == "d"), command="",
@@ -81,9 +83,9 @@ class Commander:
         return self._begin("push", once, [(entry, work)])[0]
 
     def push(self, who: str, upload: Upload, scopes: Sequence[Scope], text: str, version: int) -> str:
-        """Send a model with this manifest, once, as this version or not at all.
+        """Send a model with this manifest, once, with exactly this version.
 
-        Its file goes when its devices have ended, and stays where it was not sent. Otherwise as :meth:`resend`.
+        Its file is deleted when its devices have ended, and kept if it was not sent. Otherwise as :meth:`resend`.
         """
         entry = Entry(
             who=who, action="push", about=upload.shown, whom=tuple(map(str, scopes)), once=upload.id,
@@ -147,7 +149,7 @@ class Commander:
                 return [entry.id for entry in known]
             most = MOST_AT_ONCE[kind]
             if self._under_way[kind] + len(orders) > most:
-                text = f"at most {most} orders go at once, and each version is one of its own; wait, or choose fewer"
+                text = f"at most {most} orders may run at once, one for each version; wait, or choose fewer"
                 raise ConfigError("usage", f"nothing was sent: {text}")
             claim()
             self._under_way[kind] += len(orders)
@@ -163,7 +165,7 @@ class Commander:
             work()
         except EdgeAgentError as error:
             trouble = f"{error.code}: {error.message}"
-        except Exception as error:  # noqa: BLE001  # a bug ends one order, and is told where people look
+        except Exception as error:  # noqa: BLE001  # a bug ends one order, and is shown on its page
             trouble = f"internal: {error!r}"
         finally:
             with self._lock:
@@ -172,7 +174,7 @@ class Commander:
 
 
 class _Watcher(Watcher):
-    """Tells the ledger how a command goes on."""
+    """Records a command's progress in the ledger."""
 
     def __init__(self, ledger: Ledger, number: str) -> None:
         self._ledger = ledger
@@ -192,14 +194,14 @@ class _Watcher(Watcher):
 def command_words(
     settings: Settings, action: str, devices: Iterable[str], *, model: str = "", version: int = 0, job: str = ""
 ) -> str:
-    """What to type for the same order."""
+    """The command line for the same order."""
     whom = [word for name in devices for word in ("--device", name)]
     which = [job] if job else [model, *(["--version", str(version)] if version else [])]
     return command_line(settings, "host-tools", action, *which, *whom, signed=True)
 
 
 def push_words(settings: Settings, scopes: Iterable[Scope], model: Path = Path("MODEL")) -> str:
-    """What to type for the same push, from where the model and its manifest lie."""
+    """The command line for the same push, run where the model and its manifest are."""
     flags = {"d": "--device", "g": "--group"}
     whom = [word for scope in scopes for word in (flags[scope.kind], scope.name)]
     return command_line(settings, "push-model", str(model), "--manifest", "M.toml", *whom, signed=True)

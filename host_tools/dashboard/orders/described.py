@@ -1,4 +1,4 @@
-"""A manifest from a form: what the model's file tells, what the devices have, and the TOML that follows. Pure."""
+"""Makes a manifest from a form, the model's file and the devices' sources. Pure."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _LONGEST = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """The form's fields, as text: what they say is checked when the TOML is read."""
+    """The form's fields as text, which are checked when the TOML is read."""
 
     name: str = ""
     source: str = ""
@@ -48,15 +48,15 @@ class Source:
 
     @property
     def shown(self) -> str:
-        """In one line."""
+        """A description in one line."""
         rate = f", {self.rate_hz:g} Hz" if self.rate_hz else ""
         channels = ", ".join(self.channels[:8]) + (", …" if len(self.channels) > 8 else "")  # noqa: PLR2004  # a line
         some = f" ({len(self.devices)} of the devices)"
-        return f"{self.name}: {channels or 'channels not told'}{rate}{some}"
+        return f"{self.name}: {channels or 'channels unknown'}{rate}{some}"
 
 
 def sources(infos: Mapping[str, DeviceInfo | None]) -> list[Source]:
-    """What any of the devices has, by name; the channels are those of the first that tells."""
+    """The sources of any of the devices, by name; channels are those of the first device that reports them."""
     found: dict[str, Source] = {}
     for device, info in infos.items():
         for name, about in (info.sources if info else {}).items():
@@ -69,7 +69,7 @@ def sources(infos: Mapping[str, DeviceInfo | None]) -> list[Source]:
 
 
 def first_guess(name: str, signature: ModelTensors | None, known: Sequence[Source]) -> Described:
-    """What the shapes suggest, and the only source there is."""
+    """The values that the shapes suggest, and the source if there is only one."""
     feed = feed_of(signature.inputs[0].shape if signature and signature.inputs else None)
     kind = kind_of(signature) if signature else None
     only = known[0] if len(known) == 1 else None
@@ -87,17 +87,17 @@ def first_guess(name: str, signature: ModelTensors | None, known: Sequence[Sourc
 
 
 def needs_text(signature: ModelTensors | None) -> bool:
-    """Whether the form cannot say what this model needs, as it has several inputs or carries state."""
+    """Whether the form is not enough for this model, as it has several inputs or carries state."""
     return signature is not None and (len(signature.inputs) > 1 or bool(carried(signature)))
 
 
 def first_text(file: str, name: str, signature: ModelTensors | None) -> str:
-    """The text to begin with where the form does not do."""
+    """The initial text where the form is not enough."""
     return draft(file, name, signature)
 
 
 def toml(said: Described) -> str:
-    """The manifest that the form describes; empty fields are left out."""
+    """The manifest that the form describes, without empty fields."""
     lines = [f"name = {_text(said.name)}", "", "[input]", f"source = {_text(said.source)}"]
     if said.channels:
         lines.append(f"channels = [{', '.join(_text(one) for one in _words(said.channels))}]")
@@ -116,7 +116,7 @@ def toml(said: Described) -> str:
 
 
 def summary(announced: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """What a dry run says would be sent, as names and values."""
+    """The push that a dry run announces, as names and values."""
     manifest = announced["manifest"]
     yield "Model", f"{manifest['name']} {manifest['version']}"
     yield "Job", str(announced["job"])

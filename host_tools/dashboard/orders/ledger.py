@@ -1,6 +1,6 @@
-"""The log of orders: who, when, what, to whom, and what each answered.
+"""The log of orders: sender, time, action, targets, and the answer of each device.
 
-In bounded memory; each line goes to the host's log, too.
+It is kept in bounded memory; each line also goes to the host's log.
 """
 
 import secrets
@@ -22,20 +22,20 @@ class Entry:
     """One order.
 
     Attributes:
-        at: when it was given, in seconds since the epoch.
-        who: gave it.
+        at: time of the order, in seconds since the epoch.
+        who: its sender.
         action: rollback, recalibrate, cancel or push.
         about: a model and its version, or a job.
         whom: scopes, as in topics.
-        devices: that should answer, as far as they are known.
-        answers: what they have said; of one that is at work, how far it is.
-        waiting: it is still under way here.
-        until: devices obey it until then, as it was sent, or may have been; empty: it was not.
-        trouble: why it was not sent, or why nothing more of it was heard; empty: neither.
-        notes: sentences that a person should know.
-        command: what to type for the same.
-        job: to follow; empty: none.
-        once: what its form had of its own: a form that is sent twice gives one order; empty: it had nothing.
+        devices: devices that should answer, as far as they are known.
+        answers: their answers; for a device at work, its progress.
+        waiting: whether the dashboard still works on the order.
+        until: expiry of the sent order, also of one that may have been sent; empty: it was not sent.
+        trouble: why it was not sent, or why its answers were not received; empty: neither.
+        notes: sentences for a person.
+        command: command line for the same order.
+        job: job to follow; empty: none.
+        once: id of its form, so that a form sent twice gives one order; empty: none.
     """
 
     id: str = field(default_factory=lambda: secrets.token_hex(6))
@@ -56,45 +56,45 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """What was ordered, in words."""
+        """The action and its subject in words."""
         return f"{self.action} {self.about}"
 
     @property
     def failure(self) -> str:
-        """What went wrong with it here, in words; empty: nothing."""
+        """What went wrong on this side, in words; empty if nothing did."""
         if self.trouble and self.until:
-            return f"Sent, and devices obey it until {self.until}; what they answer was not heard: {self.trouble}"
+            return f"Sent, and devices obey it until {self.until}; their answers were not received: {self.trouble}"
         return f"Not sent: {self.trouble}" if self.trouble else ""
 
 
 class Ledger:
-    """Every order, the newest first. Thread-safe."""
+    """All orders, the newest first. Thread-safe."""
 
     def __init__(self, say: Callable[[str], None], changed: Callable[[], None]) -> None:
-        """``say``: is told each line of the log; ``changed``: is called after each change."""
+        """``say`` receives each line of the log; ``changed`` is called after each change."""
         self._say = say
         self._changed = changed
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def entries(self) -> list[Entry]:
-        """All that are kept, the newest first."""
+        """All stored orders, the newest first."""
         with self._lock:
             return list(reversed(self._entries.values()))
 
     def entry(self, number: str) -> Entry | None:
-        """The order of this id."""
+        """The order with this id."""
         with self._lock:
             return self._entries.get(number)
 
     def given(self, once: str) -> list[Entry]:
-        """The orders that this form has given already, but for those that were not sent after all."""
+        """The orders that this form has already caused, except those that could not be sent."""
         with self._lock:
             found = [one for one in self._entries.values() if once and one.once == once]
         return [one for one in found if one.until or not one.trouble]
 
     def begin(self, entry: Entry) -> None:
-        """Note that somebody gave an order."""
+        """Record a new order."""
         with self._lock:
             self._entries[entry.id] = entry
             while len(self._entries) > MOST:
@@ -102,14 +102,14 @@ class Ledger:
         self._log(entry.id, f"{entry.who} orders {entry.title} for {_some(entry.whom)}")
 
     def change(self, number: str, **changes: Any) -> None:
-        """Note how it goes on; says nothing of it in the log."""
+        """Change an order's fields without a line in the log."""
         with self._lock:
             if (entry := self._entries.get(number)) is not None:
                 self._entries[number] = replace(entry, **changes)
         self._changed()
 
     def answer(self, number: str, device: str, answer: Answer, *, said: bool = True) -> None:
-        """Note what a device said; ``said``: its last word, which the log has, too."""
+        """Record a device's answer; with ``said`` it is final and also goes to the log."""
         with self._lock:
             entry = self._entries.get(number)
             known = entry.answers.get(device) if entry else None
@@ -122,7 +122,7 @@ class Ledger:
             self._changed()
 
     def note(self, number: str, text: str) -> None:
-        """A sentence about it."""
+        """Record a sentence about the order."""
         with self._lock:
             entry = self._entries.get(number)
             if entry is not None and text not in entry.notes:
@@ -130,7 +130,7 @@ class Ledger:
         self._log(number, text)
 
     def end(self, number: str, trouble: str = "") -> None:
-        """Nothing more is waited for here."""
+        """Record that the dashboard's work on the order has ended."""
         self.change(number, waiting=False, trouble=trouble)
         if trouble and (entry := self.entry(number)) is not None:
             self._log(number, entry.failure)

@@ -1,4 +1,4 @@
-"""What an order would do on each device, before anybody sends it. Pure: values in, values out."""
+"""Predicts the effect of an order on each device before it is sent. Pure: values in, values out."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from host_tools.fleet.device_state import DeviceState
 Action = Literal["rollback", "recalibrate", "cancel", "push"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 Report = Callable[[str, str], JobReport | None]
-"""The report of a device's job; None: nobody has it."""
+"""Returns the report of a device's job; None if it is unknown."""
 _UNDER_WAY = ("queued", "in_progress")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A version on one device, in the numbers that it was judged by; None: not known."""
+    """A version on one device, with the numbers of its verdict; None: unknown."""
 
     version: int
     latency_ms: float | None = None
@@ -29,12 +29,12 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What becomes of one device.
+    """The effect of an order on one device.
 
     Attributes:
-        now: what runs; None: nothing.
-        after: what the order makes active; None: the same.
-        why_not: why it is left out; empty: it is ordered.
+        now: active release; None: none.
+        after: release that the order would activate; None: the same.
+        why_not: why the device is left out; empty: it is ordered.
     """
 
     device: str
@@ -45,12 +45,12 @@ class Line:
 
 
 def models_of(devices: Iterable[DeviceState]) -> list[str]:
-    """The names under which any of these run something."""
+    """The names of the models that are active on any of these devices."""
     return sorted({name for one in devices for name, state in one.models.items() if state.active_version})
 
 
 def rollback(devices: Iterable[DeviceState], model: str, report: Report) -> list[Line]:
-    """Each device's release of ``model``, and the one that it would go back to."""
+    """Each device's release of ``model``, and the one that a rollback would activate."""
     return [_rolled_back(one, model, report) for one in devices]
 
 
@@ -69,7 +69,7 @@ def recalibrate(devices: Iterable[DeviceState], model: str) -> list[Line]:
 
 
 def cancel(devices: Iterable[DeviceState], job: str) -> list[Line]:
-    """The devices on which ``job`` is under way."""
+    """The devices on which ``job`` is running."""
     lines = []
     for one in devices:
         found = one.jobs.get(job)
@@ -83,7 +83,7 @@ def cancel(devices: Iterable[DeviceState], job: str) -> list[Line]:
 
 
 def by_version(lines: Iterable[Line]) -> dict[int, list[str]]:
-    """Version → the devices that run it and are ordered: one command names one version."""
+    """Version → devices that run it and are ordered, as a command names one version."""
     found: dict[int, list[str]] = {}
     for line in lines:
         if not line.why_not:
@@ -104,7 +104,7 @@ def _rolled_back(device: DeviceState, model: str, report: Report) -> Line:
 
 
 def _job_before(device: DeviceState, state: ModelState) -> str:
-    """The job that made the release before this one; empty: not known."""
+    """The job that made the previous release; empty if unknown."""
     made = {
         job: end.started
         for job, end in device.jobs.items()
@@ -113,7 +113,7 @@ def _job_before(device: DeviceState, state: ModelState) -> str:
     newest_first = sorted(made, key=lambda job: made[job], reverse=True)
     if state.previous_version != state.active_version:
         return next(iter(newest_first), "")
-    # Recalibrated, it is the same version, judged anew: one of these jobs made what runs now.
+    # After a recalibration the version is the same with a new verdict: one of these jobs made the active release.
     runs = {one.job for one in (device.board.active if device.board else ()) if one.model == state.model}
     known = runs.intersection(newest_first) or set(newest_first[:1])
     return next((job for job in newest_first if job not in known), "")

@@ -1,4 +1,4 @@
-"""How a push goes on, noted in the ledger: a display as the command line has, for people at a browser."""
+"""Records the progress of a push in the ledger: the counterpart of the command line's display."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _MB = 1e6
 
 
 class Recorder(Display):
-    """Notes in the ledger."""
+    """Records progress in the ledger."""
 
     def __init__(self, ledger: Ledger, number: str) -> None:
         self._ledger = ledger
@@ -21,7 +21,7 @@ class Recorder(Display):
         self._tenth = -1
 
     def upload(self, done: int, total: int) -> None:
-        """How much is at the broker, in tenths."""
+        """Record the uploaded share, in tenths."""
         tenth = 10 * done // total if total else 10
         if tenth != self._tenth:
             self._tenth = tenth
@@ -29,7 +29,7 @@ class Recorder(Display):
             self._ledger.answer(self._number, "broker", Answer("" if done >= total else "pending", text, 0), said=False)
 
     def progress(self, progress: Progress) -> None:
-        """Where the job stands on a device."""
+        """Record the job's state on a device."""
         report = progress.report
         if report is not None:
             self._ledger.change(self._number, job=report.job)
@@ -42,12 +42,12 @@ class Recorder(Display):
         self._ledger.answer(self._number, progress.device, Answer(code, progress.message, 0 if good else FAILED))
 
     def sent(self, manifest: Manifest) -> None:
-        """It lies at the broker."""
+        """Record that the push is at the broker."""
         self._ledger.change(self._number, until=manifest.expires)
 
     def note(self, text: str) -> None:
-        """One sentence for a person."""
+        """Record a sentence for a person."""
         self._ledger.note(self._number, text)
 
     def summary(self, fields: dict[str, Any]) -> None:
-        """All of it is in the ledger."""
+        """Ignored: the ledger already holds all of it."""

@@ -1,6 +1,6 @@
-"""Models that people send to this page: each in a folder of its own, below one that goes with the program.
+"""Models that people upload to the page: each in its own folder, inside one that is deleted with the program.
 
-What comes is foreign: bounded in size, in number and in time, under a name of ours.
+Uploads are untrusted: limited in size, number and time, and stored under names of our own.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from host_tools.push.draft import model_name
 from host_tools.push.manifest_file import FORMATS
 
 MOST_BYTES: Final = 512 << 20
-"""Of a model; a larger one goes by push-model."""
+"""Size limit of a model; larger ones need push-model."""
 MOST: Final = 8
 KEPT_S: Final = 3600.0
 _BLOCK = 1 << 20
 _MOST_CHECKED = 16
 TOML: Final = "M.toml"
-_GONE = "the model is not here any more; choose its file again"
+_GONE = "the model is no longer stored here; choose its file again"
 
 
 @dataclass(slots=True)
@@ -33,14 +33,14 @@ class Upload:
     """A model that waits to be described and sent.
 
     Attributes:
-        who: sent it.
-        shown: what the file was called there, as far as it can name a model.
-        path: where it lies.
-        size: in bytes.
-        manifest: the TOML that came with it; empty: none did.
-        used: when somebody last looked at it.
-        sending: devices are being sent it: it stays until that has ended.
-        checked: of what a check found good, its :func:`seal` → the version that it would be; the newest.
+        who: the person who uploaded it.
+        shown: its original file name, as far as that is a valid model name.
+        path: path of the file.
+        size: size in bytes.
+        manifest: the uploaded TOML; empty: none.
+        used: time of the last access.
+        sending: whether it is being sent to devices, so that it must stay until that has ended.
+        checked: :func:`seal` → version, for the newest successful checks.
     """
 
     id: str
@@ -55,10 +55,10 @@ class Upload:
 
     @contextlib.contextmanager
     def noted(self, text: str) -> Iterator[Path]:
-        """A file of its own for a manifest: another request never changes what this one reads.
+        """A temporary file for a manifest, separate for each request.
 
         Raises:
-            ConfigError: ``usage``: the model is gone, or there is no room.
+            ConfigError: ``usage``: the model is gone, or the disk is full.
         """
         try:
             folder = Path(tempfile.mkdtemp(dir=self.path.parent))
@@ -68,18 +68,18 @@ class Upload:
             try:
                 (folder / TOML).write_text(text, encoding="utf-8", errors="replace")
             except OSError as error:
-                raise ConfigError("usage", f"the manifest cannot be kept: {error.strerror}; free some space") from None
+                raise ConfigError("usage", f"the manifest cannot be stored: {error.strerror}; free space") from None
             yield folder / TOML
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def passed(self, sealed: str, version: int) -> None:
-        """A check has found nothing against what is ``sealed``."""
+        """Record a successful check of the content with the digest ``sealed``."""
         self.checked = dict([*self.checked.items(), (sealed, version)][-_MOST_CHECKED:])
 
 
 class Uploads:
-    """All of them. Thread-safe."""
+    """All uploads. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -88,10 +88,10 @@ class Uploads:
         self._folder: Path | None = None
 
     def take(self, who: str, name: str, file: BinaryIO, manifest: str = "") -> Upload:
-        """Keep a copy of ``file``.
+        """Store a copy of ``file``.
 
         Raises:
-            ConfigError: ``usage``: it is no model, is too large, or too many wait.
+            ConfigError: ``usage``: it is not a model, is too large, or too many uploads wait.
         """
         stem, ending = Path(name).stem, Path(name).suffix.lower()
         if ending not in FORMATS:
@@ -110,7 +110,7 @@ class Uploads:
         return upload
 
     def get(self, number: str, who: str) -> Upload | None:
-        """What this person sent."""
+        """The upload of this person, or None."""
         self._forget_old()
         with self._lock:
             upload = self._known.get(number)
@@ -120,7 +120,7 @@ class Uploads:
             return upload
 
     def claim(self, number: str) -> None:
-        """It is to be sent, by one order only; raises ``ConfigError`` (usage) where it is gone or another has it."""
+        """Reserve it for one order; raises ``ConfigError`` (usage) if it is gone or reserved by another."""
         with self._lock:
             upload = self._known.get(number)
             if upload is None or upload.sending:
@@ -128,7 +128,7 @@ class Uploads:
             upload.sending = True
 
     def release(self, number: str) -> None:
-        """It was not sent after all, and waits again."""
+        """Undo the reservation, as it was not sent."""
         with self._lock:
             if (upload := self._known.get(number)) is not None:
                 upload.sending, upload.used = False, self._clock()
@@ -150,7 +150,7 @@ class Uploads:
             shutil.rmtree(upload.path.parent, ignore_errors=True)
 
     def forget(self) -> None:
-        """Delete all; the end of the program."""
+        """Delete all uploads at the end of the program."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -183,7 +183,7 @@ def _copy(file: BinaryIO, path: Path) -> int:
                     raise ConfigError("usage", f"a model has {MOST_BYTES >> 20} MiB at most here; use push-model")
                 out.write(block)
     except OSError as error:
-        raise ConfigError("usage", f"the model cannot be kept: {error.strerror}; free some space") from None
+        raise ConfigError("usage", f"the model cannot be stored: {error.strerror}; free some space") from None
     if not size:
         raise ConfigError("usage", "the file is empty; choose a model")
     return size

@@ -1,1 +1,1 @@
-"""One file a page: its routes, and what it shows as a pure function of the fleet's state."""
+"""One file per page: its routes, and its content as a pure function of the fleet's state."""

@@ -1,4 +1,4 @@
-"""One device: what it is, how it is, what it runs, and how that came about."""
+"""The page of one device: its facts, its health, its models, and their history."""
 
 import time
 from typing import Any
@@ -48,7 +48,7 @@ def routes() -> list[BaseRoute]:
 
 
 def device(request: Request) -> Response:
-    """The page, or its rows as JSON or CSV (JSON: with all that the device says of itself)."""
+    """The page, or its rows as JSON or CSV (JSON: with the device's info)."""
     context, now, name = context_of(request), time.time(), request.path_params["device"]
     form = request.query_params.get("format", "")
     if (found := context.watched.device(name)) is None:
@@ -79,7 +79,7 @@ def device(request: Request) -> Response:
 
 
 def parts(context: Context, given: QueryParams, now: float) -> Parts:
-    """What of the page changes."""
+    """The parts of the page that change."""
     watched, name = context.watched, given.get("device", "")
     found = watched.device(name)
     if found is None:

@@ -27,9 +27,9 @@ _MHZ = 1e6
 
 
 def now(device: DeviceState, at: float) -> Markup:
-    """The newest sample of its health."""
+    """The device's newest health sample."""
     if device.health is None:
-        return nothing("No sample of its health was heard yet.")
+        return nothing("No health sample has arrived yet.")
     sample = device.health.sample
     old = "" if device.health.fresh(at) else " old"
     when = element("p", "From ", moment(device.health.at, at), class_="note")
@@ -37,7 +37,7 @@ def now(device: DeviceState, at: float) -> Markup:
 
 
 def charts(history: History, device: DeviceState, span_s: float, at: float) -> Markup:
-    """Its health and the latency of its models over so many seconds before ``at``."""
+    """The device's health and its models' latency over ``span_s`` seconds before ``at``."""
     since = at - span_s
     health = history.health(device.id, since)
     span: dict[str, float] = {"span": span_s, "now": at}
@@ -53,16 +53,16 @@ def charts(history: History, device: DeviceState, span_s: float, at: float) -> M
 
 
 def sensors(info: DeviceInfo | None) -> Markup:
-    """What it has to calibrate with, and how that does."""
+    """The device's sensors for calibration, and their states."""
     if info is None or not info.sources:
-        return nothing("It has no sensor, or has not told of any.")
+        return nothing("It has reported no sensor.")
     return table(_SENSORS, [_sensor(name, about) for name, about in sorted(info.sources.items())], "sensors")
 
 
 def board(device: DeviceState, info: DeviceInfo | None) -> Markup:
-    """What it is, and what works on it."""
+    """The device's board, and the runtimes that work on it."""
     if info is None:
-        return nothing("It has not told what it is.")
+        return nothing("It has not published its info.")
     runtimes = ", ".join(f"{name} {version}" for name, version in sorted(info.runtimes.items()))
     return facts(
         (

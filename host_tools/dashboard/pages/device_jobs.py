@@ -17,9 +17,9 @@ TONES: dict[str, Tone] = {"succeeded": "good", "rejected": "warn", "failed": "ba
 
 
 def table(reports: Sequence[JobReport], now: float) -> Markup:
-    """The jobs of which the broker has a report."""
+    """The jobs with a report at the broker."""
     if not reports:
-        return nothing("The broker has no report of a job of it.")
+        return nothing("The broker has no job report of this device.")
     return made_table(_COLUMNS, [_job(one, now) for one in reports], "jobs")
 
 

@@ -1,4 +1,4 @@
-"""Parts of a device's page: what it runs against what was promised, and its releases. Pure."""
+"""Parts of a device's page: its models compared with their verdicts, and its releases. Pure."""
 
 from urllib.parse import urlencode
 
@@ -19,11 +19,11 @@ _COLUMNS = {
 }  # fmt: skip
 _RELEASES = {"model": False, "version": True, "when": False, "": False, "job": False}
 _SLOWER = 1.25
-"""A latency so many times what was promised is marked."""
+"""A latency above this multiple of the promised one is marked."""
 
 
 def table(device: DeviceState, now: float) -> Markup:
-    """Its models: latency now against what the verdict promised."""
+    """The device's models: current latency against that of the verdict."""
     rows = [row for row in rows_of(device, now) if row.model]
     if not rows:
         return nothing("It runs no model yet. Push one: host-tools push-model.")
@@ -48,7 +48,7 @@ def table(device: DeviceState, now: float) -> Markup:
 
 
 def releases(device: DeviceState, now: float) -> Markup:
-    """What was accepted, the newest first; what the broker still has a report of."""
+    """The accepted versions with a report at the broker, the newest first."""
     accepted = sorted(
         ((job, end) for job, end in device.jobs.items() if end.status == "succeeded"),
         key=lambda pair: (pair[1].started, pair[1].version),

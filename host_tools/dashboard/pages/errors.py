@@ -1,4 +1,4 @@
-"""The page of an address where nothing is."""
+"""The page for an unknown address."""
 
 import time
 
@@ -11,10 +11,10 @@ from host_tools.dashboard.frame import page
 
 
 def not_found(request: Request, _error: Exception) -> Response:
-    """Nobody knows it, or no longer."""
+    """The page for a device, model or job that is unknown or was cleared."""
     body = [
-        element("h1", "Nothing is here"),
-        element("p", "The broker knows no such device, model or job, or it was cleared."),
+        element("h1", "Page not found"),
+        element("p", "The broker does not know this device, model or job, or it was cleared."),
         element("p", element("a", "To the fleet", href="/")),
     ]
     broker = context_of(request).watched.broker

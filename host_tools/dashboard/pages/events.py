@@ -1,4 +1,4 @@
-"""Events of all devices, the newest first; by severity, and by the words of a search."""
+"""The page of all devices' events, the newest first, with a filter by severity and a search."""
 
 import time
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _TONES: dict[str, Tone] = {"info": "plain", "warning": "warn", "error": "bad"}
 _COLUMNS = {"when": False, "severity": False, "device": False, "what": False, "about": False, "in a sentence": False}
 _EXPORTED = ("ts", "device", "severity", "kind", "code", "message", "model", "version", "job")
 _MOST = 300
-"""On a page."""
+"""Events on a page."""
 _MOST_CHARACTERS = 200
 
 
@@ -58,7 +58,7 @@ def events(request: Request) -> Response:
         element("div", contents(shown["severities"]), id="severities", class_="counters"),
         element("form", field, kept, element("button", "Search", type="submit"), action="/events", role="search"),
         element("div", contents(shown["events"]), id="events"),
-        element("p", "Since this dashboard runs; host-tools collect stores all of them.", class_="note"),
+        element("p", "Events since the start of this dashboard; host-tools collect stores all of them.", class_="note"),
         element("div", links(address), command(context.settings, "watch"), class_="elsewhere"),
     ]
     live = f"/live?{urlencode({'view': 'events', **query})}"
@@ -67,7 +67,7 @@ def events(request: Request) -> Response:
 
 
 def parts(context: Context, given: QueryParams, now: float) -> Parts:
-    """What of the page changes."""
+    """The parts of the page that change."""
     worded = _worded(context, given)
     severity = given.get("severity", "")
     shown = [one for one in worded if severity in ("", one.severity)]
@@ -75,9 +75,9 @@ def parts(context: Context, given: QueryParams, now: float) -> Parts:
 
 
 def table(found: Sequence[Event], now: float, *, own: bool = False) -> Markup:
-    """Events; ``own``: all of one device, which need not be named."""
+    """A table of events; ``own``: all of one device, whose column is left out."""
     if not found:
-        return nothing("Nothing has happened since this dashboard runs.")
+        return nothing("No event has arrived since the start of this dashboard.")
     columns = {name: number for name, number in _COLUMNS.items() if not (own and name == "device")}
     return made_table(columns, [_row(one, now, own=own) for one in found], "events")
 

@@ -1,4 +1,4 @@
-"""The fleet: every model on every device, with counters that are filters, one search, and a selection for orders."""
+"""The page of the fleet: every model on every device, with filters, a search, and a selection for orders."""
 
 import time
 from functools import lru_cache
@@ -76,7 +76,7 @@ def fleet(request: Request) -> Response:
 
 
 def parts(context: Context, given: QueryParams, now: float) -> Parts:
-    """What of the page changes."""
+    """The parts of the page that change."""
     query = Query.parse(given)
     found = select(context.watched.rows(now), query)
     return {
@@ -87,7 +87,7 @@ def parts(context: Context, given: QueryParams, now: float) -> Parts:
 
 
 def row_id(row: Row) -> str:
-    """The id of a row's element; no name has a capital letter."""
+    """The id of a row's element; names contain no capital letters, so the ``M`` is unique."""
     return f"row-{row.device}-M-{row.model}"
 
 

@@ -1,4 +1,4 @@
-"""One job on one device: its stages as they go, then the verdict with everything that it rests on."""
+"""The page of one job on one device: its stages, then the verdict with all its evidence."""
 
 import time
 from functools import lru_cache
@@ -27,7 +27,7 @@ from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.stages import strip, under_way
 
 _DECIDED = {"succeeded": "accepted"}
-"""Status → how a page names the end, where it is not the status itself."""
+"""Status → its name on a page, where that differs from the status."""
 
 
 def routes() -> list[BaseRoute]:
@@ -47,7 +47,7 @@ def job(request: Request) -> Response:
     asked = QueryParams({"view": "job", "device": device, "job": name})
     shown = parts(context, asked, now)
     body = [
-        element("nav", _way(report), class_="way", aria_label="Way"),
+        element("nav", _breadcrumbs(report), class_="way", aria_label="Way"),
         element("div", contents(shown["job"]), id="job"),
         element("div", contents(shown["result"]), id="result"),
         element(
@@ -68,7 +68,7 @@ def job(request: Request) -> Response:
 
 
 def parts(context: Context, given: QueryParams, now: float) -> Parts:
-    """What of the page changes; nothing of a job that nobody knows any more."""
+    """The parts of the page that change; none for a job that is no longer known."""
     device = given.get("device", "")
     report = context.watched.report(device, given.get("job", ""))
     if report is None:
@@ -78,12 +78,12 @@ def parts(context: Context, given: QueryParams, now: float) -> Parts:
 
 
 def parts_of(report: JobReport, now: float, *, online: bool) -> Parts:
-    """The parts of a report's page; ``online``: its device is, so that the job goes on as we look."""
+    """The parts of a report's page; ``online``: whether its device is online, so that the job makes progress."""
     return {"job": _head(report, now, online=online), "result": _result(msgspec.json.encode(report.results))}
 
 
 def _head(report: JobReport, now: float, *, online: bool) -> Markup:
-    """Where the job stands: the verdict once there is one, and the stages."""
+    """The state of the job: the verdict once there is one, and the stages."""
     title = _title(report)
     if report.ended:
         decided = _DECIDED.get(report.status, report.status)
@@ -100,7 +100,7 @@ def _head(report: JobReport, now: float, *, online: bool) -> Markup:
 
 def _away(report: JobReport, now: float) -> Markup:
     said = moment(parse_rfc3339(report.ts), now)
-    text = " is offline: it said this ", said, ", and goes on by itself once it can."
+    text = " is offline: it reported this ", said, ", and continues by itself once it can."
     return element("p", badge("offline", "off"), " ", report.device, *text, class_="offline")
 
 
@@ -118,7 +118,7 @@ def _facts(report: JobReport, now: float) -> Markup:
 
 @lru_cache(maxsize=32)
 def _result(encoded: bytes) -> Markup:
-    """What is known so far; drawn anew only if it has changed."""
+    """The known results, drawn again only if they have changed."""
     fields: dict[str, Any] = msgspec.json.decode(encoded)
     result = told_result(fields)
     judged = result.judged or MeasuredModel()
@@ -129,7 +129,7 @@ def _title(report: JobReport) -> str:
     return f"{report.model} {report.version} on {report.device}"
 
 
-def _way(report: JobReport) -> Markup:
+def _breadcrumbs(report: JobReport) -> Markup:
     device = element("a", report.device, href=f"/devices/{report.device}")
     model = element("a", report.model, href=f"/models/{report.model}")
     return join(device, " · ", model, " · ", element("span", f"version {report.version}"))

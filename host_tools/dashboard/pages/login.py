@@ -1,4 +1,4 @@
-"""Logging in and out. On a page that needs no login there is nothing to do here."""
+"""The login and logout page. A server without logins has nothing to do here."""
 
 import time
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from host_tools.dashboard.frame import page
 from host_tools.dashboard.threads import checking_password
 from host_tools.dashboard.widgets.forms import button, field, form, hidden
 
-_WRONG = "That is not the name and password of anybody here."
+_WRONG = "The name or the password is wrong."
 
 
 def routes() -> list[BaseRoute]:
@@ -30,12 +30,12 @@ def routes() -> list[BaseRoute]:
 
 
 def show(request: Request) -> Response:
-    """The form, or who is logged in."""
+    """The form, or the name of the logged in person."""
     return _page(request, request.query_params.get("next", ""))
 
 
 async def log_in(request: Request) -> Response:
-    """Begin a session for who knows the password."""
+    """Start a session for a person with the right password."""
     access = context_of(request).access
     users = access.users
     if users is None:
@@ -44,13 +44,13 @@ async def log_in(request: Request) -> Response:
     name, password, there = (str(given.get(field, "")) for field in ("name", "password", "next"))
     address, shown = address_of(request.scope), printable(name, 80)
     if (wait_s := access.attempts.wait_s(address)) > 0:
-        access.record.note(f"nobody was logged in as {shown} from {address}: too many attempts")
+        access.record.note(f"login as {shown} from {address} was refused: too many attempts")
         said = _page(request, there, f"Too many attempts; try again in {wait_s:.0f} s.", 429)
         said.headers["retry-after"] = f"{wait_s:.0f}"
         return said
     viewer = await checking_password(users.check, name, password)
     if viewer is None:
-        access.record.note(f"nobody was logged in as {shown} from {address}: wrong name or password")
+        access.record.note(f"login as {shown} from {address} was refused: wrong name or password")
         return _page(request, there, _WRONG, 403)
     access.attempts.succeeded(address)
     access.record.note(f"{viewer.name} has logged in from {address} as {viewer.role}")
@@ -69,7 +69,7 @@ async def log_out(request: Request) -> Response:
 def _page(request: Request, there: str, trouble: str = "", status: int = 200) -> Response:
     context, viewer = context_of(request), viewer_of(request)
     if context.access.users is None:
-        body = element("p", "Nobody logs in to this page: only this machine reaches it.")
+        body = element("p", "This page needs no login: only this machine can reach it.")
     else:
         body = _leave(request, context.access) if viewer.name else _enter(request, there, trouble)
     return page(
@@ -98,12 +98,12 @@ def _enter(request: Request, there: str, trouble: str) -> Markup:
 
 def _leave(request: Request, access: Access) -> Markup:
     viewer = viewer_of(request)
-    may = "sends orders" if viewer.commands and access.commanding else "looks"
+    may = "can send orders" if viewer.commands and access.commanding else "can only read"
     return form(request.state.csrf, LOGOUT, element("p", f"{viewer.name} is logged in and {may}."), button("Log out"))
 
 
 def _local(there: str) -> str:
-    """``there`` if it is a page of ours, else the first one."""
+    """``there`` if it is one of our own pages, otherwise the first page."""
     try:
         parts = urlsplit(there)
     except ValueError:

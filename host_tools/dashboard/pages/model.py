@@ -1,4 +1,4 @@
-"""One model across the fleet: how each version ended where, and how fast it is on which board."""
+"""The page of one model across the fleet: the results of each version, and its speed by board."""
 
 import time
 from typing import Any
@@ -33,7 +33,7 @@ def routes() -> list[BaseRoute]:
 
 
 def model(request: Request) -> Response:
-    """The page, or the state of the model on each device as JSON or CSV."""
+    """The page, or the model's state on each device as JSON or CSV."""
     context, now, name = context_of(request), time.time(), request.path_params["model"]
     found = context.watched.model(name)
     if not found:
@@ -55,7 +55,7 @@ def model(request: Request) -> Response:
 
 
 def parts(context: Context, given: QueryParams, now: float) -> Parts:
-    """What of the page changes."""
+    """The parts of the page that change."""
     name = given.get("model", "")
     found = context.watched.model(name)
     ends = model_tables.ends_of(name, found)

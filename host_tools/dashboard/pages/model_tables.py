@@ -1,4 +1,4 @@
-"""Parts of a model's page: what its versions came to across devices. Pure."""
+"""Parts of a model's page: the results of its versions across devices. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,14 +28,14 @@ _DEVICES = {
 _MOST_DEVICES = 100
 _MOST_VERSIONS = 30
 Ends: TypeAlias = Mapping[int, list[tuple[DeviceState, JobEnd]]]
-"""Version → devices, and how their newest job of it ended."""
+"""Version → devices with the end of their newest job of it."""
 _UNDER_WAY = ("queued", "in_progress")
 
 
 def summary(ends: Ends, devices: Sequence[DeviceState]) -> Markup:
-    """A sentence on the newest version: how many devices took it, and why the others did not."""
+    """A sentence about the newest version: how many devices accepted it, and why others did not."""
     if not ends:
-        return nothing(f"{counted(len(devices), 'device')} told of it, and no job of it is known.")
+        return nothing(f"{counted(len(devices), 'device')} reported it, and no job of it is known.")
     version = max(ends)
     said = Counter(end.status for _, end in ends[version])
     told = [
@@ -51,7 +51,7 @@ def summary(ends: Ends, devices: Sequence[DeviceState]) -> Markup:
 
 
 def versions(name: str, ends: Ends, devices: Sequence[DeviceState]) -> Markup:
-    """The versions against each other, the newest first."""
+    """A comparison of the versions, the newest first."""
     active: dict[int, list[DeviceState]] = defaultdict(list)
     for device in devices:
         if (version := device.models[name].active_version) > 0:
@@ -63,7 +63,7 @@ def versions(name: str, ends: Ends, devices: Sequence[DeviceState]) -> Markup:
 
 
 def boards(name: str, devices: Sequence[DeviceState], now: float) -> Markup:
-    """Its latency on each kind of board: the median over the devices."""
+    """The model's latency by kind of board: the median over the devices."""
     kinds: dict[str, list[DeviceState]] = defaultdict(list)
     for device in devices:
         if device.models[name].active_version:
@@ -74,7 +74,7 @@ def boards(name: str, devices: Sequence[DeviceState], now: float) -> Markup:
 
 
 def devices(name: str, found: Sequence[DeviceState], now: float) -> Markup:
-    """The devices that have it."""
+    """The devices with the model."""
     shown = [_device(name, one, now) for one in found[:_MOST_DEVICES]]
     left = len(found) - len(shown)
     more = element("p", f"… and {counted(left, 'device')} more; ", _search(name), class_="note") if left else ""
@@ -100,7 +100,7 @@ def ends_of(name: str, devices: Iterable[DeviceState]) -> Ends:
 
 
 def _why(ends: Iterable[tuple[DeviceState, JobEnd]]) -> Markup:
-    """Why it was refused, with the boards where that was: the most frequent reason first."""
+    """The reasons for rejections, with their boards, the most frequent first."""
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for device, end in ends:
         if end.status in ("rejected", "failed"):

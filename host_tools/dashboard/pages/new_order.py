@@ -1,6 +1,6 @@
-"""Before an order is sent: a dialog that names the devices, their versions, and what becomes of them. And its sending.
+"""The dialog before an order, which names devices, versions and effects; and the sending of the order.
 
-``/orders/new?action=…&device=…&group=…&model=…&job=…``; nothing happens before the form in it is sent.
+Its address is ``/orders/new?action=…&device=…&group=…&model=…&job=…``; only its form has an effect.
 """
 
 import time
@@ -38,14 +38,14 @@ async def ask(request: Request) -> Response:
         if asked.action == "push":
             body = await in_thread(order_offers.body, request, context, asked)
         else:
-            body = await run_in_threadpool(_body, request, context, asked)  # a second, for a thousand devices
+            body = await run_in_threadpool(_body, request, context, asked)  # takes a second for a thousand devices
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
     return _page(request, body)
 
 
 async def send(request: Request) -> Response:
-    """Send what the dialog named; the guard has seen to the person and the form."""
+    """Send the order of a dialog; the guard has checked the person and the form."""
     context, viewer = context_of(request), viewer_of(request)
     form = await request.form(max_fields=asking.MOST_FIELDS)
     try:
@@ -62,16 +62,16 @@ async def send(request: Request) -> Response:
 
 
 def commander_of(context: Context) -> Commander:
-    """Who sends orders; raises ``ConfigError`` where nobody may."""
+    """The sender of orders; raises ``ConfigError`` where orders are disabled."""
     if context.orders is None:
-        raise ConfigError("usage", "this page only shows; start host-tools dashboard with --allow-commands")
+        raise ConfigError("usage", "this page is read-only; start host-tools dashboard with --allow-commands")
     return context.orders
 
 
 def _command(orders: Commander, who: str, asked: Asked, targets: dict[int, list[str]]) -> str:
-    """One order for each version; returns the id of it, or of the list where there are several."""
+    """Send one order per version; returns the id of the order, or an empty one for several."""
     if asked.action is None or not targets or not (asked.model or asked.job):
-        raise ConfigError("usage", "there is nothing to order; choose what to do, and devices to do it")
+        raise ConfigError("usage", "there is nothing to order; choose an action, and devices")
     if asked.action != "cancel" and 0 in targets:
         raise ConfigError("usage", "a device is ordered without its version; give both, as 3:pi-01")
     numbers = orders.command(who, targets, asked.action, model=asked.model, job=asked.job, once=asked.once)
@@ -84,7 +84,7 @@ def _body(request: Request, context: Context, asked: Asked) -> Markup:
         return order_forms.choose(asked, context.watched.devices(), context.watched.groups())
     if asked.action == "cancel":
         if not asked.job:
-            raise ConfigError("usage", "say which job is to be canceled: follow its link from a job's page")
+            raise ConfigError("usage", "no job is named; follow the link Cancel on a job's page")
         lines = plans.cancel(devices, asked.job)
         return _dialog(request, context, asked, lines)
     models = plans.models_of(devices)
@@ -104,7 +104,7 @@ def _dialog(request: Request, context: Context, asked: Asked, lines: list[Line],
 
 
 def chosen(context: Context, asked: Asked) -> list[DeviceState]:
-    """The devices that are meant; raises ``ConfigError`` (no_device) for one that nobody knows."""
+    """The target devices; raises ``ConfigError`` (no_device) for an unknown one."""
     names = dict.fromkeys(asked.devices)
     for group in asked.groups:
         names |= dict.fromkeys(context.watched.members(group))

@@ -1,4 +1,4 @@
-"""The forms of an order: whom, what, and the dialog that says what it will do. Pure."""
+"""The forms of an order: targets, action, and the dialog with its effects. Pure."""
 
 import secrets
 from collections.abc import Iterable, Sequence
@@ -22,16 +22,16 @@ _DOES = {
     "push": "Push a version",
 }
 _MEANS = {
-    "rollback": "Each device makes active the release that was active before.",
-    "recalibrate": "Each device captures new data, quantizes and judges its release again. What is active stays active "
-    "until the new one passes.",
-    "cancel": "The job ends on each device; what is active stays active.",
+    "rollback": "Each device activates its previous release.",
+    "recalibrate": "Each device captures new data, quantizes and judges its release again. The active release stays "
+    "active until the new one passes.",
+    "cancel": "The job ends on each device; the active release stays active.",
 }
 SHOWN_DEVICES = 200
 
 
 def choose(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Markup:
-    """What to do, and for whom."""
+    """The choice of action and targets."""
     shown, hidden_devices = boxed(asked.devices, devices)
     boxes = [
         element(
@@ -58,19 +58,19 @@ def choose(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Marku
 
 
 def boxed(chosen: Sequence[str], devices: Iterable[str]) -> tuple[list[str], int]:
-    """The devices that have a box, all that are chosen first, and how many have none."""
+    """The devices with a checkbox, the chosen ones first, and the number of the others."""
     every = list(dict.fromkeys([*chosen, *devices]))
     shown = every[: max(SHOWN_DEVICES, len(chosen))]
     return shown, len(every) - len(shown)
 
 
 def once() -> Markup:
-    """What this form has of its own: sent twice, as by a double click, it gives one order."""
+    """The id of this form, so that sending it twice, as by a double click, gives one order."""
     return hidden("once", secrets.token_hex(8))
 
 
 def choose_model(asked: Asked, models: Iterable[str]) -> Markup:
-    """Which of several models."""
+    """The choice between several models."""
     return element(
         "form",
         *kept(asked),
@@ -83,14 +83,14 @@ def choose_model(asked: Asked, models: Iterable[str]) -> Markup:
 
 
 def kept(asked: Asked) -> list[Markup]:
-    """What has been answered already, for the next question."""
+    """The earlier answers as hidden fields for the next question."""
     fields = [*(("device", one) for one in asked.devices), *(("group", one) for one in asked.groups)]
     fields += [("action", asked.action or ""), ("model", asked.model), ("job", asked.job)]
     return [hidden(name, value) for name, value in fields if value]
 
 
 def dialog(settings: Settings, csrf: str, asked: Asked, lines: Sequence[Line], *, model: str, refused: str) -> Markup:
-    """What will happen, device by device, and the button that has it happen; ``refused``: why there is none."""
+    """The effects per device, and the button that sends the order; ``refused``: why there is no button."""
     action = asked.action or "rollback"
     ordered, left_out = by_version(lines), [line for line in lines if line.why_not]
     names = [name for several in ordered.values() for name in several]
@@ -161,7 +161,7 @@ def _names(lines: Sequence[Line]) -> Markup:
 def _state(line: Line) -> Markup:
     if line.why_not:
         return badge(f"left out: {line.why_not}", "off")
-    return badge("online", "good") if line.online else badge("offline: obeys when it is back, within a day", "warn")
+    return badge("online", "good") if line.online else badge("offline: executes it when back within a day", "warn")
 
 
 def _release(release: Release | None) -> list[Markup]:

@@ -1,4 +1,4 @@
-"""Pushing a version that the broker has: which there are, and what devices will make of one. Asks the broker."""
+"""The push of a version at the broker: the available versions, and their expected effect. Reads from the broker."""
 
 import time
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from host_tools.fleet.device_state import DeviceState
 from host_tools.push.resend import Offer, foresee, read_offers
 
 _PATIENCE_S = 10.0
-"""A person waits for the page."""
+"""Short, as a person waits for the page."""
 
 
 def body(request: Request, context: Context, asked: Asked) -> Markup:
-    """The next question, or the dialog; raises what a session raises."""
+    """The next question, or the dialog; raises the errors of a session."""
     if not asked.scopes:
         return choose(asked, context.watched.devices(), context.watched.groups())
     settings = msgspec.structs.replace(context.settings, broker_timeout_s=_PATIENCE_S)
@@ -39,7 +39,7 @@ def body(request: Request, context: Context, asked: Asked) -> Markup:
             return _choose(asked, offers, time.time())
         offer = next((one for one in offers if one.job == asked.job), None)
         if offer is None:
-            raise ConfigError("not_active", f"no version with job {asked.job} lies at the broker; push its model again")
+            raise ConfigError("not_active", f"the broker has no version with job {asked.job}; push its model again")
         said = foresee(session, asked.job, asked.scopes)
     names = dict.fromkeys([*asked.devices, *(one for group in asked.groups for one in context.watched.members(group))])
     found = [device for name in names if (device := context.watched.device(name))]
@@ -79,7 +79,7 @@ def _offer(offer: Offer, now: float, *, first: bool) -> Markup:
         element("td", str(manifest.version), class_="n"),
         element("td", numbers.size(sum(blob.size for blob in manifest.blobs)), class_="n"),
         element("td", moment(parse_rfc3339(manifest.created), now)),
-        element("td", places, "" if offer.whole else badge("the broker lacks a part of it: push it again", "warn")),
+        element("td", places, "" if offer.whole else badge("incomplete at the broker: push it again", "warn")),
     )
 
 
@@ -118,7 +118,7 @@ def _dialog(
         element(
             "p",
             "Each device captures data of its own, quantizes and judges this version, and activates it if it passes. "
-            "What is active stays active until then.",
+            "The active release stays active until then.",
         ),
         made_table(columns, rows, "plan") if rows else "",
         element("ul", *(element("li", text) for text in said), class_="findings") if said else "",
@@ -136,7 +136,7 @@ def _device(device: DeviceState, model: str, version: int) -> Markup:
     return element(
         "tr",
         element("th", element("a", device.id, href=f"/devices/{device.id}"), scope="row"),
-        element("td", badge("online", "good") if device.online else badge("offline: begins when it is back", "warn")),
+        element("td", badge("online", "good") if device.online else badge("offline: starts when it is back", "warn")),
         element("td", str(state.active_version) if state and runs else numbers.UNKNOWN, class_="n"),
         element("td", numbers.known(numbers.milliseconds, state.p50_ms if state else None), class_="n"),
         element("td", numbers.known(numbers.share, state.agreement if state else None), class_="n"),

@@ -1,4 +1,4 @@
-"""The log of orders, and one order with what each device answered; both live."""
+"""The log of orders, and the page of one order with each device's answer; both are live."""
 
 import time
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def routes() -> list[BaseRoute]:
 
 
 def log(request: Request) -> Response:
-    """Every order, the newest first; or its answers as JSON or CSV."""
+    """All orders, the newest first; or their answers as JSON or CSV."""
     context, now = context_of(request), time.time()
     form = request.query_params.get("format", "")
     if form in FORMATS:
@@ -53,7 +53,7 @@ def log(request: Request) -> Response:
 
 
 def one(request: Request) -> Response:
-    """What was ordered, and what became of it."""
+    """The page of one order and its results."""
     context, now, number = context_of(request), time.time(), request.path_params["order"]
     if context.orders is None or (entry := context.orders.ledger.entry(number)) is None:
         raise HTTPException(404)
@@ -66,15 +66,15 @@ def one(request: Request) -> Response:
 
 
 def parts(context: Context, _given: QueryParams, now: float) -> Parts:
-    """What of the log changes."""
+    """The parts of the log that change."""
     entries = _entries(context)
     if not entries:
-        return {"orders": nothing("Nobody has ordered anything since this page was started.")}
+        return {"orders": nothing("No order was sent since the start of this dashboard.")}
     return {"orders": made_table(_COLUMNS, [_row(entry, now) for entry in entries], "orders")}
 
 
 def parts_of_one(context: Context, given: QueryParams, now: float) -> Parts:
-    """What of one order changes."""
+    """The parts of an order's page that change."""
     entry = context.orders.ledger.entry(given.get("order", "")) if context.orders else None
     return {} if entry is None else {"order": _order(entry, now)}
 
@@ -136,9 +136,9 @@ def _state(entry: Entry) -> Markup:
     done = sum(not answer.code for name, answer in entry.answers.items() if name != "broker")
     failed = sum(answer.code not in ("", "pending") for name, answer in entry.answers.items() if name != "broker")
     if failed:
-        return badge(f"{counted(failed, 'device')} did not obey", "bad")
+        return badge(f"{counted(failed, 'device')} failed", "bad")
     if entry.trouble:
-        return badge("sent, answers not heard", "warn")
+        return badge("sent, answers not received", "warn")
     if entry.waiting:
         return badge("under way", "busy")
     return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) > 0 else "warn")

@@ -1,6 +1,6 @@
-"""Pushing a model: its file, then a form that knows the sources of the chosen devices, a check, and the sending.
+"""The pages for pushing a model: upload, a form that knows the chosen devices' sources, a check, and the sending.
 
-``/push`` takes the file, ``/push/{upload}`` describes it. Nothing reaches the broker before "Send".
+``/push`` receives the file, ``/push/{upload}`` describes it. Nothing reaches the broker before "Send".
 """
 
 import time
@@ -34,7 +34,7 @@ from host_tools.push.draft import model_name
 
 _MOST_MANIFEST_BYTES = 64 * 1024
 _AROUND_BYTES = 1 << 20
-"""What a form is, besides its file."""
+"""Size of a form without its file."""
 
 
 def routes() -> list[BaseRoute]:
@@ -48,14 +48,14 @@ def routes() -> list[BaseRoute]:
 
 
 def start(request: Request) -> Response:
-    """The file; for a viewer, how it is done on the command line."""
+    """The upload form; for a viewer, the equivalent command."""
     context = context_of(request)
     refused = why_not(viewer_of(request), context.access)
     return _page(request, push_forms.start(context.settings, request.state.csrf, request.query_params, refused))
 
 
 async def upload(request: Request) -> Response:
-    """Keep the file for as long as it takes to describe it."""
+    """Store the uploaded file until it is described."""
     context, viewer = context_of(request), viewer_of(request)
     try:
         orders, asked = commander_of(context), asking.read(request.query_params)
@@ -63,7 +63,7 @@ async def upload(request: Request) -> Response:
         check_token(request, form)
         model, manifest = form.get("model"), form.get("manifest")
         if not isinstance(model, UploadFile) or not model.filename:
-            raise ConfigError("usage", "no file came; choose the model's file")
+            raise ConfigError("usage", "no file was uploaded; choose the model's file")
         text = await _text(manifest) if isinstance(manifest, UploadFile) and manifest.filename else ""
         kept = await in_thread(orders.uploads.take, viewer.shown, model.filename, model.file, text)
         await form.close()
@@ -74,7 +74,7 @@ async def upload(request: Request) -> Response:
 
 
 async def describe(request: Request) -> Response:
-    """The form, filled with what the file and the devices tell."""
+    """The form, filled with values from the file and the devices."""
     if (sent := _sent(request)) is not None:
         return sent
     found = _upload(request)
@@ -87,7 +87,7 @@ async def describe(request: Request) -> Response:
 
 
 async def act(request: Request) -> Response:
-    """Make the TOML, check, send, or drop the file."""
+    """Make the TOML, check it, send the model, or delete the file."""
     if (sent := _sent(request)) is not None:
         return sent
     context, viewer, found = context_of(request), viewer_of(request), _upload(request)
@@ -105,7 +105,7 @@ async def act(request: Request) -> Response:
         if do == "send" and (version := found.checked.get(sealed)):
             number = commander_of(context).push(viewer.shown, found, asked.scopes, text, version)
             return RedirectResponse(f"/orders/{number}", 303)
-        if do in ("check", "send"):  # what was not checked as it stands is checked first
+        if do in ("check", "send"):  # a changed manifest is checked before it is sent
             checked = await in_thread(check, context.settings, found, asked.scopes, text)
             if checked.announced is not None:
                 found.passed(sealed, checked.announced["manifest"]["version"])
@@ -133,7 +133,7 @@ def _form_of(
     infos: push_forms.Infos | None = None,
     checked: Checked | None = None,
 ) -> Markup:
-    """In a thread: the sources of all devices are read for it."""
+    """The form; runs in a thread, as it reads the sources of all devices."""
     context = context_of(request)
     infos = _infos(context, asked) if infos is None else infos
     return push_forms.describe(
@@ -152,19 +152,19 @@ def _form_of(
 
 
 def _meant(context: Context, asked: Asked) -> list[str]:
-    """The devices that are chosen, as far as they are known."""
+    """The chosen devices, as far as they are known."""
     return list(
         dict.fromkeys([*asked.devices, *(one for name in asked.groups for one in context.watched.members(name))])
     )
 
 
 def _infos(context: Context, asked: Asked) -> push_forms.Infos:
-    """What the chosen devices say of themselves; of all devices where none is chosen."""
+    """The infos of the chosen devices, or of all devices if none is chosen."""
     return {name: context.watched.info(name) for name in _meant(context, asked) or context.watched.devices()}
 
 
 def _sent(request: Request) -> Response | None:
-    """To its order, where this model has been sent already, as by a double click."""
+    """A redirect to the order, if this model has already been sent, as by a double click."""
     orders = context_of(request).orders
     given = orders.ledger.given(request.path_params["upload"]) if orders else []
     return RedirectResponse(f"/orders/{given[0].id}", 303) if given else None
@@ -179,7 +179,7 @@ def _upload(request: Request) -> Upload:
 
 
 async def _form(request: Request) -> FormData:
-    """A form with a file; raises ``ConfigError`` (usage) where it is larger than any model may be."""
+    """A form with a file; raises ``ConfigError`` (usage) if it is larger than any model may be."""
     most = MOST_BYTES + _AROUND_BYTES
     size = request.headers.get("content-length", "")
     if not size.isdecimal() or int(size[:20]) > most:
@@ -191,7 +191,7 @@ async def _form(request: Request) -> FormData:
         message = await request.receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise ConfigError("usage", "the form is longer than its head says; send it again")
+            raise ConfigError("usage", "the form is longer than its header says; send it again")
         return message
 
     return await Request(request.scope, receive).form(max_files=2, max_fields=20)

@@ -30,7 +30,7 @@ Infos: TypeAlias = Mapping[str, DeviceInfo | None]
 
 
 def start(settings: Settings, csrf: str, given: QueryParams, refused: str) -> Markup:
-    """The file to send."""
+    """The upload form."""
     command = typed(push_words(settings, [], Path("MODEL")))
     if refused:
         return join(element("p", refused, class_="note refused"), command)
@@ -40,7 +40,7 @@ def start(settings: Settings, csrf: str, given: QueryParams, refused: str) -> Ma
             "form",
             hidden(forgery.FIELD, csrf),
             _file("Model", "model", ".onnx,.tflite", f"A float model, *.onnx or *.tflite, {size(MOST_BYTES)} at most."),
-            _file("Manifest, if you have one", "manifest", ".toml", "M.toml; without one a form makes it."),
+            _file("Manifest, if you have one", "manifest", ".toml", "M.toml; without one, a form creates it."),
             button("Next", class_="main"),
             action=f"/push/upload?{chosen}" if chosen else "/push/upload",
             method="post",
@@ -65,7 +65,7 @@ def describe(
     checked: Checked | None,
     meant: Sequence[str],
 ) -> Markup:
-    """Whom it is for, what it needs, the TOML, and what a check has found; ``meant``: the devices that are chosen."""
+    """Targets, needs of the model, TOML, and the result of a check; ``meant``: the chosen devices."""
     return form(
         csrf,
         f"/push/{upload.id}",
@@ -105,13 +105,13 @@ def _fields(said: Described, known: Sequence[Source]) -> Markup:
     return element(
         "fieldset",
         element("legend", "What the model needs"),
-        field("Name", "name", said.name, note="Small letters, digits, _ and -.", required=""),
+        field("Name", "name", said.name, note="Lower-case letters, digits, _ and -.", required=""),
         choice("Source", "source", chosen, said.source),
-        field("Channels", "channels", said.channels, note="In the model's order, with commas; empty: all."),
+        field("Channels", "channels", said.channels, note="In the model's order, separated by commas; empty: all."),
         field("Window, samples", "size", said.size, inputmode="numeric"),
-        field("Hop, samples", "hop", said.hop, inputmode="numeric", note="A window begins so many samples later."),
-        field("Rate, Hz", "rate_hz", said.rate_hz, inputmode="decimal", note="Empty: as the source has it."),
-        field("Steps", "steps", said.steps, note="From a window to the model's input, as in TOML."),
+        field("Hop, samples", "hop", said.hop, inputmode="numeric", note="Samples between the starts of two windows."),
+        field("Rate, Hz", "rate_hz", said.rate_hz, inputmode="decimal", note="Empty: the rate of the source."),
+        field("Steps", "steps", said.steps, note="Conversion of a window into the model's input, as in TOML."),
         field("Frame", "frame", said.frame, note="Only for pictures: height, width."),
         choice("Output", "kind", kinds, said.kind),
         element("p", element("label", "More tables: [recipe], [gates], …", for_="more"), more, class_="field"),
@@ -124,7 +124,7 @@ def _text(text: str, *, chosen: bool) -> Markup:
     )
     uses = [
         _radio("use", "form", "Make the TOML from the form", checked=not chosen),
-        _radio("use", "text", "Take the TOML as it stands here", checked=chosen),
+        _radio("use", "text", "Use this TOML as it is", checked=chosen),
     ]
     return element("fieldset", element("legend", "Manifest"), *uses, area)
 
@@ -136,8 +136,8 @@ def _found(checked: Checked, meant: Sequence[str]) -> Markup:
         advice = element("p", element("b", "To do: "), to_do, class_="todo") if to_do else ""
         said = element("p", element("b", f"{checked.code}: "), printable(checked.trouble))
         return element("div", said, advice, notes, class_="trouble", role="alert")
-    head = element("p", element("b", "✓ Nothing speaks against it."), " Nothing has been sent yet.")
-    devices = f"{counted(len(meant), 'device')} now: {', '.join(meant)}" if meant else "no device that is known here"
+    head = element("p", element("b", "✓ No problem was found."), " Nothing has been sent yet.")
+    devices = f"{counted(len(meant), 'device')} now: {', '.join(meant)}" if meant else "no known device"
     told = [*summary(checked.announced), ("Devices", devices)]
     return element("div", head, facts(told), notes, class_="checked", role="status")
 

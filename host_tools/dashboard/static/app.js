@@ -1,7 +1,7 @@
 "use strict";
-// What a page does beyond links and forms. Everything works without it, except for what only a script can do.
+// Behaviour of a page beyond links and forms. Pages work without it, except for functions that need a script.
 
-// "/" goes to the search field, as long as nobody types elsewhere.
+// "/" moves to the search field, unless a person types elsewhere.
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -25,7 +25,7 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = before; }, 1500);
 });
 
-// Charts: the numbers of the table behind each one, as lines.
+// Charts: the numbers of each chart's table, drawn as lines.
 const LINES = ["--p0", "--p1", "--p2"];
 
 function readSeries(table) {
@@ -88,7 +88,7 @@ window.addEventListener("resize", () => {
   for (const box of document.querySelectorAll(".plot")) if (box.plot) box.plot.setSize({ width: box.clientWidth, height: 170 });
 });
 
-// Times that are told as ages grow old by themselves.
+// Times shown as ages are updated regularly.
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
 
 function age(seconds) {
@@ -103,7 +103,7 @@ setInterval(() => {
   }
 }, 15000);
 
-// Without the stream, what the page shows is old.
+// Without the stream, the page shows old values.
 const NOT_STREAMED = {
   503: "Too many pages of this dashboard are open, so this one is not kept up to date. Close some, and load it again.",
 };
@@ -120,7 +120,7 @@ document.addEventListener("htmx:response:error", (event) => {
   if (event.target.id === "live") tellAway(event.detail.ctx.response.status);
 });
 
-// A page that nobody has seen yet, as one that was opened in the background, asks for its stream once it is looked at:
+// A page opened in the background, which nobody has seen yet, requests its stream when it is first shown:
 // a browser has six connections to a server, and a stream takes one.
 document.addEventListener("htmx:before:request", (event) => {
   if (document.hidden && event.target.id === "live") event.preventDefault();
@@ -130,7 +130,7 @@ document.addEventListener("visibilitychange", () => {
   if (live && !document.hidden) htmx.trigger(live, "shown");
 });
 
-// Arrows move between the rows of a table, as Tab would take every link and box on the way.
+// Arrow keys move between the rows of a table, as Tab would stop at every link and box.
 document.addEventListener("keydown", (event) => {
   const row = event.target.closest("tbody tr");
   if (!row || !["ArrowDown", "ArrowUp"].includes(event.key) || event.target.matches("input:not([type=checkbox])")) return;

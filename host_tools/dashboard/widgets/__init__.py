@@ -1,1 +1,1 @@
-"""Pieces that several pages share. Pure: values in, markup out."""
+"""Elements that several pages share. Pure: values in, markup out."""

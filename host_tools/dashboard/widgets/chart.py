@@ -1,6 +1,6 @@
 """A chart over time: a table of numbers, which a script draws as lines. Pure.
 
-Without the script the table is what there is; with it the table is behind the lines, for who wants the numbers.
+Without the script the table is shown; with it the table is below the lines, for readers who want the numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from host_tools.dashboard.widgets.section import nothing
 
 
 class Line(NamedTuple):
-    """A line of a chart: its title, the place of its numbers in a point, their unit, and how they are written."""
+    """A line of a chart: its title, the index of its value in a point, and the value's format."""
 
     title: str
     place: int
@@ -24,18 +24,18 @@ class Line(NamedTuple):
 def chart(
     title: str, points: Sequence[Sequence[float | None]], lines: Sequence[Line], *, span: float, now: float
 ) -> Markup:
-    """The chart of ``points``, whose first number is the moment; a line that is nowhere known is left out.
+    """The chart of ``points``, each beginning with its time; a line without any known value is left out.
 
     Args:
-        title: what it shows.
-        points: the oldest first.
-        lines: what is drawn of them.
-        span: how many seconds before ``now`` the axis of time begins.
+        title: title of the chart.
+        points: the points, the oldest first.
+        lines: the lines to draw.
+        span: length of the time axis in seconds before ``now``.
         now: seconds since the epoch.
     """
     known = [line for line in lines if any(point[line.place] is not None for point in points)]
     if not known:
-        return nothing(f"{title}: nothing was heard yet.")
+        return nothing(f"{title}: no data yet.")
     shown = thinned(points)
     heads = [element("th", "When", scope="col"), *(element("th", one.title, scope="col", class_="n") for one in known)]
     rows = [
@@ -53,7 +53,7 @@ def chart(
 
 
 def thinned(points: Sequence[Sequence[float | None]]) -> list[Sequence[float | None]]:
-    """At most so many points as a chart shows, evenly chosen, the newest among them."""
+    """Evenly chosen points, at most as many as a chart shows, including the newest."""
     step = -(-len(points) // MOST_POINTS) or 1
     return list(points[::-1][::step])[::-1]
 

@@ -12,7 +12,7 @@ from edge_agent.report.html.markup import Markup, element
 
 FORMATS = ("json", "csv")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet calculate a cell, whoever wrote it."""
+"""Beginnings of a cell that a spreadsheet would evaluate as a formula."""
 
 
 def export(form: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Response:

@@ -1,4 +1,4 @@
-"""Forms that change something: each carries its browser's token. Pure."""
+"""Forms that change something; each carries its browser's token. Pure."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ def form(csrf: str, action: str, *children: str, **attributes: object) -> Markup
 
 
 def hidden(name: str, value: object) -> Markup:
-    """A field that nobody sees."""
+    """A hidden field."""
     return element("input", type="hidden", name=name, value=value)
 
 
@@ -28,7 +28,7 @@ def field(label: str, name: str, value: str = "", *, note: str = "", **attribute
 
 
 def choice(label: str, name: str, options: Iterable[tuple[str, str]], chosen: str = "") -> Markup:
-    """A labelled list to choose from: value and text of each."""
+    """A labelled list of options, each with its value and text."""
     shown = [element("option", text, value=value, selected="" if value == chosen else None) for value, text in options]
     return element(
         "p", element("label", label, for_=name), element("select", *shown, name=name, id=name), class_="field"
@@ -36,5 +36,5 @@ def choice(label: str, name: str, options: Iterable[tuple[str, str]], chosen: st
 
 
 def button(text: str, **attributes: object) -> Markup:
-    """What sends the form."""
+    """The button that sends the form."""
     return element("button", text, **({"type": "submit"} | attributes))

@@ -15,7 +15,7 @@ class Head(NamedTuple):
 
 
 def heads(columns: Mapping[str, Head], sort: str, address: Callable[[str], str]) -> Markup:
-    """The row of heads; ``address`` gives the link of a click on a column."""
+    """The row of heads; ``address`` returns the link for a click on a column."""
     return element("tr", *(_head(name, one, sort, address) for name, one in columns.items()))
 
 

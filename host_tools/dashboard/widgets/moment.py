@@ -1,4 +1,4 @@
-"""Moments as people read them: how long ago, with the exact time to look up. Pure."""
+"""Times in readable form: their age, with the exact time as a tooltip. Pure."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ _YEAR_9999 = 253_402_300_799
 
 
 def moment(at: float | None, now: float) -> Markup:
-    """A ``time`` element; both are seconds since the epoch, and an unknown moment is a dash."""
+    """A ``time`` element; both values are seconds since the epoch, and an unknown time is a dash."""
     if at is None or not 0 < at <= _YEAR_9999:
         return element("span", UNKNOWN, class_="unknown")
     exact = datetime.fromtimestamp(at, UTC)
@@ -20,7 +20,7 @@ def moment(at: float | None, now: float) -> Markup:
 
 
 def ago(seconds: float) -> str:
-    """How long ago, in the largest unit of which there are two."""
+    """The age in the largest unit that fits at least twice."""
     for unit, length in _UNITS:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit} ago"

@@ -7,13 +7,13 @@ from edge_agent.report.html.numbers import UNKNOWN
 
 
 def section(title: str, *children: str, name: str | None = None) -> Markup:
-    """A part of a page with a title; ``name`` is the id of what changes in it."""
+    """A part of a page with a title; ``name`` is the id of the content that changes."""
     inside = element("div", *children, id=name) if name else join(*children)
     return element("section", element("h2", title), inside)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Markup:
-    """Names and values; an empty value is a dash."""
+    """Names and values; an empty value becomes a dash."""
     return element(
         "dl", *(element("div", element("dt", name), element("dd", value or UNKNOWN)) for name, value in pairs),
         class_="facts",
@@ -21,5 +21,5 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Markup:
 
 
 def nothing(text: str) -> Markup:
-    """A sentence where a table would be empty."""
+    """A sentence in place of an empty table."""
     return element("p", text, class_="note empty")

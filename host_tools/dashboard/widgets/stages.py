@@ -1,4 +1,4 @@
-"""A job's stages as a strip: what is done, what goes on, and where it ended. Pure."""
+"""A job's stages as a strip: done, under way, and where the job ended. Pure."""
 
 import math
 from typing import Literal
@@ -10,32 +10,32 @@ from edge_agent.wire.messages import JobReport
 
 Step = Literal["done", "now", "ended", "todo"]
 _NAMES: dict[Stage, tuple[str, str]] = {
-    Stage.RECEIVE: ("Receive", "The model's file arrives."),
-    Stage.CAPTURE: ("Capture", "The device's own sensor gives the data that everything is judged by."),
-    Stage.CALIBRATE: ("Calibrate", "The range of each activation is found."),
-    Stage.QUANTIZE: ("Search", "Ways to make the model int8 are tried and compared."),
-    Stage.VALIDATE: ("Judge", "The best one is judged on data that nothing has seen before."),
+    Stage.RECEIVE: ("Receive", "The model's file is transferred."),
+    Stage.CAPTURE: ("Capture", "The device's own sensor provides the data for calibration and verdict."),
+    Stage.CALIBRATE: ("Calibrate", "The range of each activation is measured."),
+    Stage.QUANTIZE: ("Search", "Several int8 candidates are made and compared."),
+    Stage.VALIDATE: ("Judge", "The best one is judged on data that was not used before."),
     Stage.BENCHMARK: ("Measure", "Its memory is measured beside float's."),
-    Stage.ACTIVATE: ("Activate", "It takes over, and is taken back if it does not run."),
+    Stage.ACTIVATE: ("Activate", "It becomes active, and is rolled back if it does not run."),
 }
 _MARKS: dict[Step, str] = {"done": "✓", "now": "◔", "ended": "■", "todo": "○"}
-_SAID: dict[Step, str] = {"done": "done", "now": "under way", "ended": "ended here", "todo": "not begun"}
+_SAID: dict[Step, str] = {"done": "done", "now": "under way", "ended": "ended here", "todo": "not started"}
 _STAGES = list(Stage)
 _MINUTE = 60.0
 
 
 def name_of(stage: str) -> str:
-    """What the pages call a stage; any other word is its own name."""
+    """The pages' name of a stage; any other word is returned unchanged."""
     return next((name for known, (name, _) in _NAMES.items() if known == stage), stage)
 
 
 def strip(report: JobReport) -> Markup:
-    """The seven stages with the time that each took, and how far the one under way is."""
+    """The seven stages with the time that each took, and the progress of the current one."""
     return element("ol", *(_step(stage, report) for stage in _STAGES), class_="strip", aria_label="Stages of the job")
 
 
 def under_way(report: JobReport) -> Markup:
-    """What is being done now, and how long it takes yet; nothing of a job that has ended."""
+    """The current activity and its remaining time; empty for an ended job."""
     if report.ended:
         return Markup()
     stage = _stage_of(report)
@@ -50,7 +50,7 @@ def under_way(report: JobReport) -> Markup:
 
 
 def about(seconds: float) -> str:
-    """A time that is left, as exactly as it can be known."""
+    """A remaining time, as exactly as it can be known."""
     if seconds < _MINUTE:
         return f"About {max(seconds, 1):.0f} s"
     minutes = seconds / _MINUTE
@@ -58,7 +58,7 @@ def about(seconds: float) -> str:
 
 
 def step_of(stage: Stage, report: JobReport) -> Step:
-    """How a stage stands."""
+    """The state of a stage."""
     current = _stage_of(report)
     if report.status == "succeeded":
         return "done"

@@ -1,4 +1,4 @@
-"""The state of a model on a device, in a word with its mark. Pure."""
+"""The state of a model on a device, as a word with its mark. Pure."""
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.report.html.markup import Markup, element, join
@@ -10,7 +10,7 @@ _TONES: dict[str, Tone] = {"succeeded": "good", "rejected": "warn", "failed": "b
 
 
 def state_of(row: Row) -> Markup:
-    """What a device does with a model, and what ails it."""
+    """The state of a model on a device, and its problems."""
     parts: list[str] = [] if row.online else [badge("offline", "off")]
     if row.progress is not None:
         parts.append(progress(row.progress, name_of(row.state).lower()))

@@ -1,4 +1,4 @@
-"""What is wrong with a device, each with what to do. Pure."""
+"""The problems of a device, each with its remedy. Pure."""
 
 from collections.abc import Iterator
 
@@ -13,17 +13,17 @@ _CLOCK = (
 )
 _THROTTLED = ("The processor is slowed down.", "Cool it, or give it a stronger power supply.")
 _UNDERVOLTAGE = (
-    "The power supply gives too little.",
+    "The supply voltage is too low.",
     "Use the supply that the board's maker names, and a short cable.",
 )
 _QUIET = (
-    "Samples of its health came and have stopped.",
-    "Look whether the agent runs: systemctl status edge-agent.",
+    "Its health samples have stopped.",
+    "Check whether the agent runs: systemctl status edge-agent.",
 )
 
 
 def warnings(device: DeviceState, now: float) -> Markup:
-    """A box for each thing that is wrong; nothing where all is well."""
+    """A box for each problem; nothing if there is none."""
     return join(*(_box(what, to_do) for what, to_do in _found(device, now)))
 
 
@@ -48,8 +48,8 @@ def _found(device: DeviceState, now: float) -> Iterator[tuple[str, str]]:
     for name, state in device.models.items():
         if state.stale:
             yield (
-                f"{name} runs on another runtime than the one that it was measured on.",
-                "Recalibrate it, so that its numbers are true again.",
+                f"{name} runs on another runtime than it was measured on.",
+                "Recalibrate it, so that its numbers are valid again.",
             )
 
 

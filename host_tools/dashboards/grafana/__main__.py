@@ -6,7 +6,7 @@ from host_tools.dashboards.grafana.documents import documents
 
 
 def main() -> None:
-    """Write each file that is not as it should be."""
+    """Write each file whose content has changed."""
     for name, text in documents().items():
         path = Path(__file__).with_name(name)
         if not path.exists() or path.read_text(encoding="utf-8") != text:

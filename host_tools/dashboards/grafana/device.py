@@ -25,7 +25,7 @@ _EVENTS = f"ea_events WHERE $__timeFilter(at) AND {DEVICE.devices}"
 
 
 def dashboard() -> Dashboard:
-    """All of it."""
+    """The whole dashboard."""
     made = (
         Dashboard("Edge agents: one device")
         .uid("edge-agent-device")
@@ -49,7 +49,7 @@ def dashboard() -> Dashboard:
 
 
 class _Happened(AnnotationQuery):
-    """A mark in every panel where something happened to a model; the SDK knows no annotation by SQL."""
+    """A mark in every panel where something happened to a model; the SDK has no annotation by SQL."""
 
     def build(self) -> AnnotationModel:
         return _Marks("Events", SOURCE, enable=True, icon_color="blue")
@@ -72,7 +72,7 @@ def _now(made: Dashboard) -> None:
                 f"""SELECT online, last_seen, first_seen, board, arch, agent_version, memory_bytes, groups
 FROM ea_devices WHERE {DEVICE.devices}"""
             ),
-            text="As it said at its last connection.", words={"online": YES_NO},
+            text="As of the last connection.", words={"online": YES_NO},
             units={"last_seen": units.AGO, "first_seen": units.AGO, "memory_bytes": units.BYTES},
         ).height(4)
     )  # fmt: skip
@@ -123,7 +123,7 @@ def _machine(made: Dashboard) -> None:
         ("Temperature", 'max(temperature_c) AS "processor"', units.CELSIUS, "The highest of an interval."),
         ("Slowed down, or with too little power",
          'sum(throttled) / sum(samples) AS "throttled", sum(undervoltage) / sum(samples) AS "undervoltage"',
-         units.SHARE, "Share of the samples that said so."),
+         units.SHARE, "Share of the samples that report it."),
         ("Processor", 'max(cpu_share) AS "all processors"', units.SHARE, "The most of an interval."),
         ("Memory", 'min(memory_available_bytes) AS "available", max(agent_rss_bytes) AS "agent"', units.BYTES,
          "The least that was available, and what the agent took."),

@@ -27,7 +27,7 @@ _DEVICES = f"ea_devices WHERE {FLEET.devices}"
 
 
 def dashboard() -> Dashboard:
-    """All of it."""
+    """The whole dashboard."""
     made = (
         Dashboard("Edge agents: the fleet")
         .uid("edge-agent-fleet")
@@ -121,17 +121,19 @@ def _machines(made: Dashboard) -> None:
     slow = ", ".join(
         f'count(DISTINCT device) FILTER (WHERE {name} > 0) AS "{name}"' for name in ("throttled", "undervoltage")
     )
-    text = "Devices that said so in an interval."
+    text = "Devices that report it in an interval."
     made.with_panel(lines("Slowed down, or with too little power", SOURCE, [over_time(slow, health)], text=text))
     disk = over_time('min(disk_free_bytes) AS "least free"', health)
     made.with_panel(lines("Free disk", SOURCE, [disk], text="Of the device with the least.", unit=units.BYTES))
     heard = over_time('count(DISTINCT device) AS "devices"', health)
-    made.with_panel(lines("Devices heard", SOURCE, [heard], text="Those that said something of their health.", span=16))
+    made.with_panel(
+        lines("Devices heard", SOURCE, [heard], text="Devices with a health sample in the interval.", span=16)
+    )
     agents = Sql(
         f"""SELECT coalesce(agent_version, 'unknown') AS "agent", count(*) AS "devices"
 FROM {_DEVICES} GROUP BY 1 ORDER BY 1 DESC"""
     )
-    made.with_panel(bars("Versions of the agent", SOURCE, agents, text="As devices said at their last connection."))
+    made.with_panel(bars("Versions of the agent", SOURCE, agents, text="As of the last connection."))
 
 
 def _events(made: Dashboard) -> None:
@@ -139,7 +141,7 @@ def _events(made: Dashboard) -> None:
     happened = f"ea_events WHERE $__timeFilter(at) AND {FLEET.devices}"
     kinds = over_time('count(*) AS "events"', happened, by="kind")
     made.with_panel(
-        lines("Events by kind", SOURCE, [kinds], text="What happened.", least="1h", stacked_bars=True, span=24)
+        lines("Events by kind", SOURCE, [kinds], text="Number of events.", least="1h", stacked_bars=True, span=24)
     )
     events = Sql(
         f"SELECT at, device, severity, kind, model, version, code, message\nFROM {happened} ORDER BY at DESC LIMIT 500"

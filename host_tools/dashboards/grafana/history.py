@@ -1,7 +1,7 @@
-"""What the dashboards over PostgreSQL share: their data source, and pieces of SQL.
+"""Shared parts of the dashboards over PostgreSQL: their data source, and pieces of SQL.
 
-Where a point stands for an hour or more, a query reads hours in place of samples: ``$__interval_ms`` is a number by the
-time PostgreSQL plans, so it never touches the other table.
+If a point covers an hour or more, a query reads hours instead of samples. ``$__interval_ms`` is a constant when
+PostgreSQL plans the query, so it never touches the other table.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableOptio
 PLUGIN = "grafana-postgresql-datasource"
 SOURCE = DataSourceRef(PLUGIN, "${datasource}")
 LATELY = "at > $__timeTo()::timestamptz - interval '15 minutes' AND at <= $__timeTo()"
-"""What is true now was said in the last quarter of an hour: three samples, where they come every five minutes."""
+"""The last quarter of an hour counts as now: three samples, if they arrive every five minutes."""
 _HOUR_MS = 3_600_000
 
 
@@ -28,11 +28,11 @@ class Sql(Builder[Dataquery], Dataquery):
         self.ref_id = ref_id
 
     def build(self) -> "Sql":
-        """Itself."""
+        """Return the query itself."""
         return self
 
     def to_json(self) -> dict[str, object]:
-        """As Grafana's own editor writes it."""
+        """The query as Grafana's own editor writes it."""
         return {
             "refId": self.ref_id,
             "datasource": SOURCE,
@@ -44,7 +44,7 @@ class Sql(Builder[Dataquery], Dataquery):
 
 
 class Scope(NamedTuple):
-    """Conditions of a dashboard's queries: on which devices, on which models."""
+    """Conditions of a dashboard's queries: the devices, and the models."""
 
     devices: str
     models: str = "model IN (${model:sqlstring})"
@@ -58,14 +58,14 @@ DEVICE = Scope("device = ${device:sqlstring}")
 
 
 def over_time(values: str, source: str, *, by: str = "", ref_id: str = "A") -> Sql:
-    """``values`` of each interval over ``source``, which has a column ``at``; a line for each of ``by``."""
+    """``values`` of each interval over ``source``, which has a column ``at``; with a line for each value of ``by``."""
     metric, keys = (f"{by} AS metric, ", "1, 2") if by else ("", "1")
     text = f"SELECT $__timeGroupAlias(at, $__interval), {metric}{values}\nFROM {source}\nGROUP BY {keys} ORDER BY 1"
     return Sql(text, over_time=True, ref_id=ref_id)
 
 
 def samples(table: str, where: str, columns: Mapping[str, str], *, name: str = "samples") -> str:
-    """Samples, or hours of them: ``columns`` is what a column is called → how it is had of a sample."""
+    """Samples, or hours of them; ``columns`` maps a column's name → its expression over samples."""
     of_sample = ", ".join(column if how == column else f"{how} AS {column}" for column, how in columns.items())
     return (
         f"(\n  SELECT at, device, {of_sample} FROM {table}\n"
@@ -76,7 +76,7 @@ def samples(table: str, where: str, columns: Mapping[str, str], *, name: str = "
 
 
 def newest_health(scope: Scope) -> str:
-    """The newest sample of each device."""
+    """The newest health sample of each device."""
     return (
         f"(\n  SELECT DISTINCT ON (device) * FROM ea_health\n"
         f"  WHERE {LATELY} AND {scope.devices} ORDER BY device, at DESC\n) AS health"
@@ -84,7 +84,7 @@ def newest_health(scope: Scope) -> str:
 
 
 def jobs(scope: Scope) -> str:
-    """Jobs that have ended, each once, by the last report of it."""
+    """Jobs that have ended, each once, by its last report."""
     return (
         "(\n  SELECT DISTINCT ON (device, job) * FROM ea_reports\n"
         f"  WHERE $__timeFilter(at) AND status NOT IN ('queued', 'in_progress')\n"
@@ -101,11 +101,11 @@ MODELS = """WITH RECURSIVE names AS (
     WHERE (one.device, one.model) > (names.device, names.model) ORDER BY device, model LIMIT 1
   ) AS following
 )"""
-"""The models of each device, ``names``: the index has as many steps as there are, however many states are stored."""
+"""The models of each device, as ``names``; takes one index step per model, however many states are stored."""
 
 
 def newest_states(scope: Scope) -> str:
-    """The newest state of each of them, ``states``."""
+    """The newest state of each model and device, as ``states``."""
     return f"""{MODELS}, states AS MATERIALIZED (
   SELECT newest.* FROM (SELECT * FROM names WHERE {scope.devices} AND {scope.models}) AS names CROSS JOIN LATERAL (
     SELECT * FROM ea_model_states AS one
@@ -117,12 +117,12 @@ def newest_states(scope: Scope) -> str:
 
 
 def source_variable() -> DatasourceVariable:
-    """Which of Grafana's data sources; whatever it is called there."""
+    """The variable for Grafana's data source, whatever its name."""
     return DatasourceVariable("datasource").label("Database").type(PLUGIN)
 
 
 def variable(name: str, label: str, query: str, *, chosen: str = "", several: bool = False) -> QueryVariable:
-    """A choice that the database gives. ``several``: as many as one likes, all at first."""
+    """A variable with values from the database; with ``several`` any number can be chosen, initially all."""
     made = QueryVariable(name).label(label).query(query).datasource(SOURCE).refresh(VariableRefresh.ON_DASHBOARD_LOAD)
     if several:
         return made.multi(True).include_all(True).current(VariableOption(text="All", value="$__all"))

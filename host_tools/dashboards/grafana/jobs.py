@@ -1,4 +1,4 @@
-"""Rows of panels about models and their jobs, the same for the fleet and for one device."""
+"""Panels about models and their jobs, the same for the fleet and for one device."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
@@ -10,11 +10,13 @@ _TOOK = "extract(epoch FROM at - started)"
 
 
 def add(made: Dashboard, scope: Scope, links: dict[str, str]) -> None:
-    """Which versions run, what their verdicts said, how jobs ended and how long they took."""
+    """Add panels for active versions, verdicts, ends of jobs and their durations."""
     made.with_row(Row("Models and jobs"))
     ends = over_time('count(*) AS "jobs"', jobs(scope), by="code")
     made.with_panel(
-        lines("Ended jobs by code", SOURCE, [ends], text="Why they ended as they did.", least="1h", stacked_bars=True)
+        lines(
+            "Ended jobs by code", SOURCE, [ends], text="The codes with which jobs ended.", least="1h", stacked_bars=True
+        )
     )
     lasted = f'percentile_cont(0.5) WITHIN GROUP (ORDER BY {_TOOK}) AS "median", max({_TOOK}) AS "longest"'
     text = "From the order to its end."

@@ -1,4 +1,4 @@
-"""The kinds of panels that the dashboards are made of, each with what its kind has in common."""
+"""The kinds of panels in the dashboards, each with its common options."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,11 +31,11 @@ from grafana_foundation_sdk.models.dashboard import (
 
 Target = Builder[Dataquery]
 WIDTH = 24
-"""Of a dashboard, in Grafana's columns."""
+"""Width of a dashboard, in Grafana's columns."""
 SHORT, TALL = 4, 8
-"""Heights, in Grafana's rows."""
+"""Heights of panels, in Grafana's rows."""
 POINTS = 72
-"""Of a line: so that a day is told by 20 minutes, and from a little more than two days on by hours."""
+"""Points of a line: one per 20 minutes for a day, and one per hour from a little more than two days on."""
 GOOD, WARN, BAD = "green", "orange", "red"
 YES_NO = {"true": ("yes", GOOD), "false": ("no", BAD)}
 NO_YES = {"true": ("yes", BAD), "false": ("no", GOOD)}
@@ -44,7 +44,7 @@ NO_YES = {"true": ("yes", BAD), "false": ("no", GOOD)}
 def number(
     title: str, source: DataSourceRef, target: Target, *, text: str, unit: str = "none", bad_from: float | None = None
 ) -> stat.Panel:
-    """One number, red from ``bad_from`` on."""
+    """A single number, red from ``bad_from`` on."""
     panel = (
         stat.Panel()
         .title(title)
@@ -73,7 +73,7 @@ def lines(
     line_at: float | None = None,
     stacked_bars: bool = False,
 ) -> timeseries.Panel:
-    """Numbers over time; a point stands for ``least`` or more. ``line_at``: a limit that is drawn."""
+    """Numbers over time; a point covers at least ``least``. ``line_at``: a limit to draw."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -140,7 +140,7 @@ def rows(
 def bars(
     title: str, source: DataSourceRef, target: Target, *, text: str, span: int = 8, a_row: bool = True
 ) -> bargauge.Panel:
-    """A bar for each row of the answer, which has a name and a number, or else for each series."""
+    """A bar for each row of the result, which has a name and a number, or otherwise for each series."""
     return (
         bargauge.Panel()
         .title(title)

@@ -1,4 +1,4 @@
-"""The fleet now, from the metrics of ``host-tools exporter``."""
+"""The current state of the fleet, from the metrics of ``host-tools exporter``."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, DatasourceVariable, QueryVariable, Row
 from grafana_foundation_sdk.builders.prometheus import Dataquery
@@ -21,7 +21,7 @@ _QUIET_S = 900
 
 
 def dashboard() -> Dashboard:
-    """All of it."""
+    """The whole dashboard."""
     made = (
         Dashboard("Edge agents: metrics")
         .uid("edge-agent-metrics")
@@ -175,21 +175,23 @@ def _machines(made: Dashboard) -> None:
         _ask(f"sum(edge_agent_undervoltage{{{_OF}}})", "undervoltage", ref_id="B"),
     ]
     made.with_panel(
-        lines("Slowed down, or with too little power", _SOURCE, slow, text="Devices that are so at a moment.")
+        lines("Slowed down, or with too little power", _SOURCE, slow, text="Devices that currently report it.")
     )
     happened = f"sum by (kind) (increase(edge_agent_events_total{{{_OF}}}[$__interval]))"
     made.with_panel(
-        lines("Events by kind", _SOURCE, [_ask(happened, "{{kind}}")], text="What happened.", stacked_bars=True)
+        lines("Events by kind", _SOURCE, [_ask(happened, "{{kind}}")], text="Number of events.", stacked_bars=True)
     )
     made.with_panel(
         bars(
             "Versions of the agent", _SOURCE,
             _ask_now(f"count by (agent_version) (edge_agent_device_info{{{_OF}}})", "{{agent_version}}"),
-            text="As devices said at their last connection.", a_row=False,
+            text="As of the last connection.", a_row=False,
         )
     )  # fmt: skip
     heard = [
         _ask("sum(rate(edge_agent_exporter_messages_total[$__rate_interval]))", "messages"),
         _ask("sum(rate(edge_agent_exporter_unreadable_messages_total[$__rate_interval]))", "unreadable", ref_id="B"),
     ]
-    made.with_panel(lines("What the exporter hears", _SOURCE, heard, text="Of the whole fleet.", unit=units.PER_SECOND))
+    made.with_panel(
+        lines("Messages at the exporter", _SOURCE, heard, text="Of the whole fleet.", unit=units.PER_SECOND)
+    )

@@ -1,4 +1,4 @@
-"""Grafana's ids of units, and words with their colours."""
+"""Grafana's unit ids, and words with their colours."""
 
 from grafana_foundation_sdk.models import units as all_of
 

@@ -43,7 +43,7 @@ class Door:
 
     def status_was(self, seconds: float) -> None:
         """Let the last status be so old."""
-        self.local.agent.publisher._status_said = time.monotonic() - seconds
+        self.local.agent.publisher._status_published_at = time.monotonic() - seconds
 
 
 @pytest.fixture

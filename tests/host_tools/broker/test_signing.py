@@ -111,4 +111,4 @@ def test_what_no_device_could_read_is_not_enclosed(kind: str, content: bytes, na
         enclose_order(content, kind, "")
 
     assert caught.value.code == "malformed"
-    assert "no device could read this" in caught.value.message
+    assert "devices cannot read this" in caught.value.message

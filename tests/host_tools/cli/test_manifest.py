@@ -41,7 +41,7 @@ def test_a_model_that_cannot_be_read_here_is_said_and_drafted(host: Host) -> Non
     ended = drafted(host, host.model)
 
     assert ended.exit == 0
-    assert "does not tell its inputs here" in ended.err
+    assert "cannot be read here" in ended.err
     assert 'name = "har"' in ended.out
 
 

@@ -157,7 +157,7 @@ def test_a_soft_limit_is_raised(host: Host) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], "say how many devices"),
+        ([], "give the number of devices"),
         (["3", "--prefix", "a/b"], "must match [a-z0-9]"),
         (["3", "--group", "+"], "must match [a-z0-9]"),
         (["5001"], "5000"),

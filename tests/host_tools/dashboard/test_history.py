@@ -168,7 +168,7 @@ def test_a_database_that_is_gone_takes_no_page_with_it(db: str) -> None:
         for _ in range(3):
             assert [point.temperature_c for point in history.health("pi-1", 0.0)] == [99.0]
     (once,) = told
-    assert "since this dashboard runs" in once
+    assert "at the start of this dashboard" in once
 
 
 def test_what_is_no_history_of_this_namespace_is_refused(db: str, tmp_path: Path) -> None:

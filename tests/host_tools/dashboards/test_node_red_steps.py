@@ -110,7 +110,7 @@ def test_what_slows_a_device_down_is_told_while_the_sample_is_fresh(steps: Steps
     rows, problems = steps.tick()
     assert problems == [
         "pi-1 is slowed down: too hot, or too little power",
-        "the power supply of pi-1 gives too little",
+        "the supply voltage of pi-1 is too low",
     ]
     assert (rows[0]["look"], rows[0]["temperature_c"]) == ("warn", 51.5)
     steps.now += 301

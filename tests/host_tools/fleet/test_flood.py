@@ -36,11 +36,11 @@ def test_it_is_named_once_a_minute_and_nothing_stays_unsaid() -> None:
     for _ in range(4):
         bucket.lets_in("loud", 0.0)
 
-    assert bucket.news(0.0) == ["device loud sends more than 1 messages a second; left out so far: 3 more"]
+    assert bucket.news(0.0) == ["device loud sends more than 1 messages a second; skipped: 3 more"]
     bucket.lets_in("loud", 0.1)
     bucket.lets_in("loud", 0.2)
     assert bucket.news(59.0) == []
-    assert bucket.news(60.0) == ["device loud sends more than 1 messages a second; left out so far: 2 more"]
+    assert bucket.news(60.0) == ["device loud sends more than 1 messages a second; skipped: 2 more"]
     assert bucket.news(1000.0, last=True) == []
     for _ in range(2):
         bucket.lets_in("loud", 60.0)

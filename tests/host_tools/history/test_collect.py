@@ -22,7 +22,7 @@ def collecting(url: str, namespace: str, db: str, *more: str) -> Iterator[Runnin
     """A collector that has read all that the broker keeps, and hears."""
     argv = ("collect", "--db", db, "--broker", url, "--namespace", namespace, "--broker-timeout", "60")
     with running(*argv, *more) as command:
-        command.said("storing what")
+        command.said("storing the messages of")
         hears(url, namespace, db)
         yield command
 

@@ -91,7 +91,7 @@ def test_nothing_is_lost_that_the_broker_holds(rig: Rig, one_broker: Broker, nam
     assert count(rig.db, "ea_reports") == 2 * ROOM
     assert count(rig.db, "ea_health") == ROOM
     assert not rig.collector.wants_all
-    assert rig.said[1:] == [f"the database is back; {3 * ROOM} messages had no room meanwhile"]
+    assert rig.said[1:] == [f"the database is back; {3 * ROOM} messages were lost meanwhile"]
 
 
 def test_an_event_of_the_first_moment_is_stored(rig: Rig, one_broker: Broker, namespace: str) -> None:
@@ -143,7 +143,7 @@ def test_events_that_waited_are_all_stored_and_a_loud_sensor_takes_none_of_their
         rig.until(lambda: count(rig.db, "ea_events") == 1 + waited)
 
     rig.collector.finish()
-    assert rig.said[0].startswith("device pi-1 sends more than 20 messages a second; left out so far: ")
+    assert rig.said[0].startswith("device pi-1 sends more than 20 messages a second; skipped: ")
     told = sum(int(line.split()[-2]) for line in rig.said)
     assert told == 600 - count(rig.db, "ea_health")
 

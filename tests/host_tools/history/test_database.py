@@ -154,13 +154,13 @@ def test_a_second_collector_is_refused_and_then_is_not(database: Database, db: s
 
 def test_tables_of_a_later_version_and_of_another_namespace_are_left_alone(database: Database, db: str) -> None:
     database.close()
-    with pytest.raises(StoreError, match="it holds the history of namespace t/history"):
+    with pytest.raises(StoreError, match="it contains the history of namespace t/history"):
         Database(address(db), "other")
     with opened(db) as connection:
         connection.execute(update(META).where(META.c.key == "version").values(value=str(VERSION + 1)))
         connection.commit()
 
-    with pytest.raises(StoreError, match=f"version {VERSION + 1} and this program knows up to {VERSION}"):
+    with pytest.raises(StoreError, match=f"version {VERSION + 1}, and this program supports up to {VERSION}"):
         Database(address(db), "t/history")
 
 

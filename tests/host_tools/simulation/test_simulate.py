@@ -131,7 +131,7 @@ def test_what_a_device_was_ordered_is_cleared_with_it_and_not_while_it_is_online
             session.publish(topic, b"any")
         with simulated(one_broker, namespace, replace(QUIET, devices=2), 1) as simulation:
             wait_for(lambda: simulation.orders == orders)
-            with pytest.raises(ConfigError, match=r"2 simulated devices .* say that they are online"):
+            with pytest.raises(ConfigError, match=r"2 simulated devices .* report that they are online"):
                 left_topics(session, "sim")
             assert orders < set(left_topics(session, "sim", even_online=True))
 
@@ -154,7 +154,7 @@ def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace:
             check_names(session, Plan(devices=1, prefix="pi"))
         assert left_topics(session, "pi") == []
 
-        with pytest.raises(ConfigError, match=r"has 1 device that no simulation has made: .* or --beside-real"):
+        with pytest.raises(ConfigError, match=r"has 1 device that are not simulated: .* or --beside-real"):
             check_names(session, Plan(devices=1, prefix="other"))
         check_names(session, Plan(devices=1, prefix="other", beside_real=True))
 

@@ -1,11 +1,11 @@
-// What is newly wrong, as one message a round: topic (a subject), payload (a line each), alerts (the same as objects).
-// Each problem is told once; again when it comes back after ten minutes without it. While the broker is away: nothing.
+// New problems, as one message per round: topic (a subject), payload (a line for each), alerts (the same as objects).
+// Each problem is reported once, and again if it returns after ten minutes. While the broker is away, nothing is sent.
 const AGAIN_MS = 600000;
 const MOST_LINES = 50;
 const now = Date.now();
 if (!flow.get("connected_at")) return null;
 
-// Lines go to chats and mails, where "<!here>" or "@all" means something: only checked names and codes are in them.
+// Lines go to chats and mails, where "<!here>" or "@all" has a meaning, so they contain only checked names and codes.
 function code(row) {
     return /^[a-z0-9_]{1,64}$/.test(row.code) ? row.code : "no code";
 }
@@ -16,7 +16,7 @@ function problemsOf(row) {
     const add = (kind, key, line) => found.push({ key: `${kind} ${device} ${key}`, kind, device, line });
     if (row.quiet) add("quiet", "", `${device} has gone quiet`);
     if (row.throttled) add("throttled", "", `${device} is slowed down: too hot, or too little power`);
-    if (row.undervoltage) add("undervoltage", "", `the power supply of ${device} gives too little`);
+    if (row.undervoltage) add("undervoltage", "", `the supply voltage of ${device} is too low`);
     if (row.status === "rejected" || row.status === "failed") {
         const which = `version ${row.job_version ?? "?"} of ${model}`;
         add(row.status, `${model} ${row.job || row.job_version}`, `${which} ${row.status} on ${device}: ${code(row)}`);
@@ -25,7 +25,7 @@ function problemsOf(row) {
 }
 
 const standing = new Map(msg.payload.flatMap(problemsOf).map((problem) => [problem.key, problem]));
-const told = context.get("told") || {}; // key → since when it is over; 0: it stands
+const told = context.get("told") || {}; // key → end of the problem; 0: it persists
 for (const key of Object.keys(told)) {
     if (standing.has(key)) told[key] = 0;
     else if (!told[key]) told[key] = now;

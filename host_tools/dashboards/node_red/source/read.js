@@ -1,13 +1,13 @@
-// A message of a device as typed and bounded values: { device, kind, leaf, said }; said is null where it was cleared.
-// Whoever has a device's password may write anything: megabytes, markup, control characters, names like __proto__.
+// Decodes a device's message into typed, bounded values: { device, kind, leaf, said }; said is null if it was cleared.
+// Anybody with a device's password may write anything: megabytes, markup, control characters, names like __proto__.
 const MOST_BYTES = 65536;
 const MOST_CHARACTERS = 300;
-const RATE = 20; // messages a second that a device may send for ever
-const BURST = 500; // at once, as when it connects
+const RATE = 20; // messages per second that a device may send continuously
+const BURST = 500; // messages at once, as after connecting
 const MOST_DEVICES = 5000;
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const TOPIC = /^[A-Za-z0-9_-]+\/(?:[A-Za-z0-9_-]+\/)?d\/([^/]+)\/(status|info|event|tele\/health|job|model|tele\/model)(?:\/([^/]+))?$/;
-const NEEDED = "needed "; // without it a message says nothing
+const NEEDED = "needed "; // a message without this field is useless
 const FIELDS = {
     status: { online: NEEDED + "boolean" },
     info: { board: "string" },
@@ -42,7 +42,7 @@ function typed(value, type) {
     }
 }
 
-// The fields that are shown, or null where one is of another type or is missing without which the message says nothing.
+// The displayed fields, or null if one has another type or a needed one is missing.
 function read(payload, kind, device, leaf) {
     if (payload.length > MOST_BYTES) return null;
     let whole;
@@ -67,7 +67,7 @@ function count(key) {
     flow.set(key, (flow.get(key) || 0) + 1);
 }
 
-// A bucket of tokens for each device, so that none takes the time of all.
+// A token bucket for each device, so that no device takes all the time.
 function floods(device) {
     const buckets = context.get("buckets") || {};
     const now = Date.now();
@@ -99,7 +99,7 @@ if (floods(device)) {
     return null;
 }
 const { payload } = msg;
-if (payload.length === 2 && String(payload) === "{}") return null; // edge-agent doctor, which tries what it may write
+if (payload.length === 2 && String(payload) === "{}") return null; // from edge-agent doctor, which tests its permissions
 const cleared = payload.length === 0;
 const said = cleared ? null : read(payload, kind, device, leaf);
 if (said === null && !cleared) {

@@ -1,4 +1,4 @@
-// The newest of each device, in the flow's context as "fleet": device → what it said last. Says nothing itself.
+// Stores each device's newest messages in the flow's context as "fleet": device → messages. Sends nothing itself.
 const MOST_DEVICES = 5000;
 const MOST_MODELS = 32; // of one device
 const { device, kind, leaf, said, retained } = msg;
@@ -45,8 +45,8 @@ function sampled(before, sample) {
 
 function note(one) {
     const live = kind === "event" || kind.startsWith("tele/");
-    if (live && retained) return; // no agent has the broker keep it, and nobody knows how old it is
-    const will = kind === "status" && !said.online; // the broker says that
+    if (live && retained) return; // agents never retain these, so this one's age is unknown
+    const will = kind === "status" && !said.online; // published by the broker
     if (!will) one.seen = Math.max(one.seen, retained ? Math.min(now, Date.parse(said.ts) || 0) : now);
     switch (kind) {
         case "status":

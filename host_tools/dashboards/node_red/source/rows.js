@@ -1,6 +1,6 @@
-// The fleet as rows, one a device and model, those first that a person should look at. Kept as "rows" for the page.
-const FRESH_MS = 300000; // how long a sample is worth something at least: three intervals, where they are longer
-const GONE_MS = 60000; // an agent that is restarted is back sooner
+// The fleet as rows, one per device and model, the most urgent first. Stored as "rows" for the page.
+const FRESH_MS = 300000; // minimum validity of a sample; three intervals if they are longer
+const GONE_MS = 60000; // a restarted agent is back sooner
 const QUIET_MS = 900000;
 const now = Date.now();
 const connectedAt = flow.get("connected_at") || null;
@@ -9,7 +9,7 @@ function fresh(sample) {
     return sample && now - sample.at <= Math.max(FRESH_MS, 3 * sample.every) ? sample : {};
 }
 
-// Whether a device should be heard and is not. One that never sent health may have been told not to.
+// Whether a device is unexpectedly silent. One that never sent health may be configured that way.
 function quiet(one) {
     if (connectedAt === null) return false;
     if (one.status && !one.status.online) return now - Math.max(one.gone_at, connectedAt) > GONE_MS;
@@ -92,4 +92,4 @@ flow.set("rows", {
     flooding: flow.get("flooding") || "",
     at: new Date(now).toISOString().slice(0, 19) + "Z",
 });
-return { topic: "edge-agent", payload: rows.map((row) => ({ ...row })) }; // whoever gets them may change them
+return { topic: "edge-agent", payload: rows.map((row) => ({ ...row })) }; // copies, as receivers may change them

@@ -93,7 +93,7 @@ def test_an_operator_reaches_the_page(path: str) -> None:
 def test_a_viewer_does_not(path: str) -> None:
     answer = person("viewer").post(path)
 
-    assert (answer.status, "may look, not command" in answer.body) == (403, True)
+    assert (answer.status, "may read, but not send orders" in answer.body) == (403, True)
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != LOGIN])
@@ -113,4 +113,4 @@ def test_who_has_not_logged_in_does_not(path: str) -> None:
 def test_an_operator_does_not_without_a_form_of_ours(path: str, wrong: dict[str, str]) -> None:
     answer = person("operator").post(path, **wrong)
 
-    assert (answer.status, "this form is of no page of ours" in answer.body) == (403, True), answer.body
+    assert (answer.status, "this form comes from another site" in answer.body) == (403, True), answer.body

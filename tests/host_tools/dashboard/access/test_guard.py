@@ -173,7 +173,7 @@ def test_only_an_operator_commands(role: Role, status: int) -> None:
     answer = ask(app, "/orders", headers=headers, form={"csrf": token_of(seen)}, scheme="https")
     assert answer.status == status
     assert ask(app, "/logout", headers=headers, form={"csrf": token_of(seen)}, scheme="https").status == 200
-    assert [line for line in said if "anna at 127.0.0.1 was refused /orders: anna may look" in line] == (
+    assert [line for line in said if "anna at 127.0.0.1 was refused /orders: anna may read" in line] == (
         said if status == 403 else []
     )
     assert len(said) == (status == 403)

@@ -75,11 +75,11 @@ def test_too_many_attempts_are_logged_and_what_was_wanted_is_kept() -> None:
     assert len(said) == AT_ONCE + 1
     assert all(line.isprintable() for line in said)
     assert "wrong name or password" in said[0]
-    assert said[-1] == "nobody was logged in as anna from 127.0.0.1: too many attempts"
+    assert said[-1] == "login as anna from 127.0.0.1 was refused: too many attempts"
 
 
 def test_a_page_without_people_has_no_form_to_log_in() -> None:
     answer = ask(served(local_access()), "/login")
 
-    assert (answer.status, "Nobody logs in to this page" in answer.body) == (200, True)
+    assert (answer.status, "This page needs no login" in answer.body) == (200, True)
     assert "<form" not in answer.body

@@ -60,7 +60,7 @@ def test_one_name_twice_is_refused(tmp_path: Path) -> None:
     path.touch(0o600)
     path.write_text(f"anna operator {HASH}\nanna viewer {HASH}\n", encoding="utf-8")
 
-    with pytest.raises(ConfigError, match="line 2: anna stands above"):
+    with pytest.raises(ConfigError, match="line 2: anna is listed twice"):
         read_users(path)
 
 

@@ -70,7 +70,7 @@ def test_a_link_from_another_site_leaves_a_person_logged_in_and_a_form_from_ther
 
             page.goto(site)
             page.get_by_role("button", name="Win").click()
-            expect(page.get_by_text("this form is of no page of ours")).to_be_visible()
+            expect(page.get_by_text("this form comes from another site")).to_be_visible()
         visit.go("/")
         expect(page.get_by_role("link", name="anna")).to_be_visible()
     assert not device.commands

@@ -74,7 +74,7 @@ def test_a_rollback_of_selected_devices_names_both_versions_and_is_logged(
 
         dialog.get_by_role("button", name="Roll back").click()
         expect(page.get_by_role("row").filter(has_text="rollback har 3")).to_contain_text("1 device done")
-        expect(page.get_by_role("row").filter(has_text="rollback har 5")).to_contain_text("1 device did not obey")
+        expect(page.get_by_role("row").filter(has_text="rollback har 5")).to_contain_text("1 device failed")
         assert not visit.axe()
         page.get_by_role("link", name="rollback har 5").click()
         expect(page.get_by_role("row").filter(has_text="pi-02")).to_contain_text("no release before 5")
@@ -131,10 +131,10 @@ def test_a_viewer_sees_the_command_and_cannot_give_it(
         visit.expected += ["403"]
         page = visit.go("/orders/new?action=rollback&device=pi-01&model=har")
         visit.log_in("shop", "wrong password")
-        expect(page.get_by_role("alert")).to_contain_text("not the name and password")
+        expect(page.get_by_role("alert")).to_contain_text("The name or the password is wrong")
         assert not visit.axe()
         visit.log_in("shop", "battery staple")
-        expect(page.get_by_role("dialog")).to_contain_text("shop may look, not command")
+        expect(page.get_by_role("dialog")).to_contain_text("shop may read, but not send orders")
         expect(page.get_by_role("code").first).to_contain_text("rollback har --version 3 --device pi-01")
         expect(page.get_by_role("button", name="Roll back")).to_have_count(0)
         forged = "f => fetch('/orders', {method: 'POST', body: new URLSearchParams(f)}).then(r => r.status)"

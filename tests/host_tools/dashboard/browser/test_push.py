@@ -37,7 +37,7 @@ def test_a_form_that_knows_the_devices_sources_describes_checks_and_sends_a_mode
         page.get_by_label("Channels").fill("")
         page.get_by_label("Name", exact=True).fill("har")
         page.get_by_role("button", name="Check").click()
-        expect(page.get_by_role("status").filter(has_text="Nothing speaks against it")).to_contain_text("har 1")
+        expect(page.get_by_role("status").filter(has_text="No problem was found")).to_contain_text("har 1")
         expect(page.get_by_label("The manifest, TOML")).to_have_value(
             'name = "har"\n\n[input]\nsource = "imu"\nwindow = { size = 100, hop = 50 }\n'
             'steps = [{ op = "transpose", axes = [1, 0] }]\n\n[output]\nkind = "classes"\n'
