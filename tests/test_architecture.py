@@ -52,7 +52,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sensing": ({"acquisition", "process", "reservoir", "retry", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
     "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),
-    "backends": ({"process", "quant"}, {"numpy", "onnx", "onnxruntime"}),
+    "backends": ({"device", "process", "quant"}, {"numpy", "onnx", "onnxruntime"}),
     "calibration": ({"backends", "jobs", "quant"}, {"numpy"}),
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
