@@ -69,7 +69,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
         {"msgspec", "numpy"},
     ),
-    "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
+    "worker.forms": (WORKER | {"device", "serving", "worker.data", "worker.measure"}, {"msgspec", "numpy"}),
+    "worker.search": (WORKER | {"worker.data", "worker.forms", "worker.measure"}, {"msgspec", "numpy"}),
     "worker.capture": (
         WORKER
         | {"acquisition", "reservoir", "sensing", "settings", "sources"}
@@ -82,7 +83,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "worker.stages": (
         WORKER
-        | {"device", "serving", "worker.capture", "worker.data", "worker.explain", "worker.measure"}
+        | {"device", "serving", "worker.capture", "worker.data", "worker.explain", "worker.forms", "worker.measure"}
         | {"worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),
