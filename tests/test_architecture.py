@@ -58,7 +58,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
     "serving": (
         ENGINE - {"calibration"}
-        | {"acquisition", "process", "sensing", "settings", "sources", "state", "telemetry", "wire"},
+        | {"acquisition", "device", "process", "sensing", "settings", "sources", "state", "telemetry", "wire"},
         {"numpy"},
     ),
     # the stages

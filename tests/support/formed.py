@@ -57,7 +57,8 @@ def make_job(folder: Path, built: Any = None, *, recipe: Mapping[str, Any] | Non
     source = {"kind": "replay", "path": str(job_dir / "r.npz"), "channels": CHANNELS, "rate_hz": 50, "rate": "max"}
     fields: dict[str, Any] = {
         "job": "j", "name": "har", "version": 1, "format": "onnx", "model": "model.onnx", "inputs": [CONTRACT],
-        "recipe": msgspec.structs.replace(RECIPE, **recipe or {}), "gates": GATES, "output": OUTPUT, "sources": {"imu": source},
+        "recipe": msgspec.structs.replace(RECIPE, **recipe or {}), "gates": GATES, "output": OUTPUT,
+        "sources": {"imu": source},
     }  # fmt: skip
     (job_dir / TASK_FILE).write_bytes(msgspec.json.encode(Task(**fields | task)))
     return job_dir
