@@ -70,7 +70,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"msgspec", "numpy"},
     ),
     "worker.forms": (WORKER | {"device", "serving", "worker.data", "worker.measure"}, {"msgspec", "numpy"}),
-    "worker.search": (WORKER | {"worker.data", "worker.forms", "worker.measure"}, {"msgspec", "numpy"}),
+    "worker.search": (WORKER | {"device", "worker.data", "worker.forms", "worker.measure"}, {"msgspec", "numpy"}),
     "worker.capture": (
         WORKER
         | {"acquisition", "reservoir", "sensing", "settings", "sources"}

@@ -18,6 +18,8 @@ OPTIMIZED_FILE = "optimized.onnx"
 WEIGHTS_FILE = "optimized.onnx.data"
 """Its large weights, which the runtime maps instead of parsing; not there if the form has none."""
 FORM_FILES = (OPTIMIZED_FILE, WEIGHTS_FILE)
+LEAST_MODEL_BYTES = 1 << 20
+"""Of a smaller float file no form is made: what the runtime takes by itself decides there, and not the model."""
 _FEATURES = ("flags", "Features")
 """What x86 and ARM call the line of ``/proc/cpuinfo`` that lists the instructions of a processor."""
 

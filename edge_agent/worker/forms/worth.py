@@ -5,8 +5,6 @@ from typing import Final
 from edge_agent.wire.manifest import Gates
 from edge_agent.worker.measure.memory import SAME_BYTES, Memory
 
-LEAST_MODEL_BYTES: Final = 1 << 20
-"""Of a smaller float file, what the runtime takes by itself decides, and not the model."""
 _SHARE: Final = 0.1
 _LEAST_MS: Final = 10.0
 """Loading times differ by less than this from one process to the next."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import Backend, ModelInfo
+from edge_agent.device.optimized_form import LEAST_MODEL_BYTES
 from edge_agent.errors import EdgeAgentError
 from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.result import MeasuredModel
@@ -23,7 +24,7 @@ from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.forms.equality import answers_digest
 from edge_agent.worker.forms.files import form_bytes, form_folder_of
 from edge_agent.worker.forms.making import make_form
-from edge_agent.worker.forms.worth import LEAST_MODEL_BYTES, gains, small_enough
+from edge_agent.worker.forms.worth import gains, small_enough
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.memory import FEW, measure_memory
 from edge_agent.worker.measure.question import Served
