@@ -132,6 +132,11 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """The same in a sentence."""
 
     @property
+    def disk_bytes(self) -> int | None:
+        """What it takes on the disk: its file, and its optimised form if there is one; None: not known."""
+        return None if self.size_bytes is None else self.size_bytes + (self.form_bytes or 0)
+
+    @property
     def closeness(self) -> tuple[float, float]:
         """Sort key: agreement, then SQNR; an unknown one comes last."""
         worst = float("-inf")
