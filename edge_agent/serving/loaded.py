@@ -73,7 +73,12 @@ class Loaded:
         The runtime here is of another version, or the release's optimised form does not fit this runtime or processor
         or is damaged, so that the model file answers.
         """
-        return self.runtime_version != self.release.runtime_version or bool(self.form_problem)
+        return self.runtime_changed or bool(self.form_problem)
+
+    @property
+    def runtime_changed(self) -> bool:
+        """Whether the runtime here is of another version than the one that the verdict holds for."""
+        return self.runtime_version != self.release.runtime_version
 
     def feeds(self, windows: Windows) -> dict[str, Array]:
         """What the model is fed for raw windows, carried state apart.

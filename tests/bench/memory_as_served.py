@@ -2,9 +2,10 @@
 
     python tests/bench/memory_as_served.py MODEL... [--processes 5]
 
-A release is served as its model file or, where one was kept, as its optimised form. Each line is the median of fresh processes, taken in turn. Bytes are resident memory over the empty runtime. Inputs are
-random; a dimension that the file leaves open is 1. int8 is the plain weight-only rewrite (``uniform``), which needs no
-data; where it fails its line is left out.
+A release is served as its model file or, where one was kept, as its optimised form. Each line is the median of fresh
+processes, taken in turn. Bytes are resident memory over the empty runtime. Inputs are random; a dimension that the file
+leaves open is 1. int8 is the plain weight-only rewrite (``uniform``), which needs no data; where it fails its lines are
+left out.
 """
 
 import argparse
