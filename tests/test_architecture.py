@@ -52,13 +52,13 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sensing": ({"acquisition", "process", "reservoir", "retry", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
     "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),
-    "backends": ({"process", "quant"}, {"numpy", "onnx", "onnxruntime"}),
+    "backends": ({"device", "process", "quant"}, {"numpy", "onnx", "onnxruntime"}),
     "calibration": ({"backends", "jobs", "quant"}, {"numpy"}),
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
     "serving": (
         ENGINE - {"calibration"}
-        | {"acquisition", "process", "sensing", "settings", "sources", "state", "telemetry", "wire"},
+        | {"acquisition", "device", "process", "sensing", "settings", "sources", "state", "telemetry", "wire"},
         {"numpy"},
     ),
     # the stages
@@ -69,7 +69,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
         {"msgspec", "numpy"},
     ),
-    "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
+    "worker.forms": (WORKER | {"device", "serving", "worker.data", "worker.measure"}, {"msgspec", "numpy"}),
+    "worker.search": (WORKER | {"device", "worker.data", "worker.forms", "worker.measure"}, {"msgspec", "numpy"}),
     "worker.capture": (
         WORKER
         | {"acquisition", "reservoir", "sensing", "settings", "sources"}
@@ -82,7 +83,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "worker.stages": (
         WORKER
-        | {"device", "serving", "worker.capture", "worker.data", "worker.explain", "worker.measure"}
+        | {"device", "serving", "worker.capture", "worker.data", "worker.explain", "worker.forms", "worker.measure"}
         | {"worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),

@@ -216,8 +216,19 @@ class Backend(Protocol):
     def open(self, path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False) -> Session:
         """Load a model file for inference as it is served: memory that loading has freed is given back.
 
+        A file that :meth:`optimize` has made is loaded as it is.
+
         ``usual``: as an application that knows nothing of that loads it, for comparison. Raises ``ModelError``,
         ``format_unsupported`` if ``runtime`` is not here.
+        """
+        ...
+
+    def optimize(self, path: Path, folder: Path, *, runtime: str = "", threads: int = 1) -> Path | None:
+        """Save a model as the runtime has it once it is loaded, for this version and processor alone.
+
+        The files have the names that :mod:`edge_agent.device.optimized_form` says; returned is the one to open. None:
+        nothing of this format is worth saving. May take the process with it, as the runtime may crash on a file.
+        Raises ``ModelError``.
         """
         ...
 

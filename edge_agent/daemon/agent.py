@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.daemon.activation.activator import Activator
+from edge_agent.daemon.activation.form_renewal import FormRenewal
 from edge_agent.daemon.activation.hook import Hook
 from edge_agent.daemon.activation.rollback import Rollback
 from edge_agent.daemon.admission.admission import Admission
@@ -86,7 +87,7 @@ class Agent:
         self._model_states = ModelStates(config, store, link, self.ledger, identity, self.publisher, self._pause)
         self.serving_samples = ServingSamples(config, store, self.publisher, self._pause)
         self.info = InfoPublisher(
-            config, store, identity, self.sensors, self.publisher, on_publish=self._model_states.active_changed
+            config, store, identity, self.sensors, self.publisher, on_publish=self._active_changed
         )
 
         self._report = SelfReport(config, store, link, put, clock, identity.boot_id, self.publisher, self._pause)
@@ -98,6 +99,7 @@ class Agent:
         self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device, put)
         self._receive = Receive(self.transfers, store, self.ledger, clock, identity, max_model_bytes=largest)
         self._workers = Workers(launcher, store, self.ledger, put, shared=shared, use_float=use_float)
+        self._form_renewal = FormRenewal(store, identity, self._workers, launcher.make_form, put)
         activator = Activator(store, self.ledger, clock, hook, self._workers, put, self._report.taken_back)
         stages: dict[Stage, StageWork] = dict.fromkeys(WORKER_STAGES, self._workers)
         stages |= {Stage.RECEIVE: self._receive, Stage.ACTIVATE: activator}
@@ -160,6 +162,7 @@ class Agent:
             self.ledger.answer_due,
             self.clock.save,
             self.flow.schedule,
+            self._form_renewal.tick,
             self._model_states.tick,
             self.serving_samples.tick,
         ):
@@ -250,6 +253,11 @@ class Agent:
             self._report.connected()
         with contained("the states of models"):
             self._model_states.connected()
+
+    def _active_changed(self) -> None:
+        """Other releases may be active, or other runtimes known."""
+        self._model_states.active_changed()
+        self._form_renewal.active_changed()
 
     def _healed(self, model: str, name: str, text: str) -> None:
         """Report that the release ``name`` was broken on disk and is no longer active."""

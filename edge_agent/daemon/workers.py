@@ -40,6 +40,7 @@ class Workers:
         self._use_float = use_float
         self._runs: dict[int, tuple[str, StageRun]] = {}
         self._numbers = itertools.count(1)
+        self._reserved = False
 
     def ready(self, job: Job) -> bool:
         """Whether no worker holds what the stage of ``job`` needs.
@@ -47,6 +48,8 @@ class Workers:
         A stopped worker holds its sensor and the processor until it has ended. A sensor that is not shared has one
         reader, so captures of several models from one source run one after another.
         """
+        if self._reserved and job.stage is not Stage.CAPTURE:
+            return False
         owners = [self._ledger.jobs.get(owner) for owner, _ in self._runs.values()]
         return not any(
             owner is None
@@ -54,6 +57,16 @@ class Workers:
             or (job.stage is owner.stage is Stage.CAPTURE and not self._sensors(job).isdisjoint(self._sensors(owner)))
             for owner in owners
         )
+
+    def reserve(self) -> bool:
+        """Keep the stages that open a model waiting until :meth:`free`; False: one runs, and nothing is reserved."""
+        owners = [self._ledger.jobs.get(owner) for owner, _ in self._runs.values()]
+        self._reserved = all(owner is not None and owner.stage is Stage.CAPTURE for owner in owners)
+        return self._reserved
+
+    def free(self) -> None:
+        """Let them go on."""
+        self._reserved = False
 
     def start(self, job: Job) -> tuple[Event, ...]:
         """Start the worker of the job's stage; its end arrives through the inbox."""

@@ -1,5 +1,6 @@
 """Starts the worker of a stage: writes its task, sets its limits. The daemon's side of the worker."""
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import ContractError, StageError
 from edge_agent.execution.lines import OnProgress
 from edge_agent.execution.run import StageEnd, StageRun
+from edge_agent.foreign.decoding import cut_text
 from edge_agent.foreign.removal import remove
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.task import TASK_FILE, Stage, StoredBlob, Task, encode_task
 from edge_agent.process.cgroup import delegated
+from edge_agent.process.child import Child
 from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
 from edge_agent.settings.broker import BROKER_KEYS
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import source_folder, split_common_keys
@@ -23,6 +27,8 @@ from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import Manifest
 
 _ACTIVATE_TIMEOUT_S = 120.0
+_FORM_TIMEOUT_S = 300.0
+_MOST_WORDS = 300
 _EVAL_FILE = "eval.npz"
 
 
@@ -101,6 +107,30 @@ class Launcher:
         )
         run.start()
         return run
+
+    def make_form(self, release: Path, folder: Path) -> str:
+        """Have the optimised form of a release made in ``folder`` (:mod:`edge_agent.worker.forms.remaker`); waits.
+
+        Returns why there is none; empty: it is there.
+        """
+        memory_bytes = worker_memory_bytes(self._config.limits.worker_memory_bytes)
+        lines: deque[str] = deque(maxlen=1)
+        try:
+            ended = Child(
+                python_child("edge_agent.worker.forms.remaker", str(release), str(folder)),
+                limits=ChildLimits(timeout_s=_FORM_TIMEOUT_S, memory_bytes=memory_bytes),
+                on_line=lines.append,
+                group_parent=self._group_parent,
+            ).wait()
+        except OSError as error:
+            return f"the worker could not be started: {error}"
+        if ended.reason == "exited" and ended.returncode == 0:
+            return ""
+        if ended.reason == "timeout":
+            return f"it took longer than {_FORM_TIMEOUT_S:g} s"
+        if ended.reason == "out_of_memory":
+            return "it needs more memory than a worker may have"
+        return cut_text(lines[0], _MOST_WORDS) if lines else f"the worker {ended.describe()}"
 
     def _limits(self, stage: Stage, memory_bytes: int) -> ChildLimits:
         limit_s = self._config.limits.stage_timeout_s

@@ -34,6 +34,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The whole result object so far; left out where the stage adds nothing."""
     model_sha256: str | msgspec.UnsetType = msgspec.UNSET
     """Of the int8 model that was accepted: SHA-256 of its file. Left by ``validate``."""
+    form_sha256: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    """Of an optimised form: file → SHA-256. ``validate`` leaves that of the accepted model, ``quantize`` of float."""
 
 
 class _Left(msgspec.Struct):

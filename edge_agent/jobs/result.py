@@ -71,6 +71,8 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """Threads of a call."""
     size_bytes: int | None = None
     """Of the model's file."""
+    form_bytes: int | None = None
+    """Of its optimised form, which is served on this device in place of that file; null: none was kept."""
     latency_p50_ms: float | None = None
     """Median time of a call."""
     latency_p95_ms: float | None = None
@@ -86,7 +88,7 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     ratio_p50_same_runtime: float | None = None
     """The same with float on this model's runtime and threads."""
     peak_rss_bytes: int | None = None
-    """VmHWM of a process with this model alone."""
+    """VmHWM of a process with this model alone, loaded as it is served: its optimised form, where one was kept."""
     model_rss_bytes: int | None = None
     """The same, less an empty runtime's."""
     loaded_rss_bytes: int | None = None
@@ -128,6 +130,11 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """Why a candidate was dropped (candidates only)."""
     message: str | None = None
     """The same in a sentence."""
+
+    @property
+    def disk_bytes(self) -> int | None:
+        """What it takes on the disk: its file, and its optimised form if there is one; None: not known."""
+        return None if self.size_bytes is None else self.size_bytes + (self.form_bytes or 0)
 
     @property
     def closeness(self) -> tuple[float, float]:

@@ -12,8 +12,9 @@ A job's directory is the whole interface between stages. Each stage reads what e
       inspect/              inspected.json, outcome.json: what the model is, before a capture from a sensor
       capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
       calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json
-      quantize/             candidates.json, chosen.json, chosen.onnx, perhaps second.json, second.onnx; outcome.json
-      validate/             outcome.json; chosen.json, chosen.onnx if the second one was accepted
+      quantize/             candidates.json, chosen.json, chosen.onnx, perhaps second.json, second.onnx; outcome.json;
+                            chosen-form/, second-form/, float-form/ where an optimised form is served
+      validate/             outcome.json; chosen.json, chosen.onnx, chosen-form/ if the second one was accepted
       benchmark/            outcome.json
       release               (daemon) link to the release that ``activate`` probes
       activate/             outcome.json
@@ -35,6 +36,8 @@ from edge_agent.wire.manifest import FEATURES, Gates, InputContract, Output, Rec
 TASK_FILE = "task.json"
 OUTCOME_FILE = "outcome.json"
 CHOSEN_FILE = "chosen.json"
+FLOAT_FORM, CHOSEN_FORM = "float-form", "chosen-form"
+"""Folders of the quantize stage: optimised forms of the float model and of the chosen one, where they are served."""
 INSPECTED_FILE = "inspected.json"
 INSPECT = "inspect"
 """A step of a worker that is no stage: it opens the model for a capture, whose own process opens a sensor."""

@@ -4,6 +4,7 @@ from types import MappingProxyType
 
 TITLES = MappingProxyType({
     "size_bytes": "size",
+    "form_bytes": "optimised for this device",
     "latency_p50_ms": "latency p50",
     "latency_p95_ms": "latency p95",
     "latency_p99_ms": "latency p99",
@@ -34,7 +35,7 @@ GATES = MappingProxyType({
     "max_accuracy_drop": "what int8 loses of float's accuracy on labelled windows",
     "min_sqnr_db": "how far the outputs' signal is above int8's error",
     "max_latency_ratio": "what a call takes of float's time",
-    "max_size_ratio": "what the file takes of float's size",
+    "max_size_ratio": "what the file takes of float's size, with its optimised form where there is one",
     "max_memory_ratio": "what the model takes of float's memory, both as they are served",
     "max_peak_rss_bytes": "the most memory that a process with the model takes",
     "min_gain": "what int8 saves over float",

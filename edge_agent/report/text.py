@@ -39,6 +39,7 @@ def _percent(value: float) -> str:
 
 _ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
     ("size_bytes", _bytes),
+    ("form_bytes", _bytes),
     ("latency_p50_ms", _number(3, " ms")),
     ("latency_p95_ms", _number(3, " ms")),
     ("latency_p99_ms", _number(3, " ms")),

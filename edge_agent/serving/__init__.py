@@ -16,7 +16,8 @@
 
 The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
 release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
-old release serving (:attr:`Model.problem`). The agent is told how many inferences there were, how long they took and
+old release serving (:attr:`Model.problem`). Where the release has an optimised form for the runtime and processor of
+this process, that is loaded. The agent is told how many inferences there were, how long they took and
 how many failed (:mod:`edge_agent.serving.meter`), and nothing of samples or answers. Imports numpy and the release's
 runtime, nothing of the agent's engine but what makes boxes of a detector's outputs, and that when they are asked for.
 """
@@ -38,7 +39,7 @@ from edge_agent.serving.meter import Meter
 from edge_agent.serving.stream import Stream
 from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
 from edge_agent.settings.sharing import source_folder
-from edge_agent.state.releases import Release, Releases, read_release
+from edge_agent.state.releases import RELEASE_FILE, Release, Releases, read_release
 from edge_agent.strict import did_you_mean, read_toml
 from edge_agent.wire.manifest import InputContract
 
@@ -210,7 +211,11 @@ class Model:
 
     @property
     def stale(self) -> bool:
-        """Whether this process has another version of the runtime than the one that the verdict holds for."""
+        """Whether the verdict's numbers are of something else than what answers in this process.
+
+        Its runtime has another version, or the release's optimised form does not fit that runtime or this processor,
+        so that the model file answers. The agent makes such a form anew by itself.
+        """
         return self._loaded.stale
 
     @property
@@ -243,8 +248,11 @@ class Model:
 
     def _take_up(self, name: str) -> None:
         folder = self._releases.path(name)
-        if read_release(folder) != self.release:
-            self._loaded = Loaded(folder)
+        if read_release(folder) != self.release or self._loaded.form_problem:
+            loaded = Loaded(folder)
+            if loaded.release.name == self.release.name:
+                loaded.go_on_with(self._loaded.carried)
+            self._loaded = loaded
             if self._meter is not None:
                 self._meter.serves(self._loaded)
             give_back()  # what the one before leaves, too, is half as much again as one takes
@@ -260,16 +268,18 @@ class Model:
 
 
 class _Link(NamedTuple):
-    """Which release is active, and when it was made so."""
+    """Which release is active, when it was made so, and when it was last written: its form may be made anew."""
 
     name: str
     changed_ns: int
+    written_ns: int
 
 
 def _read_link(releases: Releases) -> _Link:
     link = releases.link
     try:
-        return _Link(link.readlink().name, link.lstat().st_mtime_ns)
+        name = link.readlink().name
+        return _Link(name, link.lstat().st_mtime_ns, _written_ns(releases.path(name)))
     except (FileNotFoundError, NotADirectoryError):
         models = releases.folder.parent
         hint = did_you_mean(releases.model, (path.parent.name for path in models.glob("*/active")))
@@ -280,6 +290,13 @@ def _read_link(releases: Releases) -> _Link:
         raise StoreError("state_unreadable", text) from None
     except OSError as error:
         raise StoreError("state_unreadable", f"{link}: {error.strerror}; applications must read it") from None
+
+
+def _written_ns(folder: Path) -> int:
+    try:
+        return (folder / RELEASE_FILE).stat().st_mtime_ns
+    except OSError:  # whoever reads it says what is wrong
+        return 0
 
 
 def _configured_state_dir() -> str:

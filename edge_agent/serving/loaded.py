@@ -4,7 +4,6 @@ Raw windows go through the same steps, constants and carried state as in capture
 is the active one is not known here.
 """
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,19 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edge_agent import backends
-from edge_agent.advice.installation import how_to_add
-from edge_agent.backends import Array, Feeds, Session
+from edge_agent.backends import Array, Feeds
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
 from edge_agent.contract.scored_output import ScoredOutput
-from edge_agent.errors import ContractError, ModelError, StoreError, WireError
-from edge_agent.state.releases import MANIFEST_FILE, Release, intact_manifest, intact_model, read_release
+from edge_agent.errors import ContractError, StoreError, WireError
+from edge_agent.serving.opening import open_release
+from edge_agent.state.releases import MANIFEST_FILE, Release, intact_manifest, read_release
 from edge_agent.strict import counted, did_you_mean, why
 from edge_agent.wire.manifest import InputContract, Manifest, Output, decode_manifest, read_output
-
-log = logging.getLogger(__name__)
 
 Windows = ArrayLike | Mapping[str, ArrayLike]
 
@@ -39,6 +35,8 @@ class Loaded:
         judged: takes out of the outputs what the verdict was about.
         meaning: what that is, with all that was found when it was judged.
         runtime_version: of the runtime here.
+        form_problem: why the model file answers in place of the release's optimised form, to follow a subject; empty:
+            the form answers, or there is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +49,8 @@ class Loaded:
         """
         self.release = read_release(folder)
         manifest = _read_manifest(folder, self.release)
-        self.session, self.runtime_version = _open(intact_model(folder, self.release), manifest.format, self.release)
+        opened = open_release(folder, manifest.format, self.release)
+        self.session, self.runtime_version, self.form_problem = opened
         self.inputs = sensor_inputs(self.session, manifest)
         self.judged = ScoredOutput(self.session, manifest)
         self.meaning = _read_meaning(self.release, first_output(manifest))
@@ -69,6 +68,15 @@ class Loaded:
 
     @property
     def stale(self) -> bool:
+        """Whether the verdict's numbers are of something else than what answers here.
+
+        The runtime here is of another version, or the release's optimised form does not fit this runtime or processor
+        or is damaged, so that the model file answers.
+        """
+        return self.runtime_changed or bool(self.form_problem)
+
+    @property
+    def runtime_changed(self) -> bool:
         """Whether the runtime here is of another version than the one that the verdict holds for."""
         return self.runtime_version != self.release.runtime_version
 
@@ -97,6 +105,15 @@ class Loaded:
         outputs = self.session.run(full)
         self._carried.keep(outputs)
         return full, outputs
+
+    @property
+    def carried(self) -> tuple[CarriedState, int]:
+        """The state that the model carries, and the number of the recording."""
+        return self._carried, self._recording
+
+    def go_on_with(self, carried: tuple[CarriedState, int]) -> None:
+        """Take the state over from the same release in another form: it would have answered alike."""
+        self._carried, self._recording = carried
 
     def reset(self) -> None:
         """A new recording begins: carried state is its initial value again, unless declared ``reset = "never"``."""
@@ -159,23 +176,6 @@ def _read_meaning(release: Release, said: Output) -> Output:
     except WireError as error:
         text = f"output_found of {release.model} {release.version} cannot be read ({error}); push the model again"
         raise StoreError("release_corrupt", text) from None
-
-
-def _open(path: Path, model_format: str, release: Release) -> tuple[Session, str]:
-    """The model on the release's runtime, and that one's version; it is said if it was proved with another."""
-    try:
-        backend = backends.load(model_format)
-        session = backend.open(path, runtime=release.runtime, threads=release.threads)
-        here = backend.runtime_version(release.runtime)
-    except ImportError as error:
-        text = f"{release.model} needs the package {error.name} where the application runs; {how_to_add('device')}"
-        raise ModelError("format_unsupported", text) from error
-    if here != release.runtime_version:
-        log.warning(
-            "%s %d was proved with %s %s, this process has %s; run edge-agent recalibrate or install that version",
-            release.model, release.version, release.runtime, release.runtime_version, here,
-        )  # fmt: skip
-    return session, here
 
 
 def _fits(shape: tuple[int, ...], contract: InputContract) -> bool:

@@ -85,7 +85,7 @@ class Meter:
         """Of ``loaded`` only what is told is kept, so that it can go."""
         self._release = loaded.release
         self._runtime = f"{loaded.release.runtime} {loaded.runtime_version}".strip()[:MOST_TEXT]
-        self._stale = loaded.stale
+        self._stale = loaded.runtime_changed
 
     def _begin(self) -> None:
         self._pid = os.getpid()

@@ -15,16 +15,18 @@ def fsync_dir(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Replace the file at ``path`` by ``data``: after a crash it holds the old bytes or the new, never a part.
 
     Whatever lies in its way goes: a link there, whoever has put it, is not followed. Where it raises ``OSError``, as
-    on a full disk, it leaves nothing beside ``path``.
+    on a full disk, it leaves nothing beside ``path``. ``mode``: of the new file; None: as the umask has it.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         with open(temporary, "xb") as file:  # noqa: PTH123  # O_EXCL, so that no link is followed
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

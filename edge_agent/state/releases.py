@@ -7,6 +7,7 @@
         release.json     this module's Release: hashes, runtime, contract, verdict, previous
         manifest.json    the manifest it came from: its input contract says how to feed it
         report.json      the result object that justified it
+        served-1f0c9a3e/ perhaps: what serves in place of model.onnx here (:mod:`edge_agent.state.served_form`)
 
 A release's folder is complete and fsynced before it has its name. Applications read through ``active``
 (:mod:`edge_agent.serving`).
@@ -14,7 +15,7 @@ A release's folder is complete and fsynced before it has its name. Applications 
 
 import errno
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from edge_agent.foreign.opening import open_file, read_file
 from edge_agent.foreign.removal import remove_quietly
 from edge_agent.state.durable import fsync_dir, link_durably, publish_dir, write_durably
 from edge_agent.state.model_file import ModelFile
+from edge_agent.state.served_form import ServedForm, copy_form, put_form, remove_others
 from edge_agent.strict import UNDECODABLE, did_you_mean, why
 from edge_agent.wire.digests import content_digest
 
@@ -66,6 +68,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     heldout: Mapping[str, Any] = {}
     output_found: Mapping[str, Any] = {}
     """``[output]`` with all that was found when it was judged; empty: of a release that was made before it was kept."""
+    served: ServedForm | None = None
+    """The optimised form that serves in place of ``file``; None: there is none."""
     previous: str = ""
     """The release that was active before; empty: none."""
 
@@ -171,11 +175,15 @@ class Releases:
         found = [self.read(path.name) for path in (self.folder / "releases").glob("*")]
         return sorted((release for release in found if release), key=lambda release: release.version)
 
-    def prepare(self, release: Release, model: ModelFile, manifest: bytes, report: bytes) -> None:
+    def prepare(
+        self, release: Release, model: ModelFile, manifest: bytes, report: bytes, form: Sequence[ModelFile] = ()
+    ) -> None:
         """Put a release on disk under its name, not yet active. Doing it again gives the same folder.
 
+        ``form``: the files of ``release.served``.
+
         Raises:
-            StoreError: ``release_corrupt``: the model is not what ``release`` says any more.
+            StoreError: ``release_corrupt``: the model or its form is not what was judged any more.
             LimitError: ``no_space``.
         """
         final = self.path(release.name)
@@ -185,14 +193,35 @@ class Releases:
             temporary.mkdir(mode=0o755, parents=True)
             if model.copy(temporary / release.file).sha256 != release.sha256:
                 raise StoreError("release_corrupt", f"{model.path} changed while it was copied; check the SD card")
+            if release.served is not None:
+                copy_form(form, temporary / release.served.folder)
             write_durably(temporary / MANIFEST_FILE, manifest)
             write_durably(temporary / REPORT_FILE, report)
-            write_durably(temporary / RELEASE_FILE, msgspec.json.format(msgspec.json.encode(release), indent=2))
+            write_durably(temporary / RELEASE_FILE, _encoded(release))
             _let_others_read(self.folder, self.folder / "releases", temporary, *temporary.iterdir())
             publish_dir(temporary, final)
             fsync_dir(self.folder)
         except OSError as error:
             raise LimitError("no_space", f"cannot write release {final}: {error.strerror}") from None
+
+    def renew_form(self, release: Release, form: Sequence[ModelFile]) -> None:
+        """Give a release on disk the files of a new ``release.served``; whoever serves it notices.
+
+        The new form is on the disk before ``release.json`` names it, and the old one goes last: whenever the power
+        fails, the release is whole.
+
+        Raises:
+            StoreError: ``release_corrupt``: a file of the form is not what it was.
+            LimitError: ``no_space``.
+        """
+        folder = self.path(release.name)
+        try:
+            if release.served is not None:
+                put_form(form, folder, release.served)
+            write_durably(folder / RELEASE_FILE, _encoded(release), mode=0o644)
+            remove_others(folder, release.served)
+        except OSError as error:
+            raise LimitError("no_space", f"cannot write to release {folder}: {error.strerror}") from None
 
     def swap(self, name: str) -> None:
         """Make a release the active one."""
@@ -289,6 +318,10 @@ class Releases:
         for path in (self.folder / "releases").glob("*"):
             if path.name not in kept:
                 remove_quietly(path)
+
+
+def _encoded(release: Release) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(release), indent=2)
 
 
 def _raise_if_passing(error: StoreError) -> None:

@@ -8,6 +8,7 @@
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
       jobs/<job>/                  0700: job.json, manifest.json, report.json
       work/<job>/                  0700: all that the job's workers read and write (jobs/task.py), and nothing of ours
+      forms/                       0700: an optimised form that is being made anew, until it is in its release; foreign
       models/<name>.json           highest version accepted, its digest and end; never collected
       models/<name>/active         symlink into releases/ (edge_agent/state/releases.py)
 
@@ -99,6 +100,7 @@ class Store:
         self.blobs = root / "blobs"
         self.jobs = root / "jobs"
         self.work = root / "work"
+        self.forms = root / "forms"
         self.models = root / "models"
         self._lock: int | None = None
         self.unread: set[str] = set()

@@ -21,6 +21,8 @@ class Context:
         out_dir: ``<stage>.tmp`` while the stage runs; everything it leaves goes in here.
         task: what is asked.
         stage: which stage this is, or the step that is none.
+        begun: when, on the monotonic clock.
+        fraction: how far it is, as last said.
     """
 
     job_dir: Path
@@ -28,6 +30,8 @@ class Context:
     task: Task
     stage: str
     sink: ProgressSink
+    begun: float = field(default_factory=time.monotonic)
+    fraction: float = 0.0
     _last: float = field(default=0.0)
 
     @property
@@ -41,7 +45,7 @@ class Context:
 
     def progress(self, fraction: float, detail: str, *, eta_s: float | None = None, force: bool = False) -> None:
         """Say how far this stage is (0 to 1) and what it does; rate-limited, so call it freely."""
-        now = time.monotonic()
+        now, self.fraction = time.monotonic(), fraction
         if force or now - self._last >= _REPORT_EVERY_S:
             self._last = now
             self.sink(fraction, detail, eta_s)

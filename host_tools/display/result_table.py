@@ -43,6 +43,7 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
     least = "" if lower is None else f"at least {_percent(lower)} ({numbers.confidence(after.confidence)})"
     rows = [
         both("size_bytes", _bytes, _size_note(before, after)),
+        *([both("form_bytes", _bytes)] if before.form_bytes or after.form_bytes else []),
         *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),
         after_alone("ratio_p50", _ratio(after.ratio_p50), slowest),
         after_alone("preference", "" if after.preference is None else numbers.signed(after.preference)),
@@ -243,8 +244,9 @@ def _bytes(value: Any) -> str:
 
 
 def _size_note(before: MeasuredModel, after: MeasuredModel) -> str:
-    old, new = before.size_bytes, after.size_bytes
-    return f"{new / old:.2f} of float" if old and new else ""
+    old, new = before.size_bytes, after.disk_bytes
+    more = ", the optimised form included" if after.form_bytes else ""
+    return f"{new / old:.2f} of float{more}" if old and new else ""
 
 
 def _of(part: int | None, whole: int | None) -> str:

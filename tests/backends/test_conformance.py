@@ -160,6 +160,17 @@ def test_more_threads_change_no_answer(subject: Subject) -> None:
     assert subject.noise(several.run(row)[0] for row in subject.rows) < EXACT
 
 
+def test_an_optimised_form_has_the_same_ends_and_answers_exactly_the_same(subject: Subject, tmp_path: Path) -> None:
+    form = subject.backend.optimize(subject.original, tmp_path, runtime=subject.runtime)
+
+    if form is None:
+        assert list(tmp_path.glob("optimized*")) == []
+        return
+    before, after = (subject.backend.open(path, runtime=subject.runtime) for path in (subject.original, form))
+    assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
+    assert all(map(np.array_equal, subject.outputs(form), subject.outputs(subject.original)))
+
+
 def test_a_prepared_model_computes_the_same_and_is_the_same_each_time(subject: Subject) -> None:
     again = subject.folder / f"again{subject.backend.SUFFIX}"
     subject.backend.prepare(subject.original, again)

@@ -1,10 +1,11 @@
-"""Memory, time to load and first call of models: as an application usually loads them, and as a release is served.
+"""Memory, time to load and first call of models: as applications usually load them, and as a release is served.
 
     python tests/bench/memory_as_served.py MODEL... [--processes 5]
 
-Each line is the median of fresh processes, taken in turn. Bytes are resident memory over the empty runtime. Inputs are
-random; a dimension that the file leaves open is 1. int8 is the plain weight-only rewrite (``uniform``), which needs no
-data; where it fails its line is left out.
+A release is served as its model file or, where one was kept, as its optimised form. Each line is the median of fresh
+processes, taken in turn. Bytes are resident memory over the empty runtime. Inputs are random; a dimension that the file
+leaves open is 1. int8 is the plain weight-only rewrite (``uniform``), which needs no data; where it fails its lines are
+left out.
 """
 
 import argparse
@@ -47,6 +48,12 @@ def int8_of(backend: Backend, model: Path, folder: Path) -> Path | None:
     return out
 
 
+def form_of(backend: Backend, model: Path, folder: Path) -> Path | None:
+    """The optimised form of a model, or None: this format has none."""
+    folder.mkdir()
+    return backend.optimize(model, folder)
+
+
 def line(name: str, answers: list[Answer]) -> str:
     """The medians of one way to serve one model."""
     taken = [one.footprint for one in answers if one.footprint is not None]
@@ -65,13 +72,14 @@ def measure(model: Path, processes: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         feeds = feeds_of(info, Path(name))
         int8 = int8_of(backend, model, Path(name))
-        ways = {
-            "float as usually": Served(str(model), runtime, usual=True),
-            "float as served": Served(str(model), runtime),
-        }
-        if int8 is not None:
-            ways["int8 as usually"] = Served(str(int8), runtime, usual=True)
-            ways["int8 as served"] = Served(str(int8), runtime)
+        ways: dict[str, Served] = {}
+        for kind, path in (("float", model), ("int8", int8)):
+            if path is None:
+                continue
+            ways[f"{kind} as usually"] = Served(str(path), runtime, usual=True)
+            ways[f"{kind} as served"] = Served(str(path), runtime)
+            if (form := form_of(backend, path, Path(name) / kind)) is not None:
+                ways[f"{kind} as served, optimised form"] = Served(str(form), runtime)
         answers: dict[str, list[Answer]] = {way: [] for way in ways}
         for _ in range(processes):
             for way, served in ways.items():

@@ -105,6 +105,18 @@ def page(result: Mapping[str, Any], model: str = "har.onnx", name: str = "inner"
     return render(lenient(result, Result), model=model, histograms=histograms, ranges=ranges)
 
 
+def test_an_optimised_form_is_told_and_counts_as_size() -> None:
+    formed = msgspec.structs.replace(INT8, form_bytes=150_000)
+    result = accepted() | {"chosen": msgspec.to_builtins(formed)}
+
+    (line,) = [line for line in as_text(lenient(result, Result)).splitlines() if "optimised for this device" in line]
+    assert line.split() == ["optimised", "for", "this", "device", "-", "146.5", "KiB"]
+    text = page(result)
+    assert "294.9 KiB, its optimised form included" in text
+    assert "0.554" in text
+    assert "optimised" not in page(accepted())
+
+
 @pytest.mark.parametrize("result", [accepted(), rejected(), failed()], ids=["accepted", "rejected", "failed"])
 def test_any_verdict_is_a_sound_page_that_needs_nothing_else(result: dict[str, Any]) -> None:
     text = page(result)

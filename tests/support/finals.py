@@ -85,6 +85,12 @@ class Finals:
     def target_served(self, item: EvaluatedCandidate) -> Served:
         return Served(item.record.operators or "", "onnxruntime")
 
+    def of_float(self, reference: MeasuredModel) -> MeasuredModel:
+        return reference
+
+    def of(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
+        return item
+
     def ask(self, request: Request) -> Answer:
         self._check(request.models)
         return Answer()
@@ -125,7 +131,9 @@ class Finals:
         )  # fmt: skip
         evaluator: Any = self
         span = 0.6, 0.95
-        return SpeedProof(context(folder, task), evaluator, self.tried, left_s=lambda: self.left_s, span=span)
+        return SpeedProof(
+            context(folder, task), evaluator, self.tried, forms=self, left_s=lambda: self.left_s, span=span
+        )
 
     def run(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Finalist]:
         return self.proof(folder, monkeypatch).finalists()

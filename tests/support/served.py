@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edge_agent import backends
-from edge_agent.daemon.activation.release_steps import make_release
+from edge_agent.daemon.activation.release_steps import make_release, served_form
+from edge_agent.device.optimized_form import form_folder
 from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.result import MeasuredModel, Result
@@ -179,6 +180,22 @@ def put_release(
     release = msgspec.structs.replace(made, **changes)
     (releases.path(made.name) / RELEASE_FILE).write_bytes(msgspec.json.encode(release))
     return release
+
+
+def give_form(store: Store, release: Release, scratch: Path, *, key: str = "") -> Release:
+    """Give a release on disk its optimised form as this device makes it; ``key``: another one than is true."""
+    releases = Releases(store.models, release.model)
+    scratch.mkdir()
+    backend = backends.load("onnx")
+    backend.optimize(releases.path(release.name) / release.file, scratch)
+    files = [ModelFile(scratch, (path.name,), "", path.stat().st_size) for path in sorted(scratch.iterdir())]
+    form = served_form(files, release.runtime, backend.runtime_version())
+    assert form is not None
+    if key:
+        form = msgspec.structs.replace(form, key=key, folder=form_folder(key))
+    formed = msgspec.structs.replace(release, served=form)
+    releases.renew_form(formed, files)
+    return formed
 
 
 def activate(store: Store, version: int, model: Path, inputs: Sequence[InputContract], **fields: Any) -> Release:

@@ -85,6 +85,13 @@ def open(path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False
     return OnnxSession(create_session(path, threads=threads) if usual else serve(path, threads=threads))
 
 
+def optimize(path: Path, folder: Path, *, runtime: str = "", threads: int = 1) -> Path | None:  # noqa: ARG001  # one
+    """Save the optimised form of a model in ``folder``; raises ``ModelError``."""
+    from edge_agent.backends.onnx.session import save_optimized
+
+    return save_optimized(path, folder, threads=threads)
+
+
 def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:  # noqa: ARG001  # one
     """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
     from edge_agent.backends.onnx.taps import OnnxTap

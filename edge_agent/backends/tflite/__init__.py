@@ -83,6 +83,11 @@ def open(path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False
     return session
 
 
+def optimize(path: Path, folder: Path, *, runtime: str = "", threads: int = 1) -> Path | None:  # noqa: ARG001
+    """None: the file is flat already, and its runtimes save nothing else."""
+    return None
+
+
 def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:
     """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
     from edge_agent.backends.tflite.taps import TfliteTap

@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from edge_agent.daemon.activation.hook import Hook
-from edge_agent.daemon.activation.release_steps import chosen_model, make_release, previous_of
+from edge_agent.daemon.activation.release_steps import chosen_form, chosen_model, make_release, previous_of
 from edge_agent.daemon.background import work_in_background
 from edge_agent.daemon.events import StepEnded
 from edge_agent.daemon.job_ledger import JobLedger
@@ -132,8 +132,9 @@ class Activator:
 
         def prepare() -> str:
             model = chosen_model(folder, manifest, use_float=bool(job.code))
-            release = make_release(job, manifest, model, result, previous=previous, now=now)
-            releases.prepare(release, model, content, msgspec.json.encode(result))
+            form = chosen_form(folder, manifest, use_float=bool(job.code))
+            release = make_release(job, manifest, model, result, form=form, previous=previous, now=now)
+            releases.prepare(release, model, content, msgspec.json.encode(result), form)
             return release.name
 
         return prepare

@@ -5,18 +5,21 @@ the middle repeats the step that was not saved.
 """
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.device.optimized_form import FORM_FILES, OPTIMIZED_FILE, form_folder, form_key
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.result import MeasuredModel, Result
-from edge_agent.jobs.task import Stage, chosen_folder
+from edge_agent.jobs.task import CHOSEN_FORM, FLOAT_FORM, Stage, chosen_folder
 from edge_agent.state.model_file import ModelFile
 from edge_agent.state.releases import Release, Releases
+from edge_agent.state.served_form import ServedForm
 from edge_agent.state.store import Store
 from edge_agent.wire.digests import contract_digest
 from edge_agent.wire.manifest import Manifest
@@ -33,7 +36,7 @@ def chosen_model(job_dir: Path, manifest: Manifest, *, use_float: bool) -> Model
     Raises:
         StageError: ``stage_crashed``: the verdict's outcome cannot be read.
     """
-    most_bytes = 4 * manifest.blob.size + _SPARE_BYTES
+    most_bytes = most_made_bytes(manifest.blob.size)
     if use_float:
         return ModelFile(job_dir, (f"model.{manifest.format}",), manifest.blob.sha256, most_bytes)
     judged = read_outcome(job_dir, Stage.VALIDATE)
@@ -42,16 +45,54 @@ def chosen_model(job_dir: Path, manifest: Manifest, *, use_float: bool) -> Model
     return ModelFile(job_dir, names, sha256, most_bytes)
 
 
+def chosen_form(job_dir: Path, manifest: Manifest, *, use_float: bool) -> tuple[ModelFile, ...]:
+    """The files of the optimised form that serves in place of :func:`chosen_model`; none: there is no form.
+
+    Raises:
+        StageError: ``stage_crashed``: the outcome that has its hashes cannot be read.
+    """
+    judged = read_outcome(job_dir, Stage.QUANTIZE if use_float else Stage.VALIDATE)
+    if judged is None or judged.form_sha256 is msgspec.UNSET or OPTIMIZED_FILE not in judged.form_sha256:
+        return ()
+    known = judged.form_sha256
+    place = (str(Stage.QUANTIZE), FLOAT_FORM) if use_float else (chosen_folder(job_dir).name, CHOSEN_FORM)
+    most_bytes = most_made_bytes(manifest.blob.size)
+    return tuple(ModelFile(job_dir, (*place, name), known[name], most_bytes) for name in FORM_FILES if name in known)
+
+
+def most_made_bytes(model_bytes: int) -> int:
+    """As large as a file that a worker makes of a model may be."""
+    return 4 * model_bytes + _SPARE_BYTES
+
+
+def served_form(files: Sequence[ModelFile], runtime: str, version: str) -> ServedForm | None:
+    """Describe a form that was made here for a runtime; None: there are no files.
+
+    Raises ``StoreError`` (release_corrupt) if one is not what was judged.
+    """
+    found = {file.path.name: file.look() for file in files}
+    if not found:
+        return None
+    key = form_key(runtime, version)
+    return ServedForm(
+        folder=form_folder(key),
+        files={name: one.sha256 for name, one in found.items()},
+        size_bytes=sum(one.size for one in found.values()),
+        key=key,
+    )
+
+
 def make_release(
     job: Job,
     manifest: Manifest,
     model: ModelFile,
     result: Result,
     *,
+    form: Sequence[ModelFile] = (),
     previous: Release | None,
     now: float,
 ) -> Release:
-    """Describe the release of ``job``; raises ``StoreError`` if the model file cannot be used."""
+    """Describe the release of ``job``; raises ``StoreError`` if the model file or its form cannot be used."""
     use_float = bool(job.code)
     served = (result.reference if use_float else result.chosen) or MeasuredModel()
     found = model.look()
@@ -76,6 +117,7 @@ def make_release(
         activated=rfc3339(now),
         heldout=msgspec.to_builtins(result.data.heldout) if result.data.heldout is not None else {},
         output_found=_output_found(result),
+        served=served_form(form, served.runtime or "", served.runtime_version or ""),
         previous=previous_of(job, previous),
     )
 

@@ -77,7 +77,8 @@ class Rollback:
     def _swap(self, model: str, current: Release, previous: Release, then: Callable[[Release, str], None]) -> None:
         """What may have come to be while the release was read: an activation, or another rollback."""
         self._check_free(model)
-        if Releases(self._store.models, model).active() != current:
+        active = Releases(self._store.models, model).active()
+        if active is None or active.name != current.name:  # its optimised form may have been made anew
             raise StoreError("locked", f"another release of {model} became active meanwhile; look, and try again")
         roll_back(self._store, model, verified=previous)
         text = f"rolled back {model} from {current.version} to {previous.version}"

@@ -13,6 +13,7 @@ from edge_agent.report.html.meter import meter
 _Row = tuple[str, Callable[[float], str]]
 _ROWS: tuple[_Row, ...] = (
     ("size_bytes", numbers.size),
+    ("form_bytes", numbers.size),
     ("latency_p50_ms", numbers.milliseconds),
     ("latency_p95_ms", numbers.milliseconds),
     ("latency_p99_ms", numbers.milliseconds),
@@ -74,8 +75,9 @@ def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
             "" if bound is None else f"at most {numbers.ratio(bound)} ({numbers.confidence(target.ratio_confidence)})"
         )
         tiles.append(_tile(numbers.ratio(time), "of float's time", note, time))
-    if (after := target.size_bytes) and (before := reference.size_bytes):
-        tiles.append(_tile(numbers.ratio(after / before), "of float's size", numbers.size(after), after / before))
+    if (after := target.disk_bytes) and (before := reference.size_bytes):
+        note = f"{numbers.size(after)}, its optimised form included" if target.form_bytes else numbers.size(after)
+        tiles.append(_tile(numbers.ratio(after / before), "of float's size", note, after / before))
     if (agreement := target.agreement) is not None:
         bound = target.agreement_lower
         sure = numbers.confidence(target.confidence)

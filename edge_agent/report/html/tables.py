@@ -101,7 +101,7 @@ def _candidate(number: int, model: MeasuredModel, chosen: int | None) -> Markup:
         element("td", numbers.known(numbers.milliseconds, model.latency_p50_ms), class_="n"),
         element("td", numbers.known(numbers.share, model.agreement), class_="n"),
         element("td", numbers.known(numbers.decibel, model.sqnr_db), class_="n"),
-        element("td", numbers.known(numbers.size, model.size_bytes), class_="n"),
+        element("td", numbers.known(numbers.size, model.disk_bytes), class_="n"),
         element("td", numbers.known(numbers.signed, model.preference), class_="n"),
         element("td", end, class_="note"),
     ]

@@ -57,6 +57,7 @@ class CandidateEvaluator:
     Attributes:
         reference: the float model, served in its fastest way; its latency is from the last screening.
         feeds: one row, for timing.
+        forms: model file → its optimised form, which is served in its place.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class CandidateEvaluator:
         self._judge = judge
         self._heldout = heldout
         self.feeds = feeds
+        self.forms: dict[str, Path] = {}
         memory_bytes = context.task.memory_bytes
         self._screening = Screening(context.model_path, feeds, options, memory_bytes, screening_s)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
@@ -282,7 +284,7 @@ class CandidateEvaluator:
         return msgspec.structs.replace(record, runtime=option.runtime, runtime_version=version, threads=option.threads)
 
     def _served(self, path: Path, option: ServingOption) -> Served:
-        return Served(str(path), option.runtime, option.threads)
+        return Served(str(self.forms.get(str(path), path)), option.runtime, option.threads)
 
 
 def _serving(record: MeasuredModel) -> ServingOption:

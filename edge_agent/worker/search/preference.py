@@ -67,8 +67,8 @@ def preferred(model: MeasuredModel, reference: MeasuredModel, prefer: Preference
 def costs(model: MeasuredModel, reference: MeasuredModel) -> Costs:
     """What a candidate takes of float's, as far as both were measured."""
     size = memory = None
-    if model.size_bytes and reference.size_bytes:
-        size = model.size_bytes / reference.size_bytes
+    if model.disk_bytes and reference.size_bytes:
+        size = model.disk_bytes / reference.size_bytes
     if model.steady_rss_bytes is not None and reference.steady_rss_bytes is not None:
         memory = kept_ratio(model.steady_rss_bytes, reference.steady_rss_bytes)
     return Costs(model.ratio_p50, size, memory)

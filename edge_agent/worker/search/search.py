@@ -17,6 +17,7 @@ from edge_agent.worker.measure.comparison import expected_s
 from edge_agent.worker.search.budget import Budget, more
 from edge_agent.worker.search.doubt import likeliest
 from edge_agent.worker.search.evaluator import CandidateEvaluator
+from edge_agent.worker.search.forms import FormTrials
 from edge_agent.worker.search.freezing import Finalist
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.listing import pareto, select_for_report
@@ -175,14 +176,24 @@ class Search:
         """Measure a candidate beyond those planned; None if it cannot be built."""
         return self._trials.attempt(spec, self.planned(spec), (_COMPARED - self._trials.fraction) / 4)
 
-    def prove_speed(self) -> list[Finalist]:
-        """The finalists that the full latency statistic does not refuse, the preferred one first; two at most."""
+    def prove_speed(self, forms: FormTrials) -> list[Finalist]:
+        """The finalists that the full latency statistic does not refuse, the preferred one first; two at most.
+
+        ``forms``: of float and of finalists. What they take is not the search's: no second finalist is lost to it.
+        """
         self.reference = self._evaluator.reference
         span = _COMPARED, PROVED
-        proof = SpeedProof(self._context, self._evaluator, self.tried, left_s=self.left_s, span=span)
+        proof = SpeedProof(
+            self._context,
+            self._evaluator,
+            self.tried,
+            forms=forms,
+            left_s=lambda: self.left_s() + forms.seconds,
+            span=span,
+        )
         found = proof.finalists()
         self.reference = proof.reference
-        self._warnings += proof.warnings
+        self._warnings += [*proof.warnings, *forms.warnings]
         return found
 
     @property

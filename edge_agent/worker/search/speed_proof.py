@@ -25,6 +25,7 @@ from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.blame import MEASURING, failed, float_fails
 from edge_agent.worker.search.contest import Contest
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
+from edge_agent.worker.search.forms import Forms
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist, second_finalists
 from edge_agent.worker.search.mixed_precision import measured
 from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, best_of_structures, structure
@@ -52,6 +53,7 @@ class SpeedProof:
         evaluator: CandidateEvaluator,
         tried: list[EvaluatedCandidate],
         *,
+        forms: Forms,
         left_s: Callable[[], float],
         span: tuple[float, float],
     ) -> None:
@@ -61,12 +63,14 @@ class SpeedProof:
             context: the stage.
             evaluator: builds the candidates, and knows how each is served.
             tried: every candidate; one that is measured is replaced by what is known of it then.
+            forms: makes the forms of float and of what is proved; what is proved is what is served.
             left_s: seconds of the budget that are left.
             span: how far the stage is before and after.
         """
         self._context = context
         self._evaluator = evaluator
         self._tried = tried
+        self._forms = forms
         self._left_s = left_s
         self._done, self._end = span
         self._step = self._end - self._done
@@ -88,6 +92,8 @@ class SpeedProof:
         if len(order) > 1:
             self._confidence = SHARED_CONFIDENCE
             order = self._in_order(order)
+        if order:
+            self.reference = self._forms.of_float(self.reference)
         first = self._first(order)
         if first is None:
             return []
@@ -144,6 +150,7 @@ class SpeedProof:
         Memory is measured well only later, so where neither time nor size are gained it still may decide.
         """
         latency = self._timed[structure(item.spec)]
+        item = self._forms.of(item)
         self.reference = replace_in(timed(self.reference, latency.reference), ratio_p50=1.0)
         screened = measured_costs(item.record, self.reference)
         costs = Costs(latency.ratio_p50_upper, screened.size)
@@ -174,7 +181,7 @@ class SpeedProof:
         key = structure(item.spec)
         if key not in self._timed:
             try:
-                self._timed[key] = self._compared(item)
+                self._timed[key] = self._compared(self._forms.of(item))
             except MEASURING as error:
                 if float_fails(self._evaluator):
                     raise

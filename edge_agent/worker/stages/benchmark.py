@@ -1,9 +1,12 @@
 """The benchmark stage: the memory of float and of the chosen model, what is gained, and on what device it was measured.
 
+Both are loaded as they are served: as their optimised forms, where the search has kept these.
+
 Latency is proved earlier (:mod:`edge_agent.worker.measure.latency`), before the held-out set is opened, and voids
 what it measures while the device throttles. Throttling does not move memory, so here it is only stamped.
 """
 
+from dataclasses import replace as replace_in
 from pathlib import Path
 
 import msgspec
@@ -15,13 +18,14 @@ from edge_agent.device import board
 from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MeasuredModel, MeasuredOn
-from edge_agent.jobs.task import chosen_folder
+from edge_agent.jobs.task import Stage, chosen_folder
 from edge_agent.quant.findings import MEMORY_GATE
 from edge_agent.quant.gain import GATE, gains
 from edge_agent.quant.gates import evaluate_measured
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.forms.files import form_bytes, form_folder_of, served_file, served_float
 from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.memory import FEW, REPEATS, kept_ratio, measure_memory, measure_usual, with_memory
 from edge_agent.worker.measure.question import Served
@@ -37,19 +41,21 @@ def run(context: Context) -> Outcome:
     write_feeds(feeds, CarriedState(context.task.state, info).feeds(row))
     folder = chosen_folder(context.job_dir)
     chosen = read_chosen(folder)
-    as_served = _served(context.model_path, chosen.reference)
-    models = [as_served, _served(chosen_path(folder, backend.SUFFIX), chosen.record)]
+    model = chosen_path(folder, backend.SUFFIX)
+    as_pushed = _served(context.model_path, chosen.reference)
+    as_served = replace_in(as_pushed, path=str(served_float(context.model_path, context.folder(Stage.QUANTIZE))))
+    models = [as_served, _served(served_file(model), chosen.record)]
     deciding = REPEATS * len(models)
     pace = Pace(context, "measuring memory, process", deciding + FEW, begin=0.0, end=1.0)
     reference, target = measure_memory(models, feeds, pace)
-    usual = measure_usual(as_served, feeds, lambda done: pace(deciding + done))
+    usual = measure_usual(as_pushed, feeds, lambda done: pace(deciding + done))
     feeds.unlink()
     before = read_result(context.job_dir)
     proved = before.chosen or chosen.record
     memory_ratio = kept_ratio(target.steady_rss_bytes, reference.steady_rss_bytes)
     gain = gains(
         time_ratio=proved.ratio_p50_upper,
-        size_ratio=chosen_path(folder, backend.SUFFIX).stat().st_size / info.size_bytes,
+        size_ratio=(model.stat().st_size + form_bytes(form_folder_of(model))) / info.size_bytes,
         memory_ratio=memory_ratio,
     )
     judgement = evaluate_measured(context.task.gates, target.peak_rss_bytes, memory_ratio, gain)

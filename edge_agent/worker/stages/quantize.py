@@ -3,7 +3,7 @@
 The search itself is :mod:`edge_agent.worker.search.search`. A finalist gets the full latency statistic before anybody
 opens the held-out set; if it fails, the next follows. Leaves ``candidates.json`` and, if a candidate is left,
 ``chosen.json`` with ``chosen.<format>``; ``second.json`` with ``second.<format>`` where a second one makes the job
-likelier to end accepted.
+likelier to end accepted. Where an optimised form is served in place of one of these, or of float, it leaves that, too.
 """
 
 import shutil
@@ -21,7 +21,7 @@ from edge_agent.errors import Refusal
 from edge_agent.jobs.data_summary import OutputKindFound
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss
-from edge_agent.jobs.task import CHOSEN_FILE, Stage
+from edge_agent.jobs.task import CHOSEN_FILE, FLOAT_FORM, Stage
 from edge_agent.quant.agreement import Meaning
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.wire.manifest import Output
@@ -37,11 +37,13 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
+from edge_agent.worker.forms.files import copy_form, form_sha256
 from edge_agent.worker.measure.memory import called_bytes
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.budget import SCREENING_SHARE, budget_s, shortened
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
+from edge_agent.worker.search.forms import FormTrials
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured
 from edge_agent.worker.search.plain import plain_recipes
@@ -128,7 +130,7 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         search.try_plain(plain_recipes(space))
         search.compare(planned)
         search.let_doubtful_stand()
-        proved = search.prove_speed()
+        proved = search.prove_speed(FormTrials(context, backend, info, data, evaluator))
         if not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH:  # fewer are told of anyway
             search.warn(f"the search ended at its budget of {seconds:g} s: {search.more} may find more")
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
@@ -146,7 +148,9 @@ def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
     confidence = CONFIDENCE if len(finalists) < 2 else SHARED_CONFIDENCE  # noqa: PLR2004  # two share the held-out set
     places = ((CHOSEN_FILE, chosen_path), (SECOND_FILE, second_path))
     for (finalist, model), number, (file, path) in zip(finalists, numbers, places, strict=False):
-        shutil.copyfile(model, path(context.out_dir, model.suffix))
+        frozen = path(context.out_dir, model.suffix)
+        shutil.copyfile(model, frozen)
+        copy_form(model, frozen)
         _write(context.out_dir / file, _frozen(finalist, number, found, confidence))
     shutil.rmtree(context.out_dir / "candidates")
     before = read_result(context.job_dir)
@@ -166,7 +170,8 @@ def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
         ),
     )
     code, message = ("", "") if finalists else why_none(search.tried, prepared.no_products)
-    return Outcome(code=code, message=message, results=result)
+    own = form_sha256(context.out_dir / FLOAT_FORM)
+    return Outcome(code=code, message=message, results=result, form_sha256=own or msgspec.UNSET)
 
 
 def _write(path: Path, value: Any) -> None:

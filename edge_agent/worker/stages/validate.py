@@ -42,6 +42,7 @@ from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.enough_windows import enough_heldout
 from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.explain.unseen import Unseen
+from edge_agent.worker.forms.files import copy_form, form_bytes, form_folder_of, form_sha256, served_file
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.policy import describe
 from edge_agent.worker.search.score import Score
@@ -54,6 +55,7 @@ class _Judged:
 
     finalist: Chosen
     target: Path
+    """Its model file; what ran is its optimised form, where it has one."""
     score: Score
     effective: float
     """How many independent windows the held-out set counts as."""
@@ -89,7 +91,9 @@ def run(context: Context) -> Outcome:
         findings, undefined = unseen.findings(floats, judge), floats.others.undefined
     told = next((one for one in judged if one.judgement.passed), judged[0])
     if told.judgement.passed and told.finalist is not preferred:
-        shutil.copyfile(told.target, chosen_path(context.out_dir, backend.SUFFIX))
+        own = chosen_path(context.out_dir, backend.SUFFIX)
+        shutil.copyfile(told.target, own)
+        copy_form(told.target, own)
         (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
     result = _result(context, before, judged, told, undefined)
     result = replace(result, data=with_more_findings(result.data, findings))
@@ -99,7 +103,8 @@ def run(context: Context) -> Outcome:
         result = replace(result, layers=with_measured(layers, before.layers if explained else ()))
     if not told.judgement.passed:
         return Outcome(code=told.judgement.code, message=told.judgement.message, results=result)
-    return Outcome(results=result, model_sha256=sha256_of(told.target))
+    form = form_sha256(form_folder_of(told.target))
+    return Outcome(results=result, model_sha256=sha256_of(told.target), form_sha256=form or msgspec.UNSET)
 
 
 class _HeldOut:
@@ -138,13 +143,14 @@ class _HeldOut:
     def judge(self, judge: Judge, finalist: Chosen, target: Path) -> _Judged:
         """What the windows, and the labelled set if there is one, prove of one finalist."""
         task, windows, confidence = self._task, self._floats.windows, finalist.confidence
+        served = served_file(target)
         score = self._floats.score(
-            target, judge, self._pace("held-out set, window"), runtime=finalist.record.runtime or ""
+            served, judge, self._pace("held-out set, window"), runtime=finalist.record.runtime or ""
         )
         effective = effective_windows(windows, score.design_effect(in_time=self._in_time))
         measured = score.measured(
             windows_effective=effective,
-            size_ratio=target.stat().st_size / self._size_bytes,
+            size_ratio=(target.stat().st_size + form_bytes(form_folder_of(target))) / self._size_bytes,
             latency_ratio_lower=finalist.ratio_lower,
             latency_ratio_upper=finalist.record.ratio_p50_upper,
             rows_of="--heldout" if task.arrays is not None else "",
@@ -153,7 +159,7 @@ class _HeldOut:
         evaluation = None
         if task.eval:
             begin, self._done = self._done, self._done + self._labelled_step
-            evaluation = evaluate(self._context, finalist, target, begin=begin, end=self._done)
+            evaluation = evaluate(self._context, finalist, served, begin=begin, end=self._done)
         labelled = evaluation.measured if evaluation is not None else None
         outputs = score.outputs(task.gates, in_time=self._in_time, confidence=confidence)
         judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), outputs)

@@ -1,7 +1,7 @@
 """The rules for wants, as a table: what is wanted, what is known, what is done."""
 
 import base64
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -176,6 +176,21 @@ def test_a_labelled_set_counts_before_a_byte_is_fetched(labelled: int, free: int
         found = error.code
 
     assert found == code
+
+
+@pytest.mark.parametrize(
+    ("model_format", "size", "copies"), [("onnx", 1 << 20, 7), ("onnx", (1 << 20) - 1, 5), ("tflite", 1 << 20, 5)]
+)
+def test_room_for_optimised_forms_is_asked_for_where_there_may_be_some(
+    model_format: Literal["onnx", "tflite"], size: int, copies: int
+) -> None:
+    blob = Blob("0" * 64, size, ["1" * 64])
+    manifest = msgspec.structs.replace(want().manifest, blob=blob, format=model_format)
+    needed = copies * size + (64 << 20)
+
+    check_limits(manifest, size, needed, ("onnx", "tflite"))
+    with pytest.raises(EdgeAgentError, match="no_space"):
+        check_limits(manifest, size, needed - 1, ("onnx", "tflite"))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def text_of(one: JobReport) -> str:
 
 def test_a_number_has_one_name_on_the_host_on_the_device_and_on_the_page() -> None:
     """``push-model``, ``edge-agent quantize`` and its page; what the host says beside a number, a row says there."""
-    chosen = {**INT8, "cosine": 0.999, "max_abs_error": 0.1, "windows_effective": 250}
+    chosen = {**INT8, "form_bytes": 150_000, "cosine": 0.999, "max_abs_error": 0.1, "windows_effective": 250}
     result = {**empty_result(), "verdict": "accepted", "code": "accepted", "message": "", "reference": REFERENCE}
     result |= {"chosen": chosen, "candidates": [chosen]}
 
@@ -105,6 +105,16 @@ def test_a_number_has_one_name_on_the_host_on_the_device_and_on_the_page() -> No
     assert names - device == {"windows", "windows, effective", "disagreements", "cosine", "largest error"}
     assert names - page == {"latency ratio", "latency ratio, at most"}, "a figure of its own"
     assert page <= names
+
+
+def test_an_optimised_form_counts_as_size() -> None:
+    result = lenient({"reference": REFERENCE, "chosen": {**INT8, "form_bytes": 150_000}}, Result)
+
+    size, form, *_ = comparison(result)
+
+    assert size == ("size", "532.5 KiB", "148.4 KiB", "0.55 of float, the optimised form included")
+    assert form == ("optimised for this device", "-", "146.5 KiB", "")
+    assert "form_bytes" not in {row[0] for row in comparison(lenient({"chosen": INT8}, Result))}
 
 
 @pytest.mark.parametrize(

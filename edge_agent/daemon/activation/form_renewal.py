@@ -1,0 +1,162 @@
+"""Has optimised forms of active releases made anew where they do not fit this device any more, or are damaged.
+
+A new version of the runtime, or a card that is put into another board, leaves a release with a form for something
+else. Its model file answers meanwhile, so nothing is urgent: forms are made one after the other, while no worker has a
+model open, by a child as confined as a worker. Each release is looked at once for each key, until the next start; what
+fails then is said once.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from edge_agent.daemon.activation.release_steps import most_made_bytes, served_form
+from edge_agent.daemon.background import work_in_background
+from edge_agent.daemon.device_info import Identity
+from edge_agent.daemon.events import WorkEnded
+from edge_agent.daemon.workers import Workers
+from edge_agent.device.optimized_form import FORM_FILES, form_key
+from edge_agent.errors import EdgeAgentError, StoreError
+from edge_agent.foreign.removal import remove, remove_quietly
+from edge_agent.state.model_file import ModelFile
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.served_form import damage_of
+from edge_agent.state.store import Store
+
+log = logging.getLogger(__name__)
+
+MakeForm = Callable[[Path, Path], str]
+"""Has the form of the release in the first folder made in the second; returns why there is none, else nothing."""
+
+
+class Renewal(NamedTuple):
+    """A release, and what its form has to fit."""
+
+    releases: Releases
+    release: Release
+    version: str
+    """Of its runtime here."""
+
+    @property
+    def key(self) -> str:
+        """What a form has to be made for."""
+        return form_key(self.release.runtime, self.version)
+
+    @property
+    def folder(self) -> Path:
+        """The release's."""
+        return self.releases.path(self.release.name)
+
+    @property
+    def needed(self) -> bool:
+        """Whether the form is for another device, or damaged; reads it, which takes as long as the disk does."""
+        form = self.release.served
+        return form is not None and (form.key != self.key or bool(damage_of(self.folder, form)))
+
+
+class FormRenewal:
+    """Looks for forms to make anew, and has them made. Used from the consumer only."""
+
+    def __init__(
+        self, store: Store, identity: Identity, workers: Workers, make: MakeForm, put: Callable[[WorkEnded], None]
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._workers = workers
+        self._make = make
+        self._put = put
+        self._look = False
+        self._busy = False
+        self._seen: set[tuple[str, str, str]] = set()
+        self._waiting: deque[Renewal] = deque()
+
+    def active_changed(self) -> None:
+        """Other releases may be active, or other runtimes known."""
+        self._look = True
+
+    def tick(self) -> None:
+        """Go on: make the next form, if no worker is in the way; else look whether there are any to make."""
+        if self._busy:
+            return
+        if self._waiting and self._workers.reserve():
+            self._busy = True
+            one = self._waiting.popleft()
+            work_in_background(
+                partial(self._renew, one), self._put, lambda why: WorkEnded(partial(self._made, one, why))
+            )
+        elif self._look and self._identity.runtimes:
+            self._look = False
+            if found := list(self._new()):
+                self._busy = True
+                work_in_background(partial(_needed, found), self._put, lambda due: WorkEnded(partial(self._found, due)))
+
+    def _new(self) -> Iterator[Renewal]:
+        """The active releases with a form that nobody has looked at."""
+        for release in self._identity.active(self._store):
+            version = self._identity.runtimes.get(release.runtime)
+            if release.served is None or version is None:
+                continue
+            one = Renewal(Releases(self._store.models, release.model), release, version)
+            if (name := (release.model, release.name, one.key)) not in self._seen:
+                self._seen.add(name)
+                yield one
+
+    def _found(self, due: list[Renewal]) -> None:
+        self._busy = False
+        self._waiting.extend(due)
+
+    def _renew(self, one: Renewal) -> str:
+        """Make one form and put it into its release; returns why that failed, else nothing."""
+        work = self._store.forms
+        try:
+            one.releases.verify(one.release)
+            remove(work)
+            work.mkdir(mode=0o700)
+            if why := self._make(one.folder, work):
+                return why
+            _publish(one, work)
+        except EdgeAgentError as error:
+            return error.message
+        except OSError as error:
+            return f"{error.filename or work}: {error.strerror}"
+        except Exception as error:
+            log.exception("internal: making the optimised form of %s", one.release.name)
+            return repr(error)
+        finally:
+            remove_quietly(work)
+        return ""
+
+    def _made(self, one: Renewal, why: str) -> None:
+        self._busy = False
+        self._workers.free()
+        name = f"{one.release.model} {one.release.version}"
+        if why:
+            log.warning(
+                "the optimised form of %s cannot be made anew: %s; its model file answers, and the next start tries "
+                "again",
+                name, why,
+            )  # fmt: skip
+        else:
+            log.info("the optimised form of %s is made anew, for %s %s", name, one.release.runtime, one.version)
+
+
+def _needed(found: list[Renewal]) -> list[Renewal]:
+    return [one for one in found if one.needed]
+
+
+def _publish(one: Renewal, work: Path) -> None:
+    """Copy what the child has left into the release: what is hashed is what is copied."""
+    most_bytes = most_made_bytes(one.release.size_bytes)
+    files = [ModelFile(work, (name,), "", most_bytes) for name in FORM_FILES if (work / name).exists()]
+    form = served_form(files, one.release.runtime, one.version)
+    if form is None:
+        raise StoreError("release_corrupt", "the child has left no form")
+    if one.releases.read(one.release.name) != one.release:
+        raise StoreError("not_active", "the release has changed meanwhile")
+    hashed = [ModelFile(work, file.names, form.files[file.path.name], most_bytes) for file in files]
+    one.releases.renew_form(msgspec.structs.replace(one.release, served=form), hashed)

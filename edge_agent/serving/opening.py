@@ -1,0 +1,82 @@
+"""Which file of a release answers: its optimised form in a process that the form fits, else its model file."""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_agent import backends
+from edge_agent.advice.installation import how_to_add
+from edge_agent.backends import Backend, Session
+from edge_agent.device.optimized_form import OPTIMIZED_FILE, form_key
+from edge_agent.errors import ModelError
+from edge_agent.state.releases import Release, intact_model
+from edge_agent.state.served_form import ServedForm, damage_of
+
+log = logging.getLogger(__name__)
+
+
+class Opened(NamedTuple):
+    """A model on its runtime, that one's version, and why it is not the optimised form; empty: it is, or none is."""
+
+    session: Session
+    runtime_version: str
+    form_problem: str
+
+
+def open_release(folder: Path, model_format: str, release: Release) -> Opened:
+    """Open the release in ``folder`` on its runtime: its optimised form if that may serve here, else its model file.
+
+    Raises:
+        StoreError: ``release_corrupt``: the model file would have to serve, and no longer has its hash.
+        ModelError: ``format_unsupported`` if the runtime is not installed here; the runtime refuses the model.
+    """
+    opened = _open(folder, model_format, release)
+    _warn(release, opened)
+    return opened
+
+
+def _open(folder: Path, model_format: str, release: Release) -> Opened:
+    try:
+        backend = backends.load(model_format)
+        here = backend.runtime_version(release.runtime)
+        problem = ""
+        if release.served is not None:
+            session, problem = _open_form(backend, folder, release, release.served, here)
+            if session is not None:
+                return Opened(session, here, "")
+        path = intact_model(folder, release)
+        return Opened(backend.open(path, runtime=release.runtime, threads=release.threads), here, problem)
+    except ImportError as error:
+        text = f"{release.model} needs the package {error.name} where the application runs; {how_to_add('device')}"
+        raise ModelError("format_unsupported", text) from error
+
+
+def _open_form(
+    backend: Backend, folder: Path, release: Release, form: ServedForm, version: str
+) -> tuple[Session | None, str]:
+    """The form, or why it cannot be used. With another key it is not even looked at: it may crash this process."""
+    if form.key != form_key(release.runtime, version):
+        return None, "is not for this version of the runtime on this processor"
+    if damage := damage_of(folder, form):
+        return None, f"is damaged: {damage}"
+    path = folder / form.folder / OPTIMIZED_FILE
+    try:
+        return backend.open(path, runtime=release.runtime, threads=release.threads), ""
+    except ModelError as error:
+        return None, f"cannot be used: {error.message}"
+
+
+def _warn(release: Release, opened: Opened) -> None:
+    """Say once what is not as it was proved, and what happens next."""
+    if opened.runtime_version != release.runtime_version:
+        log.warning(
+            "%s %d was proved with %s %s, this process has %s%s; run edge-agent recalibrate or install that version",
+            release.model, release.version, release.runtime, release.runtime_version, opened.runtime_version,
+            f", and its optimised form {opened.form_problem}" if opened.form_problem else "",
+        )  # fmt: skip
+    elif opened.form_problem:
+        log.warning(
+            "the optimised form of %s %d %s; its model file answers alike with more memory, until the agent has made "
+            "the form anew",
+            release.model, release.version, opened.form_problem,
+        )  # fmt: skip

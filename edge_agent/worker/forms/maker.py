@@ -1,0 +1,45 @@
+"""Makes one optimised form in a process of its own, as a runtime may crash on a file.
+
+    python -m edge_agent.worker.forms.maker FORMAT MODEL FOLDER RUNTIME THREADS
+
+Leaves the form in FOLDER. Exit 0: it is there; 1: the runtime refuses, and standard error says why; 3: models of this
+format have no form; 71: out of memory. :mod:`.making` is the other side.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agent.backends import load
+from edge_agent.errors import EdgeAgentError
+from edge_agent.process.program import EXIT_OUT_OF_MEMORY
+from edge_agent.process.sandbox import confine
+
+TIMEOUT_S = 300.0
+EXIT_REFUSED, EXIT_NO_FORM = 1, 3
+_GRACE_S = 5.0
+"""After this the kernel ends the process: what has started it may be confined, and so not allowed to."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the form that ``arguments`` name; returns the exit code."""
+    confine()
+    signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S + _GRACE_S)
+    model_format, model, folder, runtime, threads = arguments
+    try:
+        form = load(model_format).optimize(Path(model), Path(folder), runtime=runtime, threads=int(threads))
+    except EdgeAgentError as error:
+        print(error.message, file=sys.stderr)
+        return EXIT_REFUSED
+    except MemoryError:
+        return EXIT_OUT_OF_MEMORY
+    return EXIT_NO_FORM if form is None else 0
+
+
+if __name__ == "__main__":
+    exit_code = main(sys.argv[1:])
+    if "coverage" in sys.modules:  # it writes down what it has seen when the interpreter ends
+        sys.exit(exit_code)
+    os._exit(exit_code)

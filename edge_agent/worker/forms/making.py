@@ -1,0 +1,47 @@
+"""Has an optimised form made by another process (:mod:`.maker`). Whatever goes wrong there, there is just no form."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_agent.device.optimized_form import OPTIMIZED_FILE
+from edge_agent.process.child import Child
+from edge_agent.process.child_exit import last_words
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.heap import give_back
+from edge_agent.process.program import python_child
+from edge_agent.worker.forms.maker import EXIT_NO_FORM, EXIT_REFUSED, TIMEOUT_S
+from edge_agent.worker.measure.question import Served
+
+
+class Made(NamedTuple):
+    """What became of an attempt.
+
+    Attributes:
+        form: the file to open; None: there is none.
+        problem: why there is none; empty where models of this format have none.
+    """
+
+    form: Path | None
+    problem: str = ""
+
+
+def make_form(model_format: str, served: Served, folder: Path) -> Made:
+    """Make the form of a model file in ``folder``, which must be there, for the runtime that serves it."""
+    arguments = (model_format, served.path, str(folder), served.runtime, str(served.threads))
+    give_back()  # both processes share a limit
+    ended = Child(
+        python_child("edge_agent.worker.forms.maker", *arguments),
+        limits=ChildLimits(timeout_s=TIMEOUT_S),  # memory: what limits this process limits its children
+        own_group=False,
+    ).wait()
+    form = folder / OPTIMIZED_FILE
+    if ended.reason == "exited" and ended.returncode == 0 and form.is_file():
+        return Made(form)
+    if ended.reason == "exited" and ended.returncode == EXIT_NO_FORM:
+        return Made(None)
+    if ended.reason == "timeout":
+        return Made(None, f"it took longer than {TIMEOUT_S:g} s")
+    if ended.reason == "out_of_memory":
+        return Made(None, "it needs more memory than the stage may have")
+    refused = ended.reason == "exited" and ended.returncode == EXIT_REFUSED
+    return Made(None, last_words(ended.stderr_tail) if refused else f"the process {ended.describe()}")

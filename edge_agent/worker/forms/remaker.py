@@ -1,0 +1,101 @@
+"""Makes the optimised form of a release anew, after the runtime or the processor has changed.
+
+    python -m edge_agent.worker.forms.remaker RELEASE FOLDER
+
+Opens the model file of the folder RELEASE, leaves the form in FOLDER, and holds its answers to random windows against
+the model file's: they must be the same bit for bit. Exit 0: so they are; 1: there is no form, and standard output says
+why; 71: out of memory. A runtime that crashes ends the process. :mod:`edge_agent.execution.launcher` is the other side.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge_agent.backends import FORMATS, Array, Feeds, TensorSpec, load
+from edge_agent.errors import ContractError, EdgeAgentError, ModelError
+from edge_agent.process.confinement import confine_opener
+from edge_agent.process.program import EXIT_OUT_OF_MEMORY
+from edge_agent.serving.loaded import Loaded
+from edge_agent.state.releases import intact_model, read_release
+from edge_agent.wire.manifest import InputContract
+from edge_agent.worker.forms.equality import update
+
+EXIT_REFUSED = 1
+_WINDOWS = 8
+_LENGTH = 64
+"""Samples of a window where the manifest leaves that open."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the form that ``arguments`` name; returns the exit code."""
+    release, folder = map(Path, arguments)
+    confine_opener(write=[folder], read=[release])
+    try:
+        remake(release, folder)
+    except EdgeAgentError as error:
+        print(error.message, flush=True)
+        return EXIT_REFUSED
+    except MemoryError:
+        return EXIT_OUT_OF_MEMORY
+    return 0
+
+
+def remake(folder: Path, out: Path) -> None:
+    """Leave the form of the release in ``folder`` in ``out``.
+
+    Raises:
+        StoreError: the release cannot be read.
+        ModelError: its runtime is not here or refuses the model, no form can be saved, or it answers otherwise.
+    """
+    release = read_release(folder)
+    backend = load(FORMATS[Path(release.file).suffix])
+    form = backend.optimize(intact_model(folder, release), out, runtime=release.runtime, threads=release.threads)
+    if form is None:
+        raise ModelError("model_unsupported", f"{release.runtime} saves no optimised form")
+    loaded = Loaded(folder)
+    session = backend.open(form, runtime=release.runtime, threads=release.threads)
+    before, after = hashlib.sha256(), hashlib.sha256()
+    for feeds in made_up(loaded):
+        full, outputs = loaded.run(feeds)  # with the state that it carries
+        update(before, outputs)
+        update(after, session.run(full))
+    if before.digest() != after.digest():
+        raise ModelError("model_unsupported", "its answers to random windows are not exactly the model file's")
+
+
+def made_up(loaded: Loaded) -> Iterator[Feeds]:
+    """Random feeds, the same each time: raw windows as the manifest describes them, else what the model's inputs take.
+
+    A manifest that leaves the channels to the source does not describe a window.
+    """
+    random = np.random.default_rng(0)
+    for _ in range(_WINDOWS):
+        try:
+            yield loaded.feeds({name: _window(contract, random) for name, contract in loaded.inputs.items()})
+        except ContractError:
+            yield {spec.name: _values(spec, random) for spec in loaded.session.inputs}
+
+
+def _values(spec: TensorSpec, random: np.random.Generator) -> Array:
+    """Integers are 0 or 1: they may be places in a table."""
+    dtype = np.dtype(spec.dtype)
+    return ((100 if dtype.kind == "f" else 2) * random.random([size or 1 for size in spec.shape])).astype(dtype)
+
+
+def _window(contract: InputContract, random: np.random.Generator) -> Array:
+    size = contract.window.size if contract.window else _LENGTH
+    shape = contract.shape(size, len(contract.channels) or 1)
+    if contract.frame:
+        return random.integers(0, 256, shape, np.uint8)
+    return random.normal(size=shape).astype(np.float32)
+
+
+if __name__ == "__main__":
+    exit_code = main(sys.argv[1:])
+    if "coverage" in sys.modules:  # it writes down what it has seen when the interpreter ends
+        sys.exit(exit_code)
+    os._exit(exit_code)

@@ -1,0 +1,162 @@
+"""The optimised forms of float and of what is to be proved: made before the proof, so that it is of what is served.
+
+A form is tried for the float file once, and for each candidate that is asked for a proof of its speed. Candidates that
+are only screened have none: all of them would take longer than they bring, and change no order. A form stands for its
+model file in every later measurement and in the release.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from msgspec.structs import replace as replace_in
+
+from edge_agent.backends import Backend, ModelInfo
+from edge_agent.device.optimized_form import LEAST_MODEL_BYTES
+from edge_agent.errors import EdgeAgentError
+from edge_agent.foreign.removal import remove_quietly
+from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.task import FLOAT_FORM, Task
+from edge_agent.worker.context import Context
+from edge_agent.worker.data.dataset import DataSet
+from edge_agent.worker.forms.equality import answers_digest
+from edge_agent.worker.forms.files import form_bytes, form_folder_of
+from edge_agent.worker.forms.making import make_form
+from edge_agent.worker.forms.worth import gains, small_enough
+from edge_agent.worker.measure import memory
+from edge_agent.worker.measure.memory import FEW, measure_memory
+from edge_agent.worker.measure.question import Served
+from edge_agent.worker.search.evaluator import CandidateEvaluator
+from edge_agent.worker.search.policy import EvaluatedCandidate, describe
+
+_SHARE = 0.25
+"""Of the time that the stage has left, what a form may be expected to take."""
+
+
+class Forms(Protocol):
+    """What a search has its finalists and float prepared by."""
+
+    def of_float(self, reference: MeasuredModel) -> MeasuredModel:
+        """Float's record, with its form if that is kept."""
+        ...
+
+    def of(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
+        """A candidate, with its form if that is kept."""
+        ...
+
+
+class FormTrials:
+    """Tries a form for each file once.
+
+    Attributes:
+        warnings: what the report has to say.
+        seconds: what it took until now.
+    """
+
+    def __init__(
+        self, context: Context, backend: Backend, info: ModelInfo, data: DataSet, evaluator: CandidateEvaluator
+    ) -> None:
+        """Nothing is made yet.
+
+        Args:
+            context: the stage; float's form is left in its folder.
+            backend: the model's format.
+            info: the float model.
+            data: its search set is what a form has to answer alike.
+            evaluator: builds candidates, and is told what is served instead of them.
+        """
+        self._context = context
+        self._backend = backend
+        self._info = info
+        self._data = data
+        self._evaluator = evaluator
+        self._on = worth_trying(context.task, info)
+        self._tried: set[Path] = set()
+        self.warnings: list[str] = []
+        self.seconds = 0.0
+
+    def of_float(self, reference: MeasuredModel) -> MeasuredModel:
+        """Float's record, with its form if that is kept: no gate limits the size of float."""
+        folder = self._context.out_dir / FLOAT_FORM
+        self._try(self._evaluator.float_served(), folder, "float", lambda _size: True)
+        return replace_in(reference, form_bytes=form_bytes(folder) or None)
+
+    def of(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
+        """A candidate, with its form if that is kept; raises as :meth:`.CandidateEvaluator.build`."""
+        path = self._evaluator.build(item.spec, item.record.runtime or "")
+        folder = form_folder_of(path)
+        gates, float_bytes, model_bytes = self._context.task.gates, self._info.size_bytes, path.stat().st_size
+
+        def fits(size: int) -> bool:
+            return small_enough(gates, float_bytes=float_bytes, model_bytes=model_bytes, form_bytes=size)
+
+        self._try(self._evaluator.target_served(item), folder, describe(item.record), fits)
+        return replace(item, record=replace_in(item.record, form_bytes=form_bytes(folder) or None))
+
+    def _try(self, served: Served, folder: Path, name: str, fits: Callable[[int], bool]) -> None:
+        """Make the form of what is ``served`` in ``folder``, and keep it there if it is equal and worth it."""
+        if not self._on or folder in self._tried or not self._in_time():
+            return
+        begun = time.monotonic()
+        self._tried.add(folder)
+        self._context.progress(self._context.fraction, f"making the optimised form of {name}", force=True)
+        folder.mkdir()
+        try:
+            form = self._made(served, folder, name)
+            kept = form is not None and fits(form_bytes(folder)) and self._stands(served, form, name)
+        except (EdgeAgentError, MemoryError) as error:  # a form less, no reason to end the job
+            self.warnings.append(f"{name} is served without an optimised form: {error}")
+            kept = False
+        if kept and form is not None:
+            self._evaluator.forms[served.path] = form
+        else:
+            remove_quietly(folder)
+        self.seconds += time.monotonic() - begun
+
+    def _made(self, served: Served, folder: Path, name: str) -> Path | None:
+        made = make_form(self._info.format, served, folder)
+        if made.problem:
+            self.warnings.append(f"{name} is served without an optimised form: {made.problem}")
+        self._on = made.form is not None or bool(made.problem)  # where the format has none, no other file has one
+        return made.form
+
+    def _stands(self, served: Served, form: Path, name: str) -> bool:
+        """Whether the form is worth it and answers alike, in this order: what crashes does so in another process."""
+        as_form = Served(str(form), served.runtime, served.threads)
+        model_memory, form_memory = measure_memory(
+            [served, as_form], self._evaluator.feeds, lambda _done: None, repeats=FEW
+        )
+        if not gains(model_memory, form_memory):
+            return False
+        if self._digest(served) == self._digest(as_form):
+            return True
+        self.warnings.append(
+            f"{name} is served without an optimised form: its answers to the search windows would not be exactly the "
+            "same"
+        )
+        return False
+
+    def _digest(self, served: Served) -> bytes:
+        session = self._backend.open(Path(served.path), runtime=served.runtime, threads=served.threads)
+        return answers_digest(session, self._info, self._data, "search", self._context.task)
+
+    def _in_time(self) -> bool:
+        """Whether the stage has time for two passes of the search set and a few measurements, and for all that follows.
+
+        Without a limit it always has.
+        """
+        limit_s, float_ms = self._context.task.stage_timeout_s, self._evaluator.reference.latency_p50_ms or 0.0
+        passes_s = 2 * self._data.count("search") * float_ms / 1000.0
+        left_s = limit_s - (time.monotonic() - self._context.begun)
+        return not limit_s or passes_s + FEW * memory.expected_s(float_ms, 2) <= _SHARE * left_s
+
+
+def worth_trying(task: Task, info: ModelInfo) -> bool:
+    """Whether a job's models may have forms.
+
+    Not a small model's. Not where size is what counts. And not for an operator's arrays: who is handed the model file
+    alone wants to know how that file does.
+    """
+    return task.arrays is None and task.recipe.prefer != "size" and info.size_bytes >= LEAST_MODEL_BYTES

@@ -1,0 +1,166 @@
+"""Optimised forms in a search: real models, real processes. Float stands for all, as it needs no search."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support import formed
+from support.onnx_models import conv_net
+
+from edge_agent.backends import Backend, load
+from edge_agent.device.optimized_form import FORM_FILES, OPTIMIZED_FILE, WEIGHTS_FILE
+from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.task import FLOAT_FORM, ArrayFiles, Stage, read_task
+from edge_agent.worker.__main__ import run
+from edge_agent.worker.context import Context
+from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.forms import making
+from edge_agent.worker.forms.making import Made
+from edge_agent.worker.measure.feeds import write_feeds
+from edge_agent.worker.measure.question import Served
+from edge_agent.worker.search import forms
+from edge_agent.worker.search.forms import FormTrials, worth_trying
+
+RECORD = MeasuredModel(method="float", runtime="onnxruntime", threads=1, latency_p50_ms=1.0)
+
+
+class FloatAlone:
+    """What an evaluator is before any candidate: the float model, served as it is."""
+
+    reference = RECORD
+
+    def __init__(self, model: Path, feeds: Path) -> None:
+        self.feeds = feeds
+        self.forms: dict[str, Path] = {}
+        self._model = str(model)
+
+    def float_served(self) -> Served:
+        return Served(self._model, "onnxruntime")
+
+
+class Rig:
+    """A captured job whose float model may get a form."""
+
+    def __init__(self, folder: Path, **task: Any) -> None:
+        self.job_dir = formed.make_job(folder, **task)
+        run(Stage.CAPTURE, self.job_dir, io.StringIO())
+        out = folder / "quantize.tmp"
+        out.mkdir()
+        self.context = Context(
+            job_dir=self.job_dir, out_dir=out, task=read_task(self.job_dir), stage=Stage.QUANTIZE, sink=lambda *_: None
+        )
+        backend: Backend = load("onnx")
+        info = backend.inspect(self.context.model_path)
+        data = open_dataset(self.context, info)
+        write_feeds(out / "feeds.npz", next(iter(data.rows("search"))).feeds)
+        self.evaluator = FloatAlone(self.context.model_path, out / "feeds.npz")
+        evaluator: Any = self.evaluator
+        self.trials = FormTrials(self.context, backend, info, data, evaluator)
+
+    @property
+    def files(self) -> set[str]:
+        """What of a form is left."""
+        return {path.name for path in (self.context.out_dir / FLOAT_FORM).glob("*")}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+@pytest.fixture
+def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is gained is no subject."""
+    monkeypatch.setattr(forms, "gains", lambda *_: True)
+
+
+def test_a_form_that_is_worth_it_is_served_from_then_on(rig: Rig) -> None:
+    record = rig.trials.of_float(RECORD)
+
+    form = rig.context.out_dir / FLOAT_FORM / OPTIMIZED_FILE
+    assert rig.evaluator.forms == {str(rig.context.model_path): form}
+    assert rig.files == set(FORM_FILES)
+    assert record.form_bytes == sum(path.stat().st_size for path in form.parent.iterdir())
+    assert rig.trials.warnings == []
+    assert rig.trials.seconds > 0
+
+
+def test_a_form_is_tried_once(rig: Rig, worth_it: None) -> None:
+    first, seconds = rig.trials.of_float(RECORD), rig.trials.seconds
+
+    assert rig.trials.of_float(RECORD) == first
+    assert rig.trials.seconds == seconds
+
+
+def test_a_form_that_gains_nothing_is_not_kept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "gains", lambda *_: False)
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert (rig.evaluator.forms, rig.files, rig.trials.warnings) == ({}, set(), [])
+
+
+def test_a_form_that_answers_otherwise_is_not_kept(rig: Rig, worth_it: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One bit of a weight is another than the runtime has left it."""
+
+    def spoilt(model_format: str, served: Served, folder: Path) -> Made:
+        made = making.make_form(model_format, served, folder)
+        content = bytearray((folder / WEIGHTS_FILE).read_bytes())
+        content[len(content) // 2 + 2] ^= 1
+        (folder / WEIGHTS_FILE).write_bytes(content)
+        return made
+
+    monkeypatch.setattr(forms, "make_form", spoilt)
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert (rig.evaluator.forms, rig.files) == ({}, set())
+    (warning,) = rig.trials.warnings
+    assert warning.startswith("float is served without an optimised form: its answers")
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [("kill -SEGV $$", "was killed by SIGSEGV"), ("echo no kernel here >&2; exit 1", "no kernel here")],
+)
+def test_a_runtime_that_crashes_or_refuses_leaves_no_form_and_the_job_goes_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+) -> None:
+    monkeypatch.setattr(making, "python_child", lambda *_: ["/bin/sh", "-c", program])
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert rig.files == set()
+    (warning,) = rig.trials.warnings
+    assert words in warning
+
+
+def test_a_form_that_cannot_be_opened_is_not_kept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_short(model_format: str, served: Served, folder: Path) -> Made:
+        made = making.make_form(model_format, served, folder)
+        (folder / WEIGHTS_FILE).write_bytes(b"")
+        return made
+
+    monkeypatch.setattr(forms, "make_form", cut_short)
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert len(rig.trials.warnings) == 1
+    assert rig.files == set()
+
+
+def test_a_stage_without_time_makes_none(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, stage_timeout_s=2)
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert rig.trials.seconds == 0
+
+
+def test_small_models_arrays_and_jobs_for_size_have_no_forms(tmp_path: Path) -> None:
+    job_dir = formed.make_job(tmp_path)
+    task, info = read_task(job_dir), load("onnx").inspect(job_dir / "model.onnx")
+    small = load("onnx").inspect(formed.save(conv_net(), tmp_path / "small.onnx"))
+    for_size = msgspec.structs.replace(task.recipe, prefer="size")
+
+    assert worth_trying(task, info)
+    assert not worth_trying(task, small)
+    assert not worth_trying(msgspec.structs.replace(task, arrays=ArrayFiles("c.npz")), info)
+    assert not worth_trying(msgspec.structs.replace(task, recipe=for_size), info)
