@@ -10,6 +10,7 @@ importing it takes 28 MB.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,17 +41,10 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
         unpacked = {index: _stored(model, graph, drafter, index, buffers) for index in sorted(_weights(model, graph))}
         for one in drafter.graph.operators:
             one.inputs = [unpacked[index][1] if index in unpacked else index for index in one.inputs]
-        unpack = [
-            drafter.operator("DEQUANTIZE", [made], [value], "DequantizeOptions") for made, value in unpacked.values()
-        ]
-        for one in unpack:
-            code = objects.operatorCodes[one.opcodeIndex]
-            code.version = max(code.version, _DEQUANTIZE_VERSION)
+        unpack = [_unpack(drafter, halves, value) for halves, value in unpacked.values()]
         drafter.graph.operators = unpack + drafter.graph.operators
     if not buffers:
-        raise ModelError(
-            "rewrite_invalid", f"no weight tensor has {_LEAST_ELEMENTS} values or more to store in 16 bits"
-        )
+        raise ModelError("rewrite_invalid", f"no weights of {_LEAST_ELEMENTS} values or more to store in 16 bits")
     drop_unread(objects)
     save_objects(objects, out)
 
@@ -87,3 +81,11 @@ def _stored(model: Model, graph: Graph, drafter: Drafter, index: int, buffers: d
     made = drafter.tensor(f"{tensor.name}/float16", tensor.shape, schema.FLOAT16)
     drafter.graph.tensors[made].buffer = buffers[held.buffer]
     return made, drafter.tensor(f"{tensor.name}/float32", tensor.shape, schema.FLOAT32)
+
+
+def _unpack(drafter: Drafter, halves: int, value: int) -> Any:
+    """The operator that makes 32-bit floats of 16-bit ones."""
+    made = drafter.operator("DEQUANTIZE", [halves], [value], "DequantizeOptions")
+    code = drafter.model.operatorCodes[made.opcodeIndex]
+    code.version = max(code.version, _DEQUANTIZE_VERSION)
+    return made
