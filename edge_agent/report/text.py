@@ -107,7 +107,7 @@ def _comparison(reference: MeasuredModel, target: MeasuredModel, fp16: MeasuredM
 
 def _not_judged(fp16: MeasuredModel) -> str:
     windows = f"{fp16.windows} windows of the search set"
-    unmet = f"; by these it would be refused: {fp16.message}" if fp16.message else ""
+    unmet = f"; by that it would be refused: {fp16.message}" if fp16.message else ""
     return f"fp16 was compared on {windows} and not judged{unmet}"
 
 

@@ -27,6 +27,8 @@ _MIB = 1 << 20
 _KIB = 1 << 10
 _DASH = "-"
 _MAX_LAYERS = 5
+_HOW = ("method", "runtime", "threads")
+"""Rows about how a model is made and served, no numbers."""
 _COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "canceled": "magenta"}
 
 
@@ -141,7 +143,7 @@ def _results(result: Result, status: str) -> list[RenderableType]:
     if result.reference is not None and result.judged is not None:
         parts += ["", _comparison_table(result)]
     if result.fp16 is not None:
-        parts.append(f"  fp16 was not judged{_unmet(result.fp16)}")
+        parts.append(Text(f"  fp16 was compared on the search set and not judged{_unmet(result.fp16)}"))
     if gates(result):
         parts += ["", _gate_table(result)]
     if outputs := result.told_outputs:
@@ -157,7 +159,7 @@ def _results(result: Result, status: str) -> list[RenderableType]:
 
 def _unmet(fp16: MeasuredModel) -> str:
     """What fp16 would be refused for by what the search set shows."""
-    return f"; by the search set it would be refused: {fp16.message}" if fp16.message else ""
+    return f"; by that it would be refused: {fp16.message}" if fp16.message else ""
 
 
 def show(reports: Iterable[JobReport]) -> None:
@@ -175,7 +177,7 @@ def _comparison_table(result: Result) -> Table:
     table.add_column(precision(*([result.judged.method] if result.judged is not None else [])), justify="right")
     beside = _fp16(result)
     if beside:
-        table.add_column("fp16, search set", justify="right")
+        table.add_column("fp16", justify="right")
     table.add_column("")
     for what, before, after, note in comparison(result):
         table.add_row(f"  {what}", before, after, *([beside.get(what, "")] if beside else []), note)
@@ -187,7 +189,7 @@ def _fp16(result: Result) -> dict[str, str]:
     if result.fp16 is None:
         return {}
     rows = comparison(replace(result, chosen=result.fp16, data=Data()))
-    return {what: shown for what, _, shown, _ in rows}
+    return {what: shown for what, _, shown, _ in rows if what not in _HOW}
 
 
 def _gate_table(result: Result) -> Table:

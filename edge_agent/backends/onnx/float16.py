@@ -1,8 +1,8 @@
 """The model of 16-bit floats, made by onnxruntime's own converter. Its inputs and outputs stay as they are.
 
 The converter is one file of the runtime's wheel and imports onnx, numpy and packaging, nothing of the packages that
-its folder is known for (torch, sympy). Importing the folder appends it to ``sys.path``, where names such as ``float16``
-would be found by anybody: that is undone.
+its folder is known for (torch, sympy): 7 ms. Importing the folder appends it to ``sys.path``, which must stay so, as
+``onnxruntime.quantization`` imports from there.
 
 What it does, measured with onnxruntime 1.32:
 
@@ -17,7 +17,6 @@ A processor without 16-bit arithmetic computes such a file in 32 bits: the runti
 nothing overflows there that would elsewhere. Whether activations fit is for :mod:`.peaks` to say.
 """
 
-import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -31,19 +30,17 @@ from edge_agent.backends.onnx.names import name_nodes
 from edge_agent.backends.onnx.sharing import share_constants
 from edge_agent.errors import ModelError
 
-_MODULE = "onnxruntime.transformers.float16"
+_CONVERTER = "onnxruntime.transformers.float16"
 
 
 def rewrite_float16(prepared: Path, out: Path) -> None:
     """Write the model in 16-bit floats; raises ``ModelError`` (``rewrite_invalid``) where the converter fails."""
     model = onnx.load_model(prepared, load_external_data=False)
     try:
-        made = _converter().convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+        made = import_module(_CONVERTER).convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
     except Exception as error:  # by graph an AssertionError, ValueError, KeyError …: this candidate ends, no other
-        said = str(error).partition("\n")[0][:300]
-        raise ModelError(
-            "rewrite_invalid", f"onnxruntime's float16 converter fails: {type(error).__name__}: {said}"
-        ) from error
+        said = ": ".join(filter(None, (type(error).__name__, str(error).partition("\n")[0][:300])))
+        raise ModelError("rewrite_invalid", f"onnxruntime's float16 converter fails: {said}") from error
     nodes = _sorted(made.graph.node)
     del made.graph.node[:], made.graph.value_info[:]
     made.graph.node.extend(nodes)
@@ -55,14 +52,6 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
 def float16_weights(model: Any) -> int:
     """How many constants of a model are 16-bit floats."""
     return sum(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
-
-
-def _converter() -> Any:
-    before = list(sys.path)
-    try:
-        return import_module(_MODULE)
-    finally:
-        sys.path[:] = before
 
 
 def _sorted(nodes: Iterable[Any]) -> list[Any]:
