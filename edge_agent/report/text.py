@@ -93,7 +93,7 @@ def render(result: Result) -> str:
 def _comparison(reference: MeasuredModel, target: MeasuredModel, fp16: MeasuredModel | None) -> list[str]:
     """A table of float, of what was judged, and of fp16 where it was compared and not judged."""
     models = [reference, target, *([] if fp16 is None else [fp16])]
-    cells = [["", "float", precision(target.method), *([] if fp16 is None else ["fp16, search set"])]]
+    cells = [["", "float", precision(target.method), *([] if fp16 is None else ["fp16"])]]
     for key, form in _ROWS:
         values = [getattr(model, key) for model in models]
         if any(value is not None for value in values):
