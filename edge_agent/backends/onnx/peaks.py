@@ -6,7 +6,6 @@ as the power of a spectrum. What graphs inside it compute is nobody's to see.
 """
 
 from collections.abc import Mapping
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import onnx
@@ -14,6 +13,7 @@ from onnx import TensorProto, helper
 
 from edge_agent.backends import Feeds
 from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.mapped_weights import referring
 from edge_agent.backends.onnx.names import free, tensor_names
 from edge_agent.backends.onnx.session import create_session, run_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
@@ -37,10 +37,9 @@ class OnnxPeaks:
             added.node.append(helper.make_node("Abs", [name], [size], size))
             added.node.append(helper.make_node("ReduceMax", [size], [peak], peak, keepdims=0))
             added.output.append(helper.make_tensor_value_info(peak, TensorProto.FLOAT, []))
-        with prepared.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as held:
-            # A message that follows another of its kind is merged into it, as in ``with_outputs``.
-            data = b"".join((held, onnx.ModelProto(graph=added).SerializeToString()))
-        self._session = create_session(data, arena=False)
+        # A message behind another of its kind merges into it, so nothing needs to be parsed.
+        content = referring(prepared) + onnx.ModelProto(graph=added).SerializeToString()
+        self._session = create_session(content, weights=prepared.parent, arena=False)
 
     def run(self, feeds: Feeds) -> Mapping[str, float]:
         """Each float tensor's largest magnitude for one row; errors as :meth:`.session.OnnxSession.run`."""
