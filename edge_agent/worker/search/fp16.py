@@ -117,14 +117,18 @@ def _scored(context: Context, prepared: Prepared, evaluator: CandidateEvaluator)
 
 
 def _weighed(context: Context, evaluator: CandidateEvaluator, item: EvaluatedCandidate) -> MeasuredModel:
-    """Its record with its memory, and what the gates say that the benchmark holds a chosen model against."""
+    """Its record with its memory, and what the gates say that the benchmark holds a chosen model against.
+
+    Of what is refused already one process is enough, and of float, where its memory counts at all.
+    """
     gates, reference = context.task.gates, evaluator.reference
-    models = [evaluator.target_served(item)]
-    if _float_counts(gates, item.record, reference):
-        models.append(evaluator.float_served())
-    pace = Pace(context, "comparing fp16, process", FEW * len(models), begin=(1.0 + PROVED) / 2, end=1.0, timed=False)
-    taken, *others = measure_memory(models, evaluator.feeds, pace, repeats=FEW)
-    ratio = kept_ratio(taken.steady_rss_bytes, others[0].steady_rss_bytes) if others else None
+    refused = item.record.code is not None
+    pace = Pace(context, "comparing fp16, process", FEW + 1, begin=(1.0 + PROVED) / 2, end=1.0, timed=False)
+    (taken,) = measure_memory([evaluator.target_served(item)], evaluator.feeds, pace, repeats=1 if refused else FEW)
+    ratio = None
+    if not refused and _float_counts(gates, item.record, reference):
+        (of_float,) = measure_memory([evaluator.float_served()], evaluator.feeds, lambda _: pace(FEW + 1), repeats=1)
+        ratio = kept_ratio(taken.steady_rss_bytes, of_float.steady_rss_bytes)
     known = costs(item.record, reference)
     gain = gains(time_ratio=known.time, size_ratio=known.size, memory_ratio=ratio)
     judgement = evaluate_measured(gates, taken.peak_rss_bytes, 1.0 if ratio is None else ratio, gain)
