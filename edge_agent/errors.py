@@ -78,6 +78,12 @@ CODES: dict[str, Code] = {
     ),
     "stream_gaps": Code("warning", "samples are missing between others", "check cable, and load of the device"),
     "malformed_samples": Code("warning", "samples could not be understood", "check the sensor's cable and framing"),
+    # Said of the models there.
+    "fp16_better": Code(
+        "warning",
+        "the model in 16-bit floats does better than int8 on the search set",
+        'add "fp16" to [recipe] accept',
+    ),
     # Gates: rejected.
     "agreement_too_low": Code("rejected", "int8 disagrees with float too often", "see layers; allow more float layers"),
     "accuracy_too_low": Code(
@@ -118,6 +124,11 @@ CODES: dict[str, Code] = {
         "rejected",
         "float fits the labelled set worse than a constant answer would",
         "correct the labels: they count from 0, in the output's order; numbers have its unit",
+    ),
+    "fp16_overflow": Code(
+        "rejected",
+        "the model's activations are larger than 16-bit floats can be",
+        "scale the model's inputs or layers down, or accept int8 alone",
     ),
     "no_candidate": Code("rejected", "no candidate passed the gates on the search set", "see candidates and layers"),
     # Model: failed.

@@ -17,7 +17,8 @@ from edge_agent.errors import ModelError
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
-Method = Literal["static", "dynamic", "uniform"]
+Method = Literal["static", "dynamic", "uniform", "float16"]
+"""How a candidate is made: three ways to int8, and 16-bit floats."""
 Types = Literal["u8s8", "s8s8", "u8u8"]
 """The integers of activations, then those of weights: unsigned or signed, of 8 bits."""
 FORMATS = {".onnx": "onnx", ".tflite": "tflite"}
@@ -173,6 +174,14 @@ class Tap(Protocol):
         ...
 
 
+class Float16Peaks(Protocol):
+    """A float model that tells how large its activations become."""
+
+    def run(self, feeds: Feeds) -> Mapping[str, float]:
+        """Tensor → the largest magnitude of its values for one row; infinite or NaN where one of them is."""
+        ...
+
+
 class FakeQuantSwitches(Protocol):
     """A float model that can round, place by place, as an int8 candidate of it would."""
 
@@ -261,7 +270,11 @@ class Backend(Protocol):
         ...
 
     def rewrite(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
-        """Write the int8 model; raises ``ModelError`` (rewrite_invalid) or ``StageError`` if a range is missing."""
+        """Write the candidate; raises ``ModelError`` (rewrite_invalid) or ``StageError`` if a range is missing."""
+        ...
+
+    def float16_peaks(self, prepared: Path) -> Float16Peaks | None:
+        """Open a prepared model with the peaks of what float16 stores in 16 bits; None: it leaves activations alone."""
         ...
 
     def switches(
@@ -271,7 +284,10 @@ class Backend(Protocol):
         ...
 
     def check(self, original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:
-        """Prove a rewritten file sound, and count what is int8 in it: ``{"int8_weights": n, "int8_nodes": m}``."""
+        """Prove a rewritten file sound, and count what is int8 in it: ``{"int8_weights": n, "int8_nodes": m}``.
+
+        Both are 0 of a float16 file, which has ``float16_weights`` in their place.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from edge_agent.errors import CODES
 from edge_agent.jobs.outcome import read_result
+from edge_agent.jobs.precision import precision
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.wire.messages import Verdict
 
@@ -46,7 +47,9 @@ def accepted(chosen: MeasuredModel, reference: MeasuredModel) -> str:
     parts = []
     if chosen.windows and chosen.disagreements is not None:
         agreeing = chosen.windows - chosen.disagreements
-        parts.append(f"int8 does what float does in {agreeing} of {chosen.windows} held-out windows")
+        parts.append(
+            f"{precision(chosen.method)} does what float does in {agreeing} of {chosen.windows} held-out windows"
+        )
     if chosen.ratio_p50 is not None:
         parts.append(f"takes {chosen.ratio_p50:.2f} of its time")
     if chosen.size_bytes and reference.size_bytes:

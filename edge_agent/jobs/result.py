@@ -52,7 +52,7 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     method: str = ""
-    """float, static, dynamic or uniform."""
+    """float, static, dynamic, uniform or float16."""
     calibration: str | None = None
     """The range method of a static candidate."""
     operators: str | None = None
@@ -210,8 +210,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The float model."""
     usual: MeasuredModel | None = None
     """The memory of the float model as an application loads it that takes the runtime's defaults."""
+    fp16: MeasuredModel | None = None
+    """The float16 model, where ``[recipe] accept`` leaves it out: it is compared and never judged. What agreement and
+    errors are over are search windows, and its gates and its code say what it would meet there by what was measured."""
     chosen: MeasuredModel | None = None
-    """The int8 model that was accepted."""
+    """The model that was accepted: int8, or float16 where the recipe accepts that."""
     candidates: list[MeasuredModel] = []
     """What was tried, at most ``MAX_CANDIDATES``."""
     finalist: int | None = None

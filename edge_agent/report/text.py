@@ -7,6 +7,7 @@ from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.data_summary import LabelledSet
 from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
+from edge_agent.jobs.precision import precision
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.printable import printable
@@ -64,7 +65,10 @@ def render(result: Result) -> str:
     target = result.judged
     lines = []
     if target is not None or result.reference is not None:
-        lines += [*_comparison(result.reference or MeasuredModel(), target or MeasuredModel()), ""]
+        models = result.reference or MeasuredModel(), target or MeasuredModel()
+        lines += [*_comparison(*models, result.fp16), ""]
+    if result.fp16 is not None:
+        lines += [_not_judged(result.fp16), ""]
     if result.usual is not None:
         known = [(key, form, getattr(result.usual, key)) for key, form in _ROWS]
         told = [f"{TITLES[key]} {form(value)}" for key, form, value in known if value is not None]
@@ -87,15 +91,25 @@ def render(result: Result) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _comparison(reference: MeasuredModel, target: MeasuredModel) -> list[str]:
-    cells = [("", "float", "int8")]
+def _comparison(reference: MeasuredModel, target: MeasuredModel, fp16: MeasuredModel | None) -> list[str]:
+    """A table of float, of what was judged, and of fp16 where it was compared and not judged."""
+    models = [reference, target, *([] if fp16 is None else [fp16])]
+    cells = [["", "float", precision(target.method), *([] if fp16 is None else ["fp16"])]]
     for key, form in _ROWS:
-        values = [getattr(model, key) for model in (reference, target)]
+        values = [getattr(model, key) for model in models]
         if any(value is not None for value in values):
-            left, right = (_UNKNOWN if value is None else form(value) for value in values)
-            cells.append((TITLES[key], left, right))
-    widths = [max(len(row[column]) for row in cells) for column in range(3)]
-    return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}" for row in cells]
+            cells.append([TITLES[key], *(_UNKNOWN if value is None else form(value) for value in values)])
+    first, *widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join([f"{row[0]:<{first}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths, strict=True))])
+        for row in cells
+    ]
+
+
+def _not_judged(fp16: MeasuredModel) -> str:
+    windows = f"{fp16.windows} windows of the search set"
+    unmet = f"; by that it would be refused: {fp16.message}" if fp16.message else ""
+    return f"fp16 was compared on {windows} and not judged{unmet}"
 
 
 def _gates(gates: Iterable[GateResult]) -> list[str]:

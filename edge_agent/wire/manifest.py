@@ -27,6 +27,7 @@ Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Method = Literal["auto", "static", "dynamic", "uniform"]
 RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
 Preference = Literal["speed", "size", "memory", "balanced"]
+Precision = Literal["int8", "fp16"]
 OutputKind = Literal[
     "classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "detection_head", "sequence", "mask"
 ]
@@ -152,6 +153,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     values where that is fast enough."""
     prefer: Preference = "balanced"
     """The gain over float that counts most when several candidates pass."""
+    accept: Annotated[tuple[Precision, ...], msgspec.Meta(min_length=1)] = ("int8",)
+    """What the candidates may be made of; with ``fp16`` the model in 16-bit floats is one of them, without ``int8`` the
+    only one."""
 
 
 AS_FLOAT = math.nextafter(1.0, 2.0)
@@ -290,6 +294,7 @@ FEATURES = (
     Feature("latency_margin", "[gates] latency_margin", Gates, "latency_margin"),
     Feature("max_memory_ratio", "[gates] max_memory_ratio", Gates, "max_memory_ratio"),
     Feature("prefer", "[recipe] prefer", Recipe, "prefer"),
+    Feature("accept", "[recipe] accept", Recipe, "accept"),
 )
 """The features that are newer than version 0.1.0. Each new field, or new value of an old field, is one line here. So an
 unused one is not encoded, ``info.features`` lists it, and a host uses it only with devices that know it."""

@@ -49,7 +49,7 @@ class Ranges(msgspec.Struct, frozen=True, kw_only=True):
 
     def bounded(self, spec: CandidateSpec) -> CandidateSpec:
         """``spec`` as it can be built here: with ``float_layers`` left float where it rounds activations."""
-        if spec.method == "uniform" or not self.float_layers:
+        if spec.method in ("uniform", "float16") or not self.float_layers:
             return spec
         return replace_in(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *self.float_layers))))
 

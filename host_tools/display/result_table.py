@@ -6,15 +6,17 @@ What a device did not measure is shown as a dash, never as a number; a row of no
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from edge_agent.advice.remedy import remedy_for
-from edge_agent.jobs.data_summary import ClassLoss, LabelledSet
+from edge_agent.jobs.data_summary import ClassLoss, Data, LabelledSet
 from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import OutputSummary
+from edge_agent.jobs.precision import precision
 from edge_agent.jobs.result import LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import numbers
@@ -25,6 +27,8 @@ _MIB = 1 << 20
 _KIB = 1 << 10
 _DASH = "-"
 _MAX_LAYERS = 5
+_HOW = ("method", "runtime", "threads")
+"""Rows about how a model is made and served, no numbers."""
 _COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "canceled": "magenta"}
 
 
@@ -139,6 +143,8 @@ def _results(result: Result, status: str) -> list[RenderableType]:
     parts = list[RenderableType]()
     if result.reference is not None and result.judged is not None:
         parts += ["", _comparison_table(result)]
+    if result.fp16 is not None:
+        parts.append(Text(f"  fp16 was compared on the search set and not judged{_unmet(result.fp16)}"))
     if gates(result):
         parts += ["", _gate_table(result)]
     if outputs := result.told_outputs:
@@ -150,6 +156,11 @@ def _results(result: Result, status: str) -> list[RenderableType]:
     if result.data.kept is not None:
         parts += ["", f"  data     {result.data.kept.message}"]
     return [*parts, *(Text.assemble(("  warning", "yellow"), f" {warning}") for warning in result.data.warnings)]
+
+
+def _unmet(fp16: MeasuredModel) -> str:
+    """What fp16 would be refused for by what the search set shows."""
+    return f"; by that it would be refused: {fp16.message}" if fp16.message else ""
 
 
 def show(reports: Iterable[JobReport]) -> None:
@@ -164,11 +175,22 @@ def _comparison_table(result: Result) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("", no_wrap=True)
     table.add_column("float", justify="right")
-    table.add_column("int8", justify="right")
+    table.add_column(precision(*([result.judged.method] if result.judged is not None else [])), justify="right")
+    beside = _fp16(result)
+    if beside:
+        table.add_column("fp16", justify="right")
     table.add_column("")
-    for row in comparison(result):
-        table.add_row(f"  {row[0]}", *row[1:])
+    for what, before, after, note in comparison(result):
+        table.add_row(f"  {what}", before, after, *([beside.get(what, "")] if beside else []), note)
     return table
+
+
+def _fp16(result: Result) -> dict[str, str]:
+    """What the rows say of fp16 where it was compared and not judged: title → number."""
+    if result.fp16 is None:
+        return {}
+    rows = comparison(replace(result, chosen=result.fp16, data=Data()))
+    return {what: shown for what, _, shown, _ in rows if what not in _HOW}
 
 
 def _gate_table(result: Result) -> Table:

@@ -17,7 +17,7 @@ MOST = 64
 STATUSES = frozenset(status.value for status in Status)
 STAGES = frozenset(stage.value for stage in Stage)
 VERDICTS = frozenset({"accepted", "rejected", "failed"})
-METHODS = frozenset({"float", "dynamic", "uniform", "static"})
+METHODS = frozenset({"float", "dynamic", "uniform", "static", "float16"})
 
 
 def short(text: str) -> str:

@@ -51,6 +51,7 @@ _RECIPE = {
     "io": ("", "float, or int8: a static .tflite takes and gives integers"),
     "counting": ("", "which values of large activations are counted: auto, exact or sampled"),
     "prefer": ("", "which gain over float counts most: speed, size, memory or balanced"),
+    "accept": ("", 'what candidates may be made of: int8; with "fp16" 16-bit floats, too'),
 }
 _GATES = {
     "min_agreement": ("0.95", "proved share of windows in which int8 decides as float; 0: no gate"),

@@ -255,8 +255,10 @@ def test_every_scheme_worth_trying_gives_a_sound_file_that_does_what_float_does(
             assert subject.runtime != backend.RUNTIMES[0]
             continue
         tried += 1
-        assert counted["int8_weights"] >= 1
-        assert counted["int8_nodes"] >= 1
+        if method == "float16":
+            assert (counted["float16_weights"] >= 1, counted["int8_weights"], counted["int8_nodes"]) == (True, 0, 0)
+        else:
+            assert min(counted["int8_weights"], counted["int8_nodes"]) >= 1
         assert path.stat().st_size < subject.original.stat().st_size + 4096
         if not backend.saturates(spec):
             assert subject.noise(subject.outputs(path)) < 0.05

@@ -427,7 +427,7 @@ def test_an_input_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_p
 def test_the_table_is_for_people(refused: tuple[Run, str]) -> None:
     lines = refused[1].splitlines()
 
-    assert lines[0].split() == ["float", "int8"]
+    assert lines[0].split() == ["float", "int8", "fp16"]
     assert any(line.startswith("size") and "1.9 MiB" in line for line in lines)
     assert any(line.startswith("FAIL  min_agreement: 0.") for line in lines)
     assert any("hidden (Gemm)" in line or "conv (Conv)" in line for line in lines)

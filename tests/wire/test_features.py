@@ -43,6 +43,7 @@ NEW = {
     "latency_margin": msgspec.structs.replace(SENT, gates=Gates(latency_margin=0.0)),
     "max_memory_ratio": msgspec.structs.replace(SENT, gates=Gates(max_memory_ratio=0.8)),
     "prefer": msgspec.structs.replace(SENT, recipe=Recipe(prefer="size")),
+    "accept": msgspec.structs.replace(SENT, recipe=Recipe(accept=("int8", "fp16"))),
 }
 PLAIN = {
     "detection_head": msgspec.structs.replace(SENT, output=Output(kind="detection")),

@@ -16,6 +16,8 @@
     dynamic       the int8 model that quantizes activations as they come
     recurrent     the LSTM of the dynamic model
     uniform       the model of which only the weights are int8
+    float16       the model of 16-bit floats
+    peaks         how large the activations become that it would store
     sharing       which weights are the same, and a finished model in which each is stored once
     shared_biases biases of the static model that several layers add
     tables        rows of an integer table, read as floats
@@ -36,6 +38,7 @@ from pathlib import Path
 from edge_agent.backends import (
     CandidateSpec,
     FakeQuantSwitches,
+    Float16Peaks,
     Flow,
     Layer,
     Method,
@@ -142,7 +145,7 @@ def flow(prepared: Path) -> Flow:
 
 
 def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
-    """Write the int8 model; raises ``StageError`` (a range is missing) or ``ModelError`` (rewrite_invalid)."""
+    """Write the candidate; raises ``StageError`` (a range is missing) or ``ModelError`` (rewrite_invalid)."""
     match spec.method:
         case "static":
             from edge_agent.backends.onnx.rewriting import rewrite_model
@@ -156,6 +159,17 @@ def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, ou
             from edge_agent.backends.onnx.uniform import rewrite_uniform
 
             rewrite_uniform(prepared, spec, out)
+        case "float16":
+            from edge_agent.backends.onnx.float16 import rewrite_float16
+
+            rewrite_float16(prepared, out)
+
+
+def float16_peaks(prepared: Path) -> Float16Peaks | None:
+    """Open a prepared model with the largest magnitude of each activation of its main graph."""
+    from edge_agent.backends.onnx.peaks import OnnxPeaks
+
+    return OnnxPeaks(prepared)
 
 
 def switches(

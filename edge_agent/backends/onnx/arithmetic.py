@@ -44,7 +44,7 @@ def worth_trying(method: Method) -> Sequence[Scheme]:
             return [USUAL, *signed, *unsigned, PER_TENSOR, UNSIGNED_PER_TENSOR]
         case "dynamic":
             return [USUAL, *([UNSIGNED] if saturates() else []), PER_TENSOR]
-        case "uniform":
+        case "uniform" | "float16":
             return [USUAL]
 
 

@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from edge_agent.backends import Array
 from edge_agent.backends.nothing_left import listed
+from edge_agent.backends.onnx.float16 import float16_weights
 from edge_agent.backends.onnx.graph import Graph, with_inner
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
@@ -35,13 +36,15 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     Returns:
         ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: nodes that read them, or
         dequantized values, so that the runtime can run them on integers; ``qdq_nodes``: QuantizeLinear and
-        DequantizeLinear nodes.
+        DequantizeLinear nodes. A file with weights in 16-bit float has none of these, and ``float16_weights``.
 
     Raises:
         ModelError: ``rewrite_invalid``.
     """
     _check_interface(original, quantized)
     model = onnx.load_model(quantized, load_external_data=False)
+    if halves := float16_weights(model):
+        return {"int8_weights": 0, "int8_nodes": 0, "qdq_nodes": 0, "float16_weights": halves}
     pairs = [node for node in model.graph.node if node.op_type in _PAIR]
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     biases = {name for name, tensor in constants.items() if tensor.data_type == onnx.TensorProto.INT32}

@@ -14,6 +14,7 @@ Implements :class:`edge_agent.backends.Backend`.
     taps          the float model with its activations as outputs
     rewriting     the int8 model, from ranges that we found
     recurrent     LSTMs with int8 weights
+    float16       the model of which the weights are 16-bit floats
     library       what litert-quantizer is asked to do
     absent_runtime litert-quantizer without the runtime that it would load
     switching     the float model with every rounding of int8 in it, each to be switched on by itself
@@ -32,6 +33,7 @@ from pathlib import Path
 from edge_agent.backends import (
     CandidateSpec,
     FakeQuantSwitches,
+    Float16Peaks,
     Flow,
     Layer,
     Method,
@@ -139,10 +141,20 @@ def flow(prepared: Path) -> Flow:
 
 
 def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
-    """Write the int8 model; raises ``StageError`` (a range is missing) or ``ModelError`` (rewrite_invalid)."""
-    from edge_agent.backends.tflite.rewriting import rewrite_model
+    """Write the candidate; raises ``StageError`` (a range is missing) or ``ModelError`` (rewrite_invalid)."""
+    if spec.method == "float16":
+        from edge_agent.backends.tflite.float16 import rewrite_float16
 
-    rewrite_model(prepared, ranges, spec, out)
+        rewrite_float16(prepared, out)
+    else:
+        from edge_agent.backends.tflite.rewriting import rewrite_model
+
+        rewrite_model(prepared, ranges, spec, out)
+
+
+def float16_peaks(prepared: Path) -> Float16Peaks | None:  # noqa: ARG001  # of every model alike
+    """None: only weights are stored in 16 bits, activations stay as they are."""
+    return None
 
 
 def switches(

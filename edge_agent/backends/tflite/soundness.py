@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_agent.backends.nothing_left import listed
 from edge_agent.backends.tflite import schema
+from edge_agent.backends.tflite.float16 import float16_weights
 from edge_agent.backends.tflite.operators import BIAS, LSTM, OTHER_LAYERS, OWN_CUSTOM, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Graph, Model, Operator, Tensor, read_model
 from edge_agent.backends.tflite.session import open_model
@@ -23,7 +24,8 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
 
     Returns:
         ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: operators that compute on
-        integers or read such weights; ``qdq_nodes``: QUANTIZE and DEQUANTIZE operators.
+        integers or read such weights; ``qdq_nodes``: QUANTIZE and DEQUANTIZE operators; ``float16_weights``, where
+        there are any: constants in 16-bit float, which DEQUANTIZE unpacks.
 
     Raises:
         ModelError: ``rewrite_invalid``.
@@ -37,9 +39,10 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
     unknown = {operator.custom for operator in after.main.operators if operator.name == "CUSTOM"} - custom
     if unknown:
         raise _invalid(f"the rewritten model has an operator {min(unknown)!r} that is not known")
+    halves = float16_weights(after)
     counts = [_checked(graph) for graph in after.graphs]
     weights, nodes, pairs = (sum(part) for part in zip(*counts, strict=True))
-    if not nodes:
+    if not nodes and not halves:
         graph = after.main
         layers = (one for one in graph.operators if one.name in (*WEIGHTED, *OTHER_LAYERS) and one.outputs)
         floats = [f"{one.name} {graph.tensors[one.outputs[0]].name!r}" for one in layers]
@@ -48,7 +51,8 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
         open_model(quantized, runtime=runtime)
     except ModelError as error:
         raise _invalid(f"the rewritten model does not load: {error.message}") from error
-    return {"int8_weights": weights, "int8_nodes": nodes, "qdq_nodes": pairs}
+    counted = {"int8_weights": weights, "int8_nodes": nodes, "qdq_nodes": pairs}
+    return counted | ({"float16_weights": halves} if halves else {})
 
 
 def _checked(graph: Graph) -> tuple[int, int, int]:

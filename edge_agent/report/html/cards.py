@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.digits import gate_numbers
+from edge_agent.jobs.precision import precision
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.titles import GATES, TITLES
 from edge_agent.report.html import candidate, numbers
@@ -101,19 +102,26 @@ def comparison(result: Result, reference: MeasuredModel, target: MeasuredModel) 
     cards = [_card("float", candidate.served(reference), reference, of_float)]
     if result.judged is not None:
         made = f"{candidate.label(target)}; {candidate.served(target)}" if target.method else ""
-        cards.append(_card(_int8(result), made, target, rows))
+        cards.append(_card(_judged(result, target), made, target, rows))
+    if (fp16 := result.fp16) is not None:
+        told = [row for row in _ROWS if getattr(fp16, row[0]) is not None]
+        cards.append(_card("fp16, on the search set", f"not judged; {candidate.served(fp16)}", fp16, told))
     if (usual := result.usual) is not None:
         told = [row for row in _ROWS if getattr(usual, row[0]) is not None]
         cards.append(_card("float as usual", "as an application loads it that gives no memory back", usual, told))
     kept = ", ".join(target.float_layers)
     listed = element("p", element("b", "Left float: "), kept, class_="note") if kept else ""
-    return _section("Float and int8", element("div", *cards, class_="pair"), listed)
+    unmet = (result.fp16.message if result.fp16 is not None else None) or ""
+    refused = element("p", element("b", "fp16 would be refused by the search set: "), unmet, class_="note")
+    title = f"Float and {precision(target.method)}"
+    return _section(title, element("div", *cards, class_="pair"), listed, refused if unmet else "")
 
 
-def _int8(result: Result) -> str:
+def _judged(result: Result, target: MeasuredModel) -> str:
+    name = precision(target.method)
     if result.chosen is not None:
-        return "int8"
-    return "int8, so far" if result.verdict is None else "int8, not accepted"
+        return name
+    return f"{name}, so far" if result.verdict is None else f"{name}, not accepted"
 
 
 def gates(target: MeasuredModel) -> Markup:

@@ -126,6 +126,8 @@ class CandidateEvaluator:
 
     def blank(self, spec: CandidateSpec) -> MeasuredModel:
         """What is known of a candidate before it is built."""
+        if spec.method == "float16":
+            return MeasuredModel(method=spec.method)
         return MeasuredModel(
             method=spec.method,
             calibration=spec.calibration or None,

@@ -39,6 +39,8 @@ def plain_recipes(space: SearchSpace) -> list[CandidateSpec]:
         if not set(space.weighted).isdisjoint(products)
     ]
     match recipe.method:
+        case _ if "int8" not in recipe.accept:
+            return []
         case "dynamic":
             return dynamic
         case "auto" if recipe.calibration == "auto" and recipe.io == "float":

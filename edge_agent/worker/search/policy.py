@@ -47,6 +47,9 @@ SAME_CHANCE = 0.05
 FINALISTS = 3
 """Structures that may still win when the search is over."""
 
+FLOAT16 = CandidateSpec("float16")
+"""The one candidate in 16-bit floats."""
+
 Structure = tuple[str, tuple[str, ...], str, bool, tuple[str, ...]]
 
 
@@ -110,6 +113,18 @@ def structure(spec: CandidateSpec) -> Structure:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise ``RecipeError`` (``recipe_unsupported``) for a recipe that contradicts itself."""
+    if recipe.io == "int8" and "fp16" in recipe.accept:
+        raise RecipeError(
+            "recipe_unsupported", "io 'int8' and fp16 exclude each other: a float16 model takes and gives floats"
+        )
+    if "int8" not in recipe.accept:
+        for key in ("method", "calibration"):
+            if getattr(recipe, key) != getattr(Recipe(), key):
+                raise RecipeError(
+                    "recipe_unsupported",
+                    f"[recipe] {key} = {getattr(recipe, key)!r} is about int8, which accept leaves out; leave {key} "
+                    'out, or set accept = ["int8", "fp16"]',
+                )
     if recipe.method in ("dynamic", "uniform") and recipe.calibration != "auto":
         raise RecipeError(
             "recipe_unsupported",
@@ -125,7 +140,7 @@ def check_recipe(recipe: Recipe) -> None:
 
 def range_methods(recipe: Recipe) -> tuple[str, ...]:
     """The range methods that may be tried, in this order; none where no candidate has ranges."""
-    if recipe.method not in ("auto", "static"):
+    if recipe.method not in ("auto", "static") or "int8" not in recipe.accept:
         return ()
     return RANGE_METHODS if recipe.calibration == "auto" else (recipe.calibration,)
 
@@ -138,6 +153,7 @@ def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     and if asked for by name convolutions too, which it nearly always makes slower than float. uniform: one; it makes
     nothing but products faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named
     calibration leaves only what has ranges. Nothing is planned of a method that has no form of this model's layers.
+    Where ``accept`` has fp16, the float16 candidate follows these, whatever the method; without int8 it is alone.
 
     Args:
         space: what there is to choose from.
@@ -146,8 +162,13 @@ def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     Raises:
         RecipeError: ``recipe_unsupported`` for a recipe that contradicts itself.
     """
+    check_recipe(space.recipe)
+    int8 = _plan_int8(space, tail) if "int8" in space.recipe.accept else []
+    return [*int8, *([FLOAT16] if "fp16" in space.recipe.accept else [])]
+
+
+def _plan_int8(space: SearchSpace, tail: Tail) -> list[CandidateSpec]:
     recipe, core, products = space.recipe, space.core, space.products
-    check_recipe(recipe)
 
     def of(
         method: Method, operators: Sequence[str] = (), ranges: Sequence[str] = ("",), floats: tuple[str, ...] = ()
@@ -186,6 +207,8 @@ def describe(record: MeasuredModel) -> str:
     """A candidate in a few words."""
     if record.method == "uniform":
         return "uniform: int8 weights only"
+    if record.method == "float16":
+        return record.method
     integers = "" if record.types in (None, "u8s8") else f", {record.types}"
     integers += ", per tensor" if record.per_channel is False else ""
     ranges = f", {record.calibration} ranges" if record.calibration else ""

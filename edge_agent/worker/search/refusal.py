@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from edge_agent.jobs.precision import worded
 from edge_agent.quant.gain import no_gain
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, describe
 
@@ -24,7 +25,8 @@ def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) 
     late = [item for item in tried if item.record.code in _SPEED_CODES]
     worthless = [gate for item in tried if item.record.code == "no_gain" for gate in item.record.gates]
     if worthless and not any(item.gains for item in late):
-        return "no_gain", f"int8 refused: {no_gain(worthless)}"
+        methods = {item.record.method for item in tried if item.record.code == "no_gain"}
+        return "no_gain", worded(f"int8 refused: {no_gain(worthless)}", *methods)
     if late:
         told = [item for item in late if item.gains] or late
         quickest = min((item.record for item in told), key=lambda record: record.ratio_p50 or math.inf)
@@ -32,9 +34,12 @@ def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) 
         advice = f"; {floats}{_NO_FASTER}" if floats else ""
         if quickest.method == "uniform" and "[gates]" not in (quickest.message or ""):
             advice += _ALLOW_IT
-        return quickest.code or "no_candidate", f"int8 refused: {quickest.message} ({describe(quickest)}){advice}"
+        said = worded(f"int8 refused: {quickest.message}", quickest.method)
+        return quickest.code or "no_candidate", f"{said} ({describe(quickest)}){advice}"
     best = closest(tried)
     if best is not None and best.record.code is not None:
-        return best.record.code, f"{best.record.message} (the closest candidate: {describe(best.record)})"
+        said = worded(best.record.message or "", best.record.method)
+        return best.record.code, f"{said} (the closest candidate: {describe(best.record)})"
     reasons = "; ".join(sorted({item.record.message for item in tried if item.record.message}))
-    return "no_candidate", f"no int8 candidate could be tried: {reasons or _NO_BUDGET}"
+    none = worded("no int8 candidate could be tried", *(item.record.method for item in tried))
+    return "no_candidate", f"{none}: {reasons or _NO_BUDGET}"

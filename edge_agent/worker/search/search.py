@@ -10,6 +10,8 @@ from dataclasses import replace
 from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import CandidateSpec, Method
+from edge_agent.errors import ModelError
+from edge_agent.jobs.precision import in_its_words
 from edge_agent.jobs.result import MAX_CANDIDATES, MeasuredModel
 from edge_agent.strict import counted
 from edge_agent.worker.context import Context
@@ -201,6 +203,10 @@ class Search:
         """What to set for a longer search."""
         return more(self._budget.seconds, self._context.task.stage_timeout_s)
 
+    def refuse(self, spec: CandidateSpec, error: ModelError) -> None:
+        """Count a candidate as one that cannot be built."""
+        self._trials.drop(spec, error)
+
     def warn(self, warning: str) -> None:
         """Say something in the report."""
         self._warnings.append(warning)
@@ -222,7 +228,7 @@ class Search:
     def records(self, chosen: Sequence[EvaluatedCandidate]) -> tuple[list[MeasuredModel], list[int]]:
         """What is told of the candidates, the Pareto front marked, and the places of the chosen ones."""
         items = select_for_report(self.tried, chosen, MAX_CANDIDATES)
-        records = [item.record for item in items]
+        records = [in_its_words(item.record) for item in items]
         marked = [replace_in(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)]
         places = {id(item): place for place, item in enumerate(items)}
         return marked, [places[id(item)] for item in chosen]

@@ -56,7 +56,7 @@ class Trials:
         first = {structure(spec): spec for spec in reversed(specs)}
         for spec, found in self._evaluator.screen(list(first.values()), processes=1).items():
             if isinstance(found, ModelError):
-                self._drop(spec, found)
+                self.drop(spec, found)
             else:
                 self.screened[structure(spec)] = found
 
@@ -83,7 +83,7 @@ class Trials:
         try:
             self._evaluator.load(spec, like)
         except ModelError as error:
-            self._drop(spec, error)
+            self.drop(spec, error)
             return None
         item = self.score(spec, share, like)
         return item if item is None or not item.passed else self._with_speed(item)
@@ -129,7 +129,7 @@ class Trials:
         try:
             item = self._evaluator.score(spec, screened or like or self._evaluator.reference, pace)
         except ModelError as error:
-            self._drop(spec, error)
+            self.drop(spec, error)
             return None
         return self._add(item if screened is None else self._evaluator.with_speed(item, screened))
 
@@ -141,7 +141,8 @@ class Trials:
         self.tried[:] = with_penalties(with_chances(self.tried), self._context.task.recipe.prefer)
         return self.tried[-1]
 
-    def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
+    def drop(self, spec: CandidateSpec, error: ModelError) -> None:
+        """Count a candidate as one that cannot be built."""
         record = replace(self._evaluator.blank(spec), code=error.code, message=error.message)
         self.tried.append(EvaluatedCandidate(spec, record, passed=False))
 

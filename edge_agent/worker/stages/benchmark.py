@@ -17,6 +17,7 @@ from edge_agent.contract.carried_state import CarriedState
 from edge_agent.device import board
 from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome, read_result
+from edge_agent.jobs.precision import in_its_words, worded
 from edge_agent.jobs.result import MeasuredModel, MeasuredOn
 from edge_agent.jobs.task import Stage, chosen_folder
 from edge_agent.quant.findings import MEMORY_GATE
@@ -30,6 +31,7 @@ from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.memory import FEW, REPEATS, kept_ratio, measure_memory, measure_usual, with_memory
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.fp16_better import with_fp16_finding
 
 
 def run(context: Context) -> Outcome:
@@ -69,10 +71,11 @@ def run(context: Context) -> Outcome:
         device=msgspec.convert(board.stamp(), MeasuredOn),
     )
     if not judgement.passed:
-        refused = replace(measured, code=judgement.code, message=judgement.message)
+        refused = in_its_words(replace(measured, code=judgement.code, message=judgement.message))
         candidates = with_refusal(before.candidates, chosen.number, refused)
         result = replace(result, candidates=candidates)
-    return Outcome(code=judgement.code, message=judgement.message, results=result)
+    message = worded(judgement.message, measured.method)
+    return with_fp16_finding(Outcome(code=judgement.code, message=message, results=result), context.task)
 
 
 def _served(path: Path, record: MeasuredModel) -> Served:

@@ -20,7 +20,7 @@ from edge_agent.contract import first_output
 from edge_agent.errors import Refusal
 from edge_agent.jobs.data_summary import OutputKindFound
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import LayerLoss
+from edge_agent.jobs.result import LayerLoss, MeasuredModel
 from edge_agent.jobs.task import CHOSEN_FILE, FLOAT_FORM, Stage
 from edge_agent.quant.agreement import Meaning
 from edge_agent.quant.bounds import CONFIDENCE
@@ -44,10 +44,12 @@ from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.budget import SCREENING_SHARE, budget_s, shortened
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.forms import FormTrials
+from edge_agent.worker.search.fp16 import compare_fp16, without_overflow
+from edge_agent.worker.search.fp16_better import with_fp16_finding
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured
 from edge_agent.worker.search.plain import plain_recipes
-from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan
+from edge_agent.worker.search.policy import FLOAT16, EvaluatedCandidate, closest, plan
 from edge_agent.worker.search.prepared import Prepared, graph_of, prepare, space_of, tail_of
 from edge_agent.worker.search.refusal import why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
@@ -69,6 +71,8 @@ class _Found:
     others: dict[str, Output]
     """What the other outputs mean."""
     layers: list[LayerLoss]
+    fp16: MeasuredModel | None
+    """What was measured of fp16, where the recipe leaves it out."""
 
 
 def run(context: Context) -> Outcome:
@@ -117,7 +121,7 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         notes = filter(None, [*prepared.notes, shortened(asked_s, task.stage_timeout_s)])
         search = Search(context, evaluator, floats.windows, budget_s=seconds, warnings=list(notes))
         space = space_of(task, prepared)
-        planned = plan(space, tail_of(task, prepared, meaning.kind))
+        planned = without_overflow(plan(space, tail_of(task, prepared, meaning.kind)), context, prepared, search)
         search.score(planned)
         if fits(task.memory_bytes, info.size_bytes):
             float_model = Served(str(context.model_path), prepared.ranges.runtimes[0])
@@ -136,8 +140,9 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
+        fp16 = compare_fp16(context, prepared, evaluator, search)
         others = floats.others.meanings()
-    return _Found(search=search, finalists=frozen, meaning=meaning, others=others, layers=layers)
+    return _Found(search=search, finalists=frozen, meaning=meaning, others=others, layers=layers, fp16=fp16)
 
 
 def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
@@ -158,6 +163,7 @@ def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
     result = msgspec.structs.replace(
         before,
         reference=search.reference,
+        fp16=found.fp16,
         candidates=records,
         finalist=next(iter(numbers), None),
         layers=found.layers,
@@ -171,7 +177,8 @@ def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
     )
     code, message = ("", "") if finalists else why_none(search.tried, prepared.no_products)
     own = form_sha256(context.out_dir / FLOAT_FORM)
-    return Outcome(code=code, message=message, results=result, form_sha256=own or msgspec.UNSET)
+    outcome = Outcome(code=code, message=message, results=result, form_sha256=own or msgspec.UNSET)
+    return with_fp16_finding(outcome, context.task)
 
 
 def _write(path: Path, value: Any) -> None:
@@ -179,8 +186,10 @@ def _write(path: Path, value: Any) -> None:
 
 
 def _foremost(search: Search, finalists: Sequence[Finalist]) -> EvaluatedCandidate | None:
-    """The candidate to explain: the preferred finalist, else the closest of all that ran."""
-    return finalists[0].item if finalists else closest(search.tried)
+    """The candidate to explain: the preferred finalist, else the closest of all that ran, int8 before float16."""
+    if finalists:
+        return finalists[0].item
+    return closest(item for item in search.tried if item.spec != FLOAT16) or closest(search.tried)
 
 
 def _frozen(finalist: Finalist, number: int, found: _Found, confidence: float) -> Chosen:

@@ -23,6 +23,7 @@ from edge_agent.backends import ModelInfo, load
 from edge_agent.jobs.data_summary import LabelledSet, SetSummary
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.outcome import Outcome, read_result
+from edge_agent.jobs.precision import in_its_words
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import CHOSEN_FILE, Stage
 from edge_agent.quant.agreement import Judge
@@ -44,6 +45,7 @@ from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.explain.unseen import Unseen
 from edge_agent.worker.forms.files import copy_form, form_bytes, form_folder_of, form_sha256, served_file
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.fp16_better import with_fp16_finding
 from edge_agent.worker.search.policy import describe
 from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs
@@ -102,7 +104,8 @@ def run(context: Context) -> Outcome:
         layers = worst_layers(context, backend, data, "heldout", told.finalist.spec)
         result = replace(result, layers=with_measured(layers, before.layers if explained else ()))
     if not told.judgement.passed:
-        return Outcome(code=told.judgement.code, message=told.judgement.message, results=result)
+        refused = Outcome(code=told.judgement.code, message=told.record.message or "", results=result)
+        return with_fp16_finding(refused, task)
     form = form_sha256(form_folder_of(told.target))
     return Outcome(results=result, model_sha256=sha256_of(told.target), form_sha256=form or msgspec.UNSET)
 
@@ -177,6 +180,7 @@ class _HeldOut:
             code=judgement.code or None,
             message=judgement.message or None,
         )
+        record = in_its_words(record)
         return _Judged(
             finalist=finalist,
             target=target,
@@ -244,7 +248,7 @@ def _of_the_others(judged: Sequence[_Judged], told: _Judged) -> list[str]:
     ended = "the other one passed" if told.judgement.passed else "the other one was refused as well"
     return [
         f"two finalists were judged, each at {100 * one.finalist.confidence:g} %: {describe(one.record)} was refused "
-        f"({one.judgement.code}: {one.judgement.message}); {ended}"
+        f"({one.judgement.code}: {one.record.message}); {ended}"
         for one in judged
         if one is not told
     ]

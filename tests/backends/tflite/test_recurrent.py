@@ -93,6 +93,15 @@ def test_an_lstm_has_int8_weights(
 
 
 @RUNTIMES
+@pytest.mark.parametrize("build", [lstm_net, partial(lstm_net, projected=True), models.looping_net])
+def test_a_recurrent_layer_has_16_bit_weights(tmp_path: Path, build: Callable[[], bytes], runtime: str) -> None:
+    rig = Rig(tmp_path, build)
+
+    assert rig.sqnr_db(CandidateSpec("float16"), runtime) > 50
+    assert rig.out.stat().st_size < 0.7 * rig.original.stat().st_size
+
+
+@RUNTIMES
 def test_it_stays_float_amid_static_int8_and_where_it_is_named(tmp_path: Path, runtime: str) -> None:
     rig = Rig(tmp_path, lstm_net)
 

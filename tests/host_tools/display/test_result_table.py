@@ -152,6 +152,33 @@ def test_an_accepted_model() -> None:
     assert text == ACCEPTED
 
 
+def test_fp16_that_was_not_judged_is_a_column_and_says_so() -> None:
+    fp16 = INT8 | {"method": "float16", "float_layers": [], "size_bytes": 273_000, "ratio_p50": 1.1, "windows": 150}
+    fp16 |= {"code": "no_gain", "message": "fp16 gains little; [gates] min_gain allows it", "disagreements": 0}
+    results = {"reference": REFERENCE, "chosen": INT8, "candidates": [INT8], "fp16": fp16}
+
+    lines = text_of(report(results=results | {"data": {"warnings": []}})).splitlines()
+
+    rows = {line.strip().partition("  ")[0]: line.split() for line in lines if line.strip()}
+    assert rows["float"] == ["float", "int8", "fp16"]
+    assert rows["size"] == ["size", "532.5", "KiB", "148.4", "KiB", "266.6", "KiB", "0.28", "of", "float"]
+    assert rows["latency ratio"][2:5] == ["0.731", "1.100", "at"]
+    assert rows["disagreements"] == ["disagreements", "3", "of", "300", "0", "of", "150"]
+    assert rows["accuracy"][-4:] == ["94.9", "%", "94.9", "%"]
+    assert (
+        "fp16 was compared on the search set and not judged; by that it would be refused: fp16 gains little; "
+        "[gates] min_gain allows it"
+    ) in " ".join(" ".join(lines).split())
+
+
+def test_a_judged_float16_model_is_called_fp16() -> None:
+    chosen = INT8 | {"method": "float16"}
+
+    lines = text_of(report(results={"reference": REFERENCE, "chosen": chosen})).splitlines()
+
+    assert ["float", "fp16"] in [line.split() for line in lines]
+
+
 def test_nothing_unknown_becomes_a_number() -> None:
     rows = comparison(
         lenient({"reference": {"size_bytes": 10}, "chosen": {"size_bytes": None, "latency_p50_ms": None}}, Result)

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.policy import (
+    FLOAT16,
     EvaluatedCandidate,
     closest,
     describe,
@@ -54,6 +56,22 @@ def test_static_tries_both_operator_sets_with_every_range_method() -> None:
         for method in ("minmax", "percentile", "mse")
     }
     assert {spec.method for spec in specs} == {"static"}
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(method="static"), Recipe(method="uniform")])
+def test_accepting_fp16_adds_one_candidate_behind_those_of_the_method(recipe: Recipe) -> None:
+    both = msgspec.structs.replace(recipe, accept=("int8", "fp16"))
+
+    assert planned(both) == [*planned(recipe), FLOAT16]
+    assert FLOAT16 not in planned(recipe)
+
+
+def test_fp16_alone_plans_nothing_of_int8_and_needs_no_ranges() -> None:
+    recipe = Recipe(accept=("fp16",))
+
+    assert planned(recipe) == [FLOAT16]
+    assert range_methods(recipe) == ()
+    assert describe(MeasuredModel(method="float16")) == "float16"
 
 
 def test_a_model_of_core_operators_only_has_one_operator_set() -> None:

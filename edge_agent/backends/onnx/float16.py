@@ -1,0 +1,73 @@
+"""The model of 16-bit floats, made by onnxruntime's own converter. Its inputs and outputs stay as they are.
+
+The converter is one file of the runtime's wheel and imports onnx, numpy and packaging, nothing of the packages that
+its folder is known for (torch, sympy): 7 ms. Importing the folder appends it to ``sys.path``, which must stay so, as
+``onnxruntime.quantization`` imports from there.
+
+What it does, measured with onnxruntime 1.32:
+
+* Weights beyond 65,504 become 65,504, and those below the smallest half become that one. Infinite ones stay so.
+* Operators that it takes for unable (Max, Min, TopK, CumSum, Upsample …) stay in 32 bits between two Casts. It appends
+  Casts behind the last node; the runtime sorts them, other readers refuse such a file: :func:`_sorted`.
+* Where it does not know a tensor's type it adds no Cast. A prepared model has the types that the runtime has found, so
+  its own inference, which gives up at the runtime's operators, is left out.
+* Constants of graphs inside others that share a name make it fail, as does an operator without a 16-bit form.
+
+A processor without 16-bit arithmetic computes such a file in 32 bits: the runtime takes the Casts out again, and so
+nothing overflows there that would elsewhere. Whether activations fit is for :mod:`.peaks` to say.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto
+
+from edge_agent.backends.onnx.graph import with_inner
+from edge_agent.backends.onnx.names import name_nodes
+from edge_agent.backends.onnx.sharing import share_constants
+from edge_agent.errors import ModelError
+
+_CONVERTER = "onnxruntime.transformers.float16"
+
+
+def rewrite_float16(prepared: Path, out: Path) -> None:
+    """Write the model in 16-bit floats; raises ``ModelError`` (``rewrite_invalid``) where the converter fails."""
+    model = onnx.load_model(prepared, load_external_data=False)
+    try:
+        made = import_module(_CONVERTER).convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+    except Exception as error:  # by graph an AssertionError, ValueError, KeyError …: this candidate ends, no other
+        said = ": ".join(filter(None, (type(error).__name__, str(error).partition("\n")[0][:300])))
+        raise ModelError("rewrite_invalid", f"onnxruntime's float16 converter fails: {said}") from error
+    nodes = _sorted(made.graph.node)
+    del made.graph.node[:], made.graph.value_info[:]
+    made.graph.node.extend(nodes)
+    share_constants(made)
+    name_nodes(made.graph.node)
+    onnx.save_model(made, out)
+
+
+def float16_weights(model: Any) -> int:
+    """How many constants of a model are 16-bit floats."""
+    return sum(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
+
+
+def _sorted(nodes: Iterable[Any]) -> list[Any]:
+    """The nodes in an order in which they can run, as near as may be to the one in which they are."""
+    left = list(nodes)
+    made = {name for node in left for name in node.output if name}
+    order: list[Any] = []
+    while left:
+        later = []
+        for node in left:
+            if made.isdisjoint(name for one in with_inner([node]) for name in one.input if name not in node.output):
+                order.append(node)
+                made.difference_update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(left):  # a circle, which is no order of ours to find
+            return order + later
+        left = later
+    return order

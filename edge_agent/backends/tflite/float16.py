@@ -1,0 +1,91 @@
+"""The model of which the weights are 16-bit floats; DEQUANTIZE makes them 32-bit floats again when the file is loaded.
+
+This is the form that the format's own converter writes, and both runtimes know it: XNNPACK unpacks the weights once, at
+load, other kernels at the first call. So the file is half as large, and memory and speed are float's, or a little
+worse. Biases and small constants stay in 32 bits, as nothing is gained there.
+
+Written here and not by litert-quantizer: that one knows convolutions, fully connected layers and lookups alone, and
+importing it takes 28 MB.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_agent.backends.tflite import schema
+from edge_agent.backends.tflite.graph import PreparedGraph, called_graphs, lstm_weights
+from edge_agent.backends.tflite.operators import TABLES, WEIGHTED
+from edge_agent.backends.tflite.reading import Graph, Model, read_model
+from edge_agent.backends.tflite.writing import Drafter, drop_unread, load_objects, save_objects
+from edge_agent.errors import ModelError
+
+_LEAST_ELEMENTS = 64
+"""A smaller constant costs less than what unpacks it."""
+_DEQUANTIZE_VERSION = 3
+"""The version of DEQUANTIZE from which on it takes 16-bit floats."""
+
+
+def rewrite_float16(prepared: Path, out: Path) -> None:
+    """Write the model; raises ``ModelError`` (``rewrite_invalid``) if it has no weights that 16-bit floats can hold."""
+    model = read_model(prepared)
+    objects = load_objects(prepared)
+    buffers: dict[int, int] = {}
+    called = {id(graph) for graph in (model.main, *called_graphs(model))}
+    for graph, made in zip(model.graphs, objects.subgraphs, strict=True):
+        if id(graph) not in called:
+            continue
+        drafter = Drafter(objects)
+        drafter.graph = made
+        unpacked = {index: _stored(model, graph, drafter, index, buffers) for index in sorted(_weights(model, graph))}
+        for one in drafter.graph.operators:
+            one.inputs = [unpacked[index][1] if index in unpacked else index for index in one.inputs]
+        unpack = [_unpack(drafter, halves, value) for halves, value in unpacked.values()]
+        drafter.graph.operators = unpack + drafter.graph.operators
+    if not buffers:
+        raise ModelError("rewrite_invalid", f"no weights of {_LEAST_ELEMENTS} values or more to store in 16 bits")
+    drop_unread(objects)
+    save_objects(objects, out)
+
+
+def float16_weights(model: Model) -> int:
+    """How many constants of a model are 16-bit floats."""
+    return sum(one.constant and one.type == schema.FLOAT16 for graph in model.graphs for one in graph.tensors)
+
+
+def _weights(model: Model, graph: Graph) -> Iterator[int]:
+    """The indices of the float constants that layers multiply by or read rows of, each once."""
+    prepared = PreparedGraph(model, graph)
+    found = {one.inputs[1] for one in prepared.quantizable((*WEIGHTED, *TABLES)) if prepared.weight(one) is not None}
+    found.update(index for one in prepared.lstms() for index in lstm_weights(one))
+    return (index for index in found if np.prod(graph.tensors[index].shape) >= _LEAST_ELEMENTS)
+
+
+def _stored(model: Model, graph: Graph, drafter: Drafter, index: int, buffers: dict[int, int]) -> tuple[int, int]:
+    """A weight in 16 bits and what is unpacked of it: the indices of both tensors.
+
+    ``buffers``: of weights that are stored already, by the buffer of their 32-bit floats.
+    """
+    tensor, held = graph.tensors[index], drafter.graph.tensors[index]
+    if held.buffer not in buffers:
+        values = model.value(tensor)
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if not np.isfinite(halves).all():
+            raise ModelError(
+                "rewrite_invalid",
+                f"weights {tensor.name!r} reach {np.abs(values).max():.4g}, and 16-bit floats end at 65,504",
+            )
+        buffers[held.buffer] = drafter.buffer(halves)
+    made = drafter.tensor(f"{tensor.name}/float16", tensor.shape, schema.FLOAT16)
+    drafter.graph.tensors[made].buffer = buffers[held.buffer]
+    return made, drafter.tensor(f"{tensor.name}/float32", tensor.shape, schema.FLOAT32)
+
+
+def _unpack(drafter: Drafter, halves: int, value: int) -> Any:
+    """The operator that makes 32-bit floats of 16-bit ones."""
+    made = drafter.operator("DEQUANTIZE", [halves], [value], "DequantizeOptions")
+    code = drafter.model.operatorCodes[made.opcodeIndex]
+    code.version = max(code.version, _DEQUANTIZE_VERSION)
+    return made

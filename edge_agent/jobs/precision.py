@@ -1,0 +1,28 @@
+"""What candidates are called by the numbers that they are made of, in sentences and headings: int8 or fp16. Pure.
+
+Gates and what they say are written for int8, which is what nearly every job is about. Of a float16 candidate the same
+holds word for word, and so the one word is exchanged where a sentence leaves the judgement.
+"""
+
+import re
+
+import msgspec
+
+from edge_agent.jobs.result import MeasuredModel
+
+_INT8 = re.compile(r"\bint8\b")
+
+
+def precision(*methods: str) -> str:
+    """``fp16`` if all that is spoken of is float16, else ``int8``."""
+    return "fp16" if methods and set(methods) == {"float16"} else "int8"
+
+
+def worded(sentence: str, *methods: str) -> str:
+    """A sentence about int8, in the word for candidates of these methods."""
+    return _INT8.sub(precision(*methods), sentence)
+
+
+def in_its_words(model: MeasuredModel) -> MeasuredModel:
+    """A record whose sentence calls it what it is."""
+    return msgspec.structs.replace(model, message=worded(model.message, model.method)) if model.message else model
