@@ -66,6 +66,6 @@ def _release_row(release: dict[str, Any]) -> tuple[object, ...]:
 
 def _job_row(job: dict[str, Any]) -> tuple[object, ...]:
     what = f"{job['code']}: {job['message']}" if job["code"] else f"{job['fraction']:.0%} {job['detail']}"
-    if not job["code"] and job.get("eta_s") is not None:
+    if not job["code"] and round(job.get("eta_s") or 0.0):
         what += f" ({job['eta_s']:.0f} s left)"
     return job["id"], job["model"], job["version"], job["status"], job["stage"], what.rstrip(": ")

@@ -24,6 +24,7 @@ _MB = 1_000_000
 _LINE_STEP = 0.25
 _UPLOAD_STEP = 0.1
 _QUEUED = "queued"
+_TWO_MINUTES = 120
 _COLOURS = {
     DeviceOutcome.SUCCEEDED: "green",
     DeviceOutcome.REJECTED: "yellow",
@@ -126,11 +127,13 @@ class LineDisplay(Display):
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[Any, ...]] = {}
+        self._quarter, self._shown = -1, ""
 
     def upload(self, done: int, total: int) -> None:
         """A line for each quarter of the upload, and none that looks like the one before."""
-        shown = _megabytes(done, total)
-        if self._changed("upload", (int(done / total / _LINE_STEP),)) and self._changed("uploaded", (shown,)):
+        quarter, shown = int(done / total / _LINE_STEP), _megabytes(done, total)
+        if quarter != self._quarter and shown != self._shown:
+            self._quarter, self._shown = quarter, shown
             _say(f"upload: {shown}")
 
     def progress(self, progress: Progress) -> None:
@@ -214,8 +217,8 @@ def _row(progress: Progress) -> tuple[RenderableType, ...]:
     if progress.ended and progress.code not in ("", "accepted", progress.end):
         detail.append(f"{progress.code} ", colour)
     detail.append(progress.message)
-    if report and report.eta_s is not None and not progress.ended:
-        detail.append(f" ({_duration(report.eta_s)} left)", "dim")
+    if report and not progress.ended:
+        detail.append(_left(report), "dim")
     return progress.device, Text(stage, colour), bar, detail
 
 
@@ -224,7 +227,7 @@ def _words(progress: Progress) -> str:
     if report and progress.end is DeviceOutcome.RUNNING:
         stage = _stage(report)
         words = stage if stage == _QUEUED else f"{stage} {report.progress:.0%} {report.detail}".rstrip()
-        words += f" ({_duration(report.eta_s)} left)" if report.eta_s is not None else ""
+        words += _left(report)
     else:
         code = f" {progress.code}" if progress.ended and progress.code not in ("", "accepted", progress.end) else ""
         words = f"{progress.end}{code}: {progress.message}" if progress.message else f"{progress.end}{code}"
@@ -240,9 +243,12 @@ def _megabytes(done: int, total: int) -> str:
     return f"{done / _MB:.1f} of {total / _MB:.1f} MB"
 
 
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60:02d} s"  # noqa: PLR2004  # two minutes
+def _left(report: JobReport) -> str:
+    """The time until the stage ends; empty where nobody knows it, or it is less than half a second."""
+    whole = round(report.eta_s or 0.0)
+    if not whole:
+        return ""
+    return f" ({whole} s left)" if whole < _TWO_MINUTES else f" ({whole // 60} min {whole % 60:02d} s left)"
 
 
 def _say(text: str) -> None:

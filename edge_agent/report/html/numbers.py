@@ -22,7 +22,9 @@ def size(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Milliseconds with three significant digits."""
+    """Milliseconds with three significant digits; 0 is exact, as a cost within the noise is."""
+    if not value:
+        return "0 ms"
     return f"{value:#.3g} ms" if value < 1000 else f"{value:,.0f} ms"  # noqa: PLR2004  # from here on digits are whole
 
 
