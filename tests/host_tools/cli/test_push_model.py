@@ -63,7 +63,7 @@ def test_a_model_reaches_a_device_and_its_result_is_shown(host: Host, device: Ma
     assert "/srv/har/1" in ended.out
     assert "62.5 KiB  0.25 of float" in ended.out
     assert "upload:" in ended.err
-    assert "pi-01: capture in_progress 50% 150 of 300 windows (3 s left)" in ended.err
+    assert "pi-01: capture 50% 150 of 300 windows (3 s left)" in ended.err
     assert pi.wants[0].inputs[0].channels == ["ax", "ay"]
 
 
