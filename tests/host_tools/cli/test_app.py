@@ -48,7 +48,7 @@ def test_every_command_says_the_version_unless_it_takes_a_models(
             main()
         said[name] = (end.value.code, capsys.readouterr().out)
 
-    assert len(names) == 20
+    assert len(names) == 21
     assert {name for name, (code, _) in said.items() if code != 0} == {"rollback", "recalibrate"}
     assert {out.split()[-1] for code, out in said.values() if code == 0} == {__version__}
 
