@@ -155,4 +155,7 @@ def _eval(path: Path, tables: dict[str, Any]) -> Path | None:
         return None
     if not isinstance(table, dict):
         raise ConfigError("usage", f"{path}: eval must be a table; write [eval]")
-    return path.parent / strict(table, EvalTable, f"{path}: [eval]").file
+    found = path.parent / strict(table, EvalTable, f"{path}: [eval]").file
+    if not found.is_file():
+        raise ConfigError("usage", f"{path}: [eval] file: no such file: {found}")
+    return found

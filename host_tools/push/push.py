@@ -34,13 +34,15 @@ from host_tools.model.tensors import ModelTensors
 from host_tools.push.features import check_features
 from host_tools.push.fit import troubles
 from host_tools.push.foresight import Asked, Outlook, nothing_new, outlook, sentences
-from host_tools.push.labelled_file import labelled_rows
+from host_tools.push.labelled_file import check_archive, labelled_rows
 from host_tools.push.labels import check_labelled, check_labelled_rows
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.sending import PushResult, Sealed, Stay, fill, new_tracker, send
 from host_tools.push.versions import choose_version
 
 _DAY_S = 86_400.0
+_FORMAT_NAMES = {"onnx": "an ONNX", "tflite": "a TensorFlow Lite"}
+_UNREADABLE = "{model} does not read as {format} model with inputs and outputs here; check that the file is whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,10 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     evaluation = request.evaluation or file.eval
     evaluation_blob = read_blob(evaluation) if evaluation else None
     signature = read_signature(request.model)
+    if signature is None:
+        display.note(_UNREADABLE.format(model=request.model, format=_FORMAT_NAMES[model[0]]))
     if evaluation is not None:
+        check_archive(evaluation)
         with _of_file(request.manifest):
             check_labelled(file.first_output, signature, file.output_table)
         check_labelled_rows(file.first_output, file.gates, labelled_rows(evaluation), evaluation.name)

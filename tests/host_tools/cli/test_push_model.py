@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
 from support.brokers import Broker
@@ -448,7 +449,7 @@ def test_a_labelled_set_travels_as_a_second_blob(
     host: Host, device: MakeDevice, broker: Broker, namespace: str
 ) -> None:
     labelled = host.folder / "eval.npz"
-    labelled.write_bytes(b"labelled windows")
+    np.savez(labelled, imu=np.zeros((2, 3), np.float32))
     with device("pi-01", ends("succeeded", "accepted")) as pi:
         ended = host.push("--device", "pi-01", "--eval", labelled)
 
@@ -456,7 +457,35 @@ def test_a_labelled_set_travels_as_a_second_blob(
     assert ended.exit == 0
     assert evaluation is not None
     chunk = Topics(namespace).chunk(evaluation.sha256, 0)
-    assert retained(broker, namespace, chunk) == {chunk: b"labelled windows"}
+    assert retained(broker, namespace, chunk) == {chunk: labelled.read_bytes()}
+
+
+@pytest.mark.parametrize("written", [b"labelled windows", None])
+def test_a_labelled_set_that_is_no_archive_is_not_sent(host: Host, device: MakeDevice, written: bytes | None) -> None:
+    labelled = host.folder / "eval.npz"
+    if written is not None:
+        labelled.write_bytes(written)
+    host.write_manifest(f"{MANIFEST}[eval]\nfile = '{labelled}'\n")
+
+    with device("pi-01") as pi:
+        ended = host.push("--device", "pi-01")
+
+    assert ended.exit == 2
+    assert ("is no .npz file; save it with numpy.savez" if written else "[eval] file: no such file") in ended.err
+    assert pi.wants == []
+
+
+@pytest.mark.parametrize("name", ["broken.onnx", "broken.tflite"])
+def test_a_model_that_does_not_read_as_one_is_told_about(host: Host, device: MakeDevice, name: str) -> None:
+    broken = host.folder / name
+    broken.write_bytes(b"hello world " * 100)
+
+    with device("pi-01"):
+        ended = host.run(main, broken, "--manifest", host.manifest, "--device", "pi-01", "--dry-run")
+
+    assert ended.exit == 0, ended.err
+    assert f"{broken} does not read as" in ended.err
+    assert "check that the file is whole" in ended.err
 
 
 def pasted(sentence: str, before: str) -> "subprocess.CompletedProcess[str]":
