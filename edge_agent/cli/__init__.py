@@ -4,6 +4,7 @@ So the daemon's process holds nothing of ``quantize``, and a broken runtime does
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -39,6 +40,7 @@ _NEED_RUNTIMES = {"run", "quantize", "install"}
 _STAY_ROOT = {"quantize", "capture", "doctor", "check-config", "install", "completion"}
 """These leave the state directory alone, or are its owner only while they look into it; all others become its owner."""
 _SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order"}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\
@@ -62,9 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from edge_agent.strict import did_you_mean  # noqa: PLC0415  # msgspec, and --version needs nothing
 
             parser.error(f"no command {command!r}{did_you_mean(command, COMMANDS)}")
-        parser.parse_args(arguments)  # prints help, or says what is wrong, and exits
+        parser.parse_args(arguments or ["--help"])  # prints help, or the error, and exits
         return EXIT_USAGE
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    level = logging.INFO if command == "run" else logging.WARNING  # a command's result is not a log
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
         return _run(command, arguments)
     except EdgeAgentError as error:
@@ -77,6 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # whoever reads a daemon's log wants to see where
         said = not_permitted(error.filename or "a file", mode=os.R_OK | os.W_OK)
         return _refused(command, f"{said} (permission_denied)", EXIT_USAGE)
+    except OSError as error:
+        if command == "run" or not error.filename:
+            raise
+        text = f"{error.filename}: {error.strerror}; check the path, and the space there"
+        return _refused(command, text, EXIT_INTERNAL if error.errno in _FULL else EXIT_USAGE)
     except ModuleNotFoundError as error:
         if sentence := lacking([error.name or ""]):
             return _refused(command, sentence, EXIT_USAGE)
@@ -118,7 +126,8 @@ def _add_version(parser: argparse.ArgumentParser) -> None:
 
 def _run(command: str, arguments: Sequence[str]) -> int:
     parser, subparsers = new_parser()
-    _, module = add_command(subparsers, command)
+    own, module = add_command(subparsers, command)
+    _check_options(own, arguments[1:])
     args = parser.parse_args(arguments)
     if command in _NEED_RUNTIMES:
         require_64_bit()
@@ -129,6 +138,29 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         become_owner(state_dir(args), starts_python=command == "run")
     code: int = module.run(args)
     return code
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[str]:
+    """The long options of a command's parser."""
+    return [
+        option
+        for action in parser._actions  # noqa: SLF001  # argparse has no other way to ask
+        for option in action.option_strings
+        if option.startswith("--")
+    ]
+
+
+def _check_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """End with the nearest option where a word is none: argparse would name another one that is missing instead."""
+    known = options_of(parser)
+    for word in words:
+        name = word.partition("=")[0]
+        if word == "--":
+            return
+        if name.startswith("--") and not any(option.startswith(name) for option in known):
+            from edge_agent.strict import did_you_mean  # noqa: PLC0415  # only a mistake pays for it
+
+            parser.error(f"no option {name}{did_you_mean(name, known)}")
 
 
 def _refused(command: str, why: str, code: int, to_do: str = "") -> int:

@@ -11,7 +11,7 @@ shell does not end a word at ``=``.
 
 import argparse
 
-from edge_agent.cli import COMMANDS, add_command, new_parser
+from edge_agent.cli import COMMANDS, add_command, new_parser, options_of
 
 _SCRIPT = """\
 # bash completion of edge-agent; made by: edge-agent completion
@@ -59,5 +59,4 @@ def _case(command: str) -> str:
     """The line that knows a command's options."""
     _, subparsers = new_parser()
     parser, _ = add_command(subparsers, command)
-    options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]  # noqa: SLF001  # argparse has no other way to ask
-    return f'        {command}) options="{" ".join(options)}" ;;'
+    return f'        {command}) options="{" ".join(options_of(parser))}" ;;'
