@@ -57,7 +57,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
     try:
         config = read_config(config_path)
     except EdgeAgentError as error:
-        return [*checks, Check("config", "fail", error.message, "correct the file; see edge-agent check-config")]
+        return [*checks, _failed("config", error, "correct the file; see edge-agent check-config")]
     service = rights_as_installed(root)
     return [
         *checks,
@@ -208,7 +208,7 @@ def _daemon(config: Config) -> Iterator[Check]:
         if error.code == "permission_denied":
             yield Check("daemon", "fail", f"it runs, but: {error.message}", _AS_ROOT)
         else:
-            yield Check("daemon", "warn", error.message, "sudo systemctl start edge-agent")
+            yield Check("daemon", "warn", split_advice(error.message)[0], "sudo systemctl start edge-agent")
         return
     yield Check("daemon", "ok", "running")
     for name, told in status.get("sensors", {}).items():
@@ -232,7 +232,7 @@ def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
         link = Link(config.mqtt, f"edge-agent-doctor-{os.getpid()}", on_event=lambda _event: None)
     except EdgeAgentError as error:  # a file that [mqtt] names
         remedy = _AS_ROOT if "permission denied" in error.message else "correct [mqtt], or put the file there"
-        yield Check("broker", "fail", error.message, remedy)
+        yield _failed("broker", error, remedy)
         return
     told = logging.getLogger("edge_agent.mqtt")
     told_from = told.level
@@ -247,13 +247,22 @@ def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
             yield Check("broker", "ok", config.mqtt.url)
         yield check_topics(link, config)
     except EdgeAgentError as error:
-        yield Check("broker", "fail", error.message, _broker_remedy(error))
+        yield _broker_failed(error)
     finally:
         link.stop()
         told.setLevel(told_from)
 
 
-def _broker_remedy(error: EdgeAgentError) -> str:
+def _broker_failed(error: EdgeAgentError) -> Check:
     if error.code == "broker_refused":
-        return "correct [mqtt] username and password_file, or give the broker this user"
-    return _CERTIFICATE if "certificate" in error.message.lower() else "check [mqtt] url, the network, and the broker"
+        remedy = "correct [mqtt] username and password_file, or give the broker this user"
+        return Check("broker", "fail", error.message, remedy)
+    if "certificate" in error.message.lower():
+        return Check("broker", "fail", error.message, _CERTIFICATE)
+    return _failed("broker", error, "check [mqtt] url, the network, and the broker")
+
+
+def _failed(name: str, error: EdgeAgentError, remedy: str) -> Check:
+    """A check that failed; ``remedy`` where the error has no advice of its own."""
+    what, advice = split_advice(error.message)
+    return Check(name, "fail", what, advice or remedy)
