@@ -29,9 +29,10 @@ def collect(
         float, typer.Option("--keep-days", metavar="N", min=0, max=36_500, help="older rows are deleted; 0: none is")
     ] = 365.0,
 ) -> None:
-    """Store reports, model states, health and events in SQLite or PostgreSQL, until Ctrl-C.
+    """Store reports, health and events in a database.
 
-    Events wait at the broker while this does not run, up to a week; what it retains is read again at each start.
+    SQLite or PostgreSQL, until Ctrl-C; model states, too. Events wait at the broker while this does not run, up to a
+    week; what it retains is read again at each start.
     A password belongs into ~/.pgpass or PGPASSWORD: others see a command line.
     """
     if math.isnan(keep_days):

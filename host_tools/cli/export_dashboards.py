@@ -14,7 +14,7 @@ def export_dashboards(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="where to; it is made where it is missing")],
     force: Annotated[bool, typer.Option("--force", help="replace files that are there and differ")] = False,
 ) -> None:
-    """Write the ready-made dashboards and alert rules into a folder, and say where each is.
+    """Write ready-made dashboards and alert rules. Into a folder; prints where each of them is.
 
     docs/dashboards.md says what shows them and what they show.
     """

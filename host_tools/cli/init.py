@@ -56,7 +56,7 @@ class InitOptions(Connection):
 
 
 def init(context: typer.Context) -> None:
-    """Write the operator's file, so that other commands need no options.
+    """Write the file that tells other commands the broker.
 
     Asks for the broker, the user and the key, tries the connection, and writes ~/.config/edge-agent/host.toml. Prints
     the steps that are left on the devices and on the broker's machine. Where there is no terminal, nothing is asked.

@@ -27,7 +27,7 @@ def sign(
     what: Annotated[str, typer.Argument(metavar="MODEL|COMMAND|keys-N", help="whose order waits at the broker")],
     yes: Annotated[bool, typer.Option("--yes", help="sign what is shown without asking")] = False,
 ) -> None:
-    """Add a signature to an order that somebody else has sent.
+    """Add a signature to somebody else's order.
 
     A device with min_signatures = 2 obeys what two keys have signed: one operator pushes, and another one looks at what
     is shown here and signs it, too.

@@ -54,7 +54,7 @@ def watch(
         float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after that")
     ] = None,
 ) -> None:
-    """Watch devices work: a table of all of them, live, or a line for each change where there is no terminal.
+    """Watch devices work. A live table, or a line for each change where there is no terminal.
 
     Latency is what serving has now, else what was measured when the release was judged. With --job: one job, until it
     has ended everywhere, with the exit code that push-model would have.

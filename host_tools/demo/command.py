@@ -75,7 +75,9 @@ def demo(
         typer.Option("--stop", metavar="DIR", show_default=False, help="end a kept demo, and remove its folder"),
     ] = None,
 ) -> None:
-    """Show the whole path of a model on this machine: sent, calibrated, quantized, proved, measured, activated.
+    """Show the whole path of a model on this machine.
+
+    Sent, calibrated, quantized, proved, measured, activated.
 
     The model (a small network that tells seven shoulder exercises apart) and the recording that the sensor replays
     come with the package. The gates are those of its manifest, for ONNX the defaults: a model that fails one is

@@ -20,7 +20,7 @@ from edge_agent.wire.messages import JobReport
 from host_tools.broker.job_tracker import DeviceOutcome, Progress
 from host_tools.display.console import can_redraw, stderr_console
 
-_MB = 1_000_000
+_KB, _MB = 1_000, 1_000_000
 _LINE_STEP = 0.25
 _UPLOAD_STEP = 0.1
 _QUEUED = "queued"
@@ -111,7 +111,7 @@ class TerminalDisplay:
                 "upload",
                 "",
                 ProgressBar(total=total, completed=done, width=24),
-                _megabytes(done, total),
+                _amount(done, total),
             )
             parts.append(table)
         if self._rows:
@@ -131,7 +131,7 @@ class LineDisplay(Display):
 
     def upload(self, done: int, total: int) -> None:
         """A line for each quarter of the upload, and none that looks like the one before."""
-        quarter, shown = int(done / total / _LINE_STEP), _megabytes(done, total)
+        quarter, shown = int(done / total / _LINE_STEP), _amount(done, total)
         if quarter != self._quarter and shown != self._shown:
             self._quarter, self._shown = quarter, shown
             _say(f"upload: {shown}")
@@ -239,8 +239,9 @@ def _stage(report: JobReport) -> str:
     return _QUEUED if report.status == _QUEUED and not report.progress else report.stage
 
 
-def _megabytes(done: int, total: int) -> str:
-    return f"{done / _MB:.1f} of {total / _MB:.1f} MB"
+def _amount(done: int, total: int) -> str:
+    unit, name = (_MB, "MB") if total >= _MB else (_KB, "kB")
+    return f"{done / unit:.1f} of {total / unit:.1f} {name}"
 
 
 def _left(report: JobReport) -> str:

@@ -108,7 +108,7 @@ def headline(report: JobReport) -> Text:
     parts: list[str | tuple[str, str]] = [
         (report.device, "bold"),
         f"  {report.model} {report.version}  ",
-        (report.status, _COLOURS.get(report.status, "cyan")),
+        (report.status.replace("_", " "), _COLOURS.get(report.status, "cyan")),
     ]
     if report.code not in ("", "accepted", report.status):
         parts.append((f" {report.code}", "dim"))

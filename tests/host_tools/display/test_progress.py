@@ -38,15 +38,19 @@ def test_a_line_for_each_stage_quarter_and_end(capsys: pytest.CaptureFixture[str
 
 def test_a_small_upload_repeats_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     display, total = LineDisplay(), 545_293
+    large = LineDisplay()
 
     for done in range(0, total, 65_536):
         display.upload(done, total)
     display.upload(total, total)
     display.upload(total, total)
+    for done in (1_490_000, 1_500_000, 1_500_000):
+        large.upload(done, 1_500_000)
 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == len(set(lines))
-    assert lines[-1] == "upload: 0.5 of 0.5 MB"
+    assert lines[-1] == "upload: 1.5 of 1.5 MB"
+    assert lines[-2] == "upload: 545.3 of 545.3 kB"
 
 
 def test_lines_speak_to_a_person_and_not_in_words_of_the_wire(capsys: pytest.CaptureFixture[str]) -> None:
