@@ -414,7 +414,8 @@ def test_the_same_once_more_sends_nothing_unless_again(
 
     job = first.events[-1]["job"]
     assert [one.exit for one in (first, same, as_json, again, plain)] == [exit_code] * 5
-    assert f"har 3 with this very content was judged before, as job {job} (pi-01 {status}); nothing is sent" in same.err
+    judged = f"har 3 with this very content was judged before, as job {job} (pi-01 {status})"
+    assert f"{judged}, and nothing is sent" in same.err
     assert "upload" not in same.err
     assert code in same.out or status in same.out
     assert [event["event"] for event in as_json.events] == ["summary"]
@@ -505,7 +506,7 @@ def test_the_commands_that_are_printed_can_be_pasted(host: Host, device: MakeDev
         watched = pasted(sent.err, "watch it with: ")
         host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 2'))
         older = host.push("--device", "pi-01", "--dry-run")
-        rolled_back = pasted(older.err, "what was active before: ")
+        rolled_back = pasted(older.err, "to activate the release before: ")
         host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
         judged = host.push("--group", "lab")
         recalibrated = pasted(judged.err, "; or run ")
