@@ -1,4 +1,4 @@
-"""Numbers as people read them, with their unit; what is unknown is a dash."""
+"""Numbers as people read them, with their unit. An unknown one is a dash."""
 
 import math
 from collections.abc import Callable
@@ -39,12 +39,12 @@ def share(value: float) -> str:
 
 
 def confidence(value: float | None) -> str:
-    """Of a bound; 95 % where the result does not name it, as one of version 0.1."""
+    """The confidence of a bound; 95 % for results of version 0.1, which do not have it."""
     return f"{100 * (value or 0.95):g} %"
 
 
 def decibel(value: float) -> str:
-    """Decibel; of an error without a bound (int8 gives NaN) there is no number of them."""
+    """Decibels; an error without a bound (int8 gives NaN) has no number."""
     return "-" if value == -math.inf else f"{value:.1f} dB"
 
 
