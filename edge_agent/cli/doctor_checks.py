@@ -1,7 +1,7 @@
-"""Checks everything the daemon needs on this device, and says what to do about what is missing.
+"""The checks of ``edge-agent doctor``: everything that the daemon needs on this device, with remedies.
 
-Reads, connects, and imports runtimes in children; changes nothing. A source is opened for a
-moment, unless somebody else has it. To the broker go messages that every reader passes over.
+The checks read, connect, and import runtimes in children. They change nothing. A source is opened for a moment, unless
+somebody else holds it. The messages to the broker are ignored by every reader.
 """
 
 import logging
@@ -50,9 +50,9 @@ _LITTLE_MEMORY_BYTES = 256 << 20
 
 
 def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
-    """Every check, in the order in which a person would set things right."""
+    """Every check, in the order in which a person would fix the problems."""
     python = _interpreter()
-    runtimes = _runtimes() if python.level == "ok" else ()  # there are none to install, which that check says
+    runtimes = _runtimes() if python.level == "ok" else ()  # that check reports that none can be installed
     checks = [python, _board(root), *_conditions(root), *runtimes]
     try:
         config = read_config(config_path)
@@ -175,7 +175,7 @@ def _memory(config: Config, root: Path, service: ServiceRights | None) -> Check:
 
 
 def _limited_by_cgroup(root: Path, service: ServiceRights | None) -> bool:
-    """Whether workers are: those of the service, where it is installed, whose group is not the one we are in."""
+    """Whether a cgroup limits workers: the service's if it is installed, as this process is in another group."""
     if service is not None:
         return "memory" in service.delegated and limits_memory(root / "sys/fs/cgroup")
     group = delegated(root)
@@ -236,7 +236,7 @@ def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
         return
     told = logging.getLogger("edge_agent.mqtt")
     told_from = told.level
-    told.setLevel(logging.ERROR)  # what it warns of is what the checks say
+    told.setLevel(logging.ERROR)  # the checks report its warnings
     link.start()
     try:
         link.wait_connected(_BROKER_TIMEOUT_S)

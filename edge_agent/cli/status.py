@@ -1,4 +1,4 @@
-"""``edge-agent status``: jobs and active releases, from the daemon, or from disk when none runs."""
+"""``edge-agent status``: jobs and active releases, from the daemon, or from disk if none runs."""
 
 import argparse
 from pathlib import Path
@@ -24,7 +24,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what the daemon knows; without a daemon what is on disk, and say so."""
+    """Print the daemon's state; without a daemon, the state on disk with a note."""
     folder = state_dir(args)
     try:
         body = {"daemon": "running", **ask(folder, "status")}
