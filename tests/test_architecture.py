@@ -105,9 +105,10 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "history": {"broker", "fleet"},
     "dashboard": {"broker", "display", "fleet", "history", "model", "push"},
     "dashboards": set(),
+    "setup": set(),
     "cli": {
         *("broker", "dashboard", "dashboards", "demo", "display", "exporter", "fleet", "history", "model", "push"),
-        "simulation",
+        *("setup", "simulation"),
     },
 }
 FORBIDDEN_IN_DAEMON = (

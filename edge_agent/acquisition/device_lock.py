@@ -10,7 +10,9 @@ from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
 from edge_agent.strict import why
 
-_WRAPPED = re.compile(r"\(\d+, '([^']*)'\)$|\[Errno \d+\] (.*)$")
+_WRAPPED = re.compile(r"\(\d+, '([^']*)'\)$|\[Errno -?\d+\] (.*)$")
+ADDRESS_ADVICE = "check that the sensor runs, and that it serves this address"
+"""The next step where a sensor is reached over the network."""
 _BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
@@ -59,6 +61,8 @@ def open_error(path: str, error: BaseException, group: str, what: str = "") -> S
         return SourceError("source_unavailable", not_permitted(path, group, mode=os.R_OK | os.W_OK))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return SourceError("source_unavailable", f"{path} does not exist; check cable and configuration")
+    if "://" in path:
+        return SourceError("source_unavailable", f"no sensor at {path}: {_reason(error)}; {ADDRESS_ADVICE}")
     return SourceError("source_unavailable", f"{path} cannot be opened{what}: {_reason(error)}; check the config")
 
 

@@ -1,9 +1,10 @@
-"""The ``edge-agent`` command. Each subcommand is a module here; only the one that is asked for is imported.
+"""The ``edge-agent`` command. Each subcommand is a module here, and only the requested one is imported.
 
-So the daemon's process holds nothing of ``quantize``, and a broken runtime does not keep ``status`` from answering.
+So the daemon's process does not load ``quantize``, and a broken runtime does not keep ``status`` from answering.
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -22,23 +23,24 @@ from edge_agent.printable import printable_lines
 COMMANDS = {
     "run": "run the daemon",
     "quantize": "quantize a model with data from files, and judge the result",
-    "capture": "look at what a sensor sends, and keep it for quantize",
+    "capture": "show the samples of a sensor, and store them for quantize",
     "status": "show jobs and active releases of this device",
     "releases": "list the releases on this device",
     "rollback": "make a model's previous release active again",
     "recalibrate": "calibrate the active model again, with new data",
     "cancel": "end a job",
-    "forget": "let a model's name begin anew",
-    "clock": "show the time that expiry is judged by, or take it back",
-    "doctor": "check everything the daemon needs, and say what to do",
+    "forget": "reset a model's name, so that any version may follow",
+    "clock": "show the time that decides about expiry, or reset it",
+    "doctor": "check everything that the daemon needs, and name the remedies",
     "check-config": "check the configuration file",
     "install": "install edge-agent as a systemd service",
-    "completion": "print what lets bash complete these commands",
+    "completion": "print a script that lets bash complete these commands",
 }
 _NEED_RUNTIMES = {"run", "quantize", "install"}
 _STAY_ROOT = {"quantize", "capture", "doctor", "check-config", "install", "completion"}
-"""These leave the state directory alone, or are its owner only while they look into it; all others become its owner."""
+"""These do not touch the state directory, or act as its owner only while they read it. All others become its owner."""
 _SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order"}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\
@@ -62,9 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from edge_agent.strict import did_you_mean  # noqa: PLC0415  # msgspec, and --version needs nothing
 
             parser.error(f"no command {command!r}{did_you_mean(command, COMMANDS)}")
-        parser.parse_args(arguments)  # prints help, or says what is wrong, and exits
+        parser.parse_args(arguments or ["--help"])  # prints help, or the error, and exits
         return EXIT_USAGE
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    level = logging.INFO if command == "run" else logging.WARNING  # a command's result is not a log
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
         return _run(command, arguments)
     except EdgeAgentError as error:
@@ -74,9 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused(command, f"{error.message} ({error.code})", code, remedy_for(error.code, error.message))
     except PermissionError as error:
         if command == "run":
-            raise  # whoever reads a daemon's log wants to see where
+            raise  # the reader of a daemon's log needs the place
         said = not_permitted(error.filename or "a file", mode=os.R_OK | os.W_OK)
         return _refused(command, f"{said} (permission_denied)", EXIT_USAGE)
+    except OSError as error:
+        if command == "run" or not error.filename:
+            raise
+        text = f"{error.filename}: {error.strerror}; check the path, and the space there"
+        return _refused(command, text, EXIT_INTERNAL if error.errno in _FULL else EXIT_USAGE)
     except ModuleNotFoundError as error:
         if sentence := lacking([error.name or ""]):
             return _refused(command, sentence, EXIT_USAGE)
@@ -86,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def new_parser() -> tuple[argparse.ArgumentParser, "argparse._SubParsersAction[argparse.ArgumentParser]"]:
-    """The parser of ``edge-agent``, still without commands, and where each command's goes."""
+    """The parser of ``edge-agent`` without commands, and the object that takes their parsers."""
     parser = argparse.ArgumentParser(
         prog="edge-agent",
         description="Quantizes float models to int8 on the device that runs them, and proves what it did.",
@@ -105,7 +113,7 @@ def module_of(command: str) -> str:
 def add_command(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", command: str
 ) -> tuple[argparse.ArgumentParser, ModuleType]:
-    """Add a command to a new parser; returns its own parser, and the module that runs it."""
+    """Add a command to a new parser; returns the command's parser and its module."""
     module = import_module(module_of(command))
     module.add_parser(subparsers)
     _add_version(subparsers.choices[command])
@@ -118,7 +126,8 @@ def _add_version(parser: argparse.ArgumentParser) -> None:
 
 def _run(command: str, arguments: Sequence[str]) -> int:
     parser, subparsers = new_parser()
-    _, module = add_command(subparsers, command)
+    own, module = add_command(subparsers, command)
+    _check_options(own, arguments[1:])
     args = parser.parse_args(arguments)
     if command in _NEED_RUNTIMES:
         require_64_bit()
@@ -129,6 +138,29 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         become_owner(state_dir(args), starts_python=command == "run")
     code: int = module.run(args)
     return code
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[str]:
+    """The long options of a command's parser."""
+    return [
+        option
+        for action in parser._actions  # noqa: SLF001  # argparse has no other way to ask
+        for option in action.option_strings
+        if option.startswith("--")
+    ]
+
+
+def _check_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """End with an error that names the nearest option. For a misspelt one argparse only reports a missing other one."""
+    known = options_of(parser)
+    for word in words:
+        name = word.partition("=")[0]
+        if word == "--":
+            return
+        if name.startswith("--") and not any(option.startswith(name) for option in known):
+            from edge_agent.strict import did_you_mean  # noqa: PLC0415  # only a mistake pays for it
+
+            parser.error(f"no option {name}{did_you_mean(name, known)}")
 
 
 def _refused(command: str, why: str, code: int, to_do: str = "") -> int:

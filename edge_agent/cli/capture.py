@@ -1,11 +1,11 @@
-"""``edge-agent capture``: what a sensor of this device sends, as numbers, as a picture, and as an ``.npz``.
+"""``edge-agent capture``: the samples of a sensor of this device, as numbers, as a picture, and as an ``.npz``.
 
     edge-agent capture imu --windows 100 --size 100 --hop 50 --out data.npz --plot plot.png
     edge-agent capture imu --windows 300 --manifest model.toml --out calibration.npz
 
-The ``.npz`` is what ``edge-agent quantize --calibration`` takes. With a manifest the windows have gone through its
-steps and the arrays are named as its inputs. A sensor that a capture of the daemon reads is left to it:
-``source_busy``; one that it shares (``keep_windows``, ``share``) is read beside everybody else. What is kept of that:
+``edge-agent quantize --calibration`` takes the ``.npz``. With a manifest, the windows have passed its steps, and the
+arrays have the names of its inputs. A sensor that the daemon captures from is busy (``source_busy``). A shared sensor
+(``keep_windows``, ``share``) has several readers at once. Its stored samples:
 
     edge-agent capture imu --kept --plot kept.png
     edge-agent capture imu --kept calibration --manifest model.toml --out calibration.npz
@@ -43,27 +43,31 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the ``capture`` command."""
     parser = subparsers.add_parser(
         "capture",
-        help="look at what a sensor sends, and keep it for quantize",
-        description="Takes windows from SOURCE, says what is wrong with them, and writes them into an .npz. "
-        "Exit: 0 sound, 2 usage, 4 the data would be refused (written all the same), 5 no data.",
+        help="show the samples of a sensor, and store them for quantize",
+        description="Takes windows from SOURCE, reports what is wrong with them, and writes them into an .npz. "
+        "Exit: 0 sound, 2 usage, 4 the data would be refused (but are written), 5 no data.",
     )
     parser.add_argument("source", metavar="SOURCE", help="a [sources.NAME] of the configuration")
-    parser.add_argument("--windows", type=int, metavar="N", help=f"how many (default: {_WINDOWS})")
-    parser.add_argument("--out", type=Path, metavar="DATA.npz", help="where they go; left out: only looked at")
+    parser.add_argument("--windows", type=int, metavar="N", help=f"number of windows (default: {_WINDOWS})")
+    parser.add_argument(
+        "--out", type=Path, metavar="DATA.npz", help="file for the windows; if not given, they are only shown"
+    )
     parser.add_argument("--size", type=int, metavar="S", help=f"samples in a window (default: {_SIZE})")
-    parser.add_argument("--hop", type=int, metavar="H", help="samples from one to the next (default: the size)")
-    parser.add_argument("--channels", metavar="A,B", help="which, and in which order (default: all)")
+    parser.add_argument("--hop", type=int, metavar="H", help="samples from one window to the next (default: the size)")
+    parser.add_argument("--channels", metavar="A,B", help="channels, in this order (default: all)")
     parser.add_argument("--manifest", type=Path, metavar="M.toml", help="window, channels and steps of its [input]")
     parser.add_argument(
         "--kept",
         nargs="?",
         const="all",
         choices=("all", "calibration", "judging"),
-        help="what is kept of SOURCE, one window of each stretch, instead of what it sends now",
+        help="the stored samples of SOURCE, one window of each segment, instead of new ones",
     )
     parser.add_argument("--plot", type=Path, metavar="PLOT.png", help="draw the channels")
     parser.add_argument("--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"default: {DEFAULT_PATH}")
-    parser.add_argument("--source-config", type=Path, metavar="FILE", help="a file with [sources.NAME] only, instead")
+    parser.add_argument(
+        "--source-config", type=Path, metavar="FILE", help="use this file, which has [sources.NAME] only"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -106,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _contracts(args: argparse.Namespace) -> list[InputContract]:
-    """How windows are made: by the manifest's inputs that SOURCE feeds, or by the options."""
+    """The contracts of the windows: the manifest's inputs that SOURCE feeds, or one made of the options."""
     if args.kept and args.source_config:
         raise ConfigError("usage", "--kept looks into the state directory; give --config, not --source-config")
     if args.windows is not None and args.windows < 1:
@@ -117,7 +121,9 @@ def _contracts(args: argparse.Namespace) -> list[InputContract]:
         table["channels"] = [name.strip() for name in args.channels.split(",")] if args.channels else []
         return [strict(table, InputContract, "the options")]
     if args.size or args.hop or args.channels:
-        raise ConfigError("usage", "--size, --hop and --channels are the manifest's to say; leave them out")
+        raise ConfigError(
+            "usage", "the manifest has size, hop and channels already; leave out --size, --hop and --channels"
+        )
     try:
         contracts = read_inputs(args.manifest, read_toml(args.manifest))
     except EdgeAgentError as error:
@@ -133,7 +139,7 @@ def _contracts(args: argparse.Namespace) -> list[InputContract]:
 def _take(
     args: argparse.Namespace, table: dict[str, Any], wanted: list[str], window: Window, rate_hz: float | None
 ) -> tuple[Any, float, dict[str, Any]]:
-    """What comes now, at what rate, and who says so; a sensor that is shared is read beside everybody else."""
+    """New windows, their rate, and the origin of the rate; a shared sensor is read beside its other readers."""
     from edge_agent.acquisition.source import rate_said_by  # noqa: PLC0415  # numpy
     from edge_agent.sensing.subscribe import subscribe  # noqa: PLC0415  # numpy
     from edge_agent.sources import open_source  # noqa: PLC0415
@@ -162,7 +168,7 @@ def _is_served(folder: Path) -> bool:
 def _take_kept(
     args: argparse.Namespace, wanted: list[str], window: Window, rate_hz: float | None
 ) -> tuple[Any, float, dict[str, Any]]:
-    """What is kept, at what rate the source says, and how much there is."""
+    """The stored windows, the source's rate, and the amount that is stored."""
     from edge_agent.reservoir.snapshot import read  # noqa: PLC0415  # numpy
     from edge_agent.worker.capture.preview_reservoir import preview_segments, summarize  # noqa: PLC0415
 
@@ -180,7 +186,7 @@ def _take_kept(
 
 
 def _folder(args: argparse.Namespace) -> Path:
-    """Where everything of SOURCE lies."""
+    """The folder of SOURCE in the state directory."""
     return source_folder(Path(read_config(args.config).state_dir), args.source)
 
 
@@ -202,7 +208,7 @@ def _check_paths(args: argparse.Namespace) -> None:
 
 
 def _picture_maker() -> Any:
-    """What draws; raises ``ConfigError`` (usage) if Pillow is missing."""
+    """The function that draws; raises ``ConfigError`` (usage) if Pillow is missing."""
     try:
         from edge_agent.report.channel_plot import look_picture  # noqa: PLC0415  # Pillow is an extra
     except ModuleNotFoundError as error:
@@ -251,7 +257,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
         count = kept["stretches"]
         own = f"{count['calibration']} for calibration, of {counted(kept['regimes'], 'regime')}"
         print(
-            f"\n{sum(count.values())} stretches are kept over {hours:.1f} h: {own}, {count['judging']} for the verdict"
+            f"\n{sum(count.values())} segments are stored over {hours:.1f} h: {own}, {count['judging']} for the verdict"
         )
     rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
     print(f"\n{_taken(body)}{rate} ({_said(body)})")
@@ -265,7 +271,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
 
 
 def _said(body: dict[str, Any]) -> str:
-    """What rate the source says, and where that was found."""
+    """The source's rate, and its origin."""
     return f"{body['rate_said_by']} says {body['rate_said_hz']:g}"
 
 

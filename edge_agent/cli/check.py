@@ -1,4 +1,4 @@
-"""One thing that ``edge-agent doctor`` looked at."""
+"""The result of one check of ``edge-agent doctor``."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Level = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found; ``remedy`` is empty where nothing is to be done."""
+    """A finding; ``remedy`` is empty where nothing is to be done."""
 
     name: str
     level: Level

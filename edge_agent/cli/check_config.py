@@ -1,4 +1,4 @@
-"""``edge-agent check-config``: every key, and every source's own options, without opening a device."""
+"""``edge-agent check-config``: checks every key and every source's options without opening a device."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print that all is well; raises ``ConfigError`` (exit 2) that names file and key."""
+    """Print a summary; raises ``ConfigError`` (exit 2) that names file and key."""
     config = read_config(args.config)
     if config.sources:
         require("numpy")

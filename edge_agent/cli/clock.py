@@ -1,4 +1,4 @@
-"""``edge-agent clock``: the time that this device goes by, and how to take back one that is wrong."""
+"""``edge-agent clock``: shows the time that this device uses, and resets a wrong one."""
 
 import argparse
 from pathlib import Path
@@ -14,11 +14,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the ``clock`` command."""
     parser = subparsers.add_parser(
         "clock",
-        help="show the time that expiry is judged by, or take it back",
-        description="Shows the time that expiry is judged by: the system clock, but never before the floor, which is "
-        "the latest synchronised time that was seen.",
+        help="show the time that decides about expiry, or reset it",
+        description="Shows the time that decides about expiry: the system clock, but never before the floor. The floor "
+        "is the latest synchronised time that this device has had.",
     )
-    parser.add_argument("--reset", action="store_true", help="take the floor back: what was seen and saved was wrong")
+    parser.add_argument("--reset", action="store_true", help="reset the floor, as it came from a wrong time")
     add_common(parser)
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(told)
         return 0
     if args.reset:
-        print("the floor is taken back; what had expired is looked at again")
+        print("the floor is reset; expired orders are judged again")
     print(f"time    {told['time']}")
     print(f"system  {told['system']}, {'synchronised' if told['synchronised'] else 'not synchronised'}")
     print(f"floor   {told['floor']}")
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _alone(folder: Path, *, reset: bool) -> dict[str, object]:
-    """Without a daemon: what it would go by; a reset takes the lock."""
+    """The time that a daemon would use; for where none runs. A reset takes the lock."""
     store = Store(folder)
     clock = Clock(folder / "clock")
     if reset:

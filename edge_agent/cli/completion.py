@@ -1,17 +1,16 @@
-"""``edge-agent completion``: a script for bash that completes commands and their options, and leaves files to bash.
+"""``edge-agent completion``: a script for bash that completes commands and options, and leaves file names to bash.
 
     edge-agent completion | sudo tee /etc/bash_completion.d/edge-agent > /dev/null
 
-It is text that was made of the commands' own parsers: completing starts no Python, which takes a second on a small
-board. Names of models and jobs are not completed. zsh takes it after ``bashcompinit``.
+The script is made of the commands' parsers and starts no Python, which takes a second on a small board. Names of models
+and jobs are not completed. zsh takes the script after ``bashcompinit``.
 
-Bash itself knows best how to complete and to quote the name of a file; only behind ``--option=`` it needs help, where a
-shell does not end a word at ``=``.
+Bash completes and quotes file names by itself. It needs help only behind ``--option=``, as words do not end at ``=``.
 """
 
 import argparse
 
-from edge_agent.cli import COMMANDS, add_command, new_parser
+from edge_agent.cli import COMMANDS, add_command, new_parser, options_of
 
 _SCRIPT = """\
 # bash completion of edge-agent; made by: edge-agent completion
@@ -43,8 +42,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the ``completion`` command."""
     subparsers.add_parser(
         "completion",
-        help="print what lets bash complete these commands",
-        description="Prints a script for bash. Keep it with: "
+        help="print a script that lets bash complete these commands",
+        description="Prints a script for bash. To install it: "
         "edge-agent completion | sudo tee /etc/bash_completion.d/edge-agent > /dev/null",
     )
 
@@ -56,8 +55,7 @@ def run(_args: argparse.Namespace) -> int:
 
 
 def _case(command: str) -> str:
-    """The line that knows a command's options."""
+    """The line of the script with a command's options."""
     _, subparsers = new_parser()
     parser, _ = add_command(subparsers, command)
-    options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]  # noqa: SLF001  # argparse has no other way to ask
-    return f'        {command}) options="{" ".join(options)}" ;;'
+    return f'        {command}) options="{" ".join(options_of(parser))}" ;;'

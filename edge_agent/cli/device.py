@@ -1,4 +1,4 @@
-"""What the local commands share: the configuration's state directory, the daemon behind it, and their JSON."""
+"""Parts that the local commands share: common options, the state directory, and JSON output."""
 
 import argparse
 import json
@@ -24,9 +24,9 @@ def state_dir(args: argparse.Namespace) -> Path:
 
 
 def require_readable(*folders: Path) -> None:
-    """Raise ``StoreError`` (permission_denied) for a folder that is there and that this user may not list.
+    """Raise ``StoreError`` (permission_denied) for a folder that exists and that this user may not list.
 
-    Looking for files in it would find none, which is not the same.
+    A search for files there would find none, which would be wrong.
     """
     for folder in folders:
         try:

@@ -1,4 +1,4 @@
-"""``edge-agent doctor``: what this device lacks, and what to do about it. Exit 1 if something fails."""
+"""``edge-agent doctor``: checks this device, and names a remedy for each problem. Exit 1 if a check fails."""
 
 import argparse
 from dataclasses import asdict
@@ -15,7 +15,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the ``doctor`` command."""
     parser = subparsers.add_parser(
         "doctor",
-        help="check everything the daemon needs, and say what to do",
+        help="check everything that the daemon needs, and name the remedies",
         description="Checks board, runtimes, configuration, state, sensors, daemon and broker. Changes nothing.",
     )
     add_common(parser)

@@ -1,7 +1,7 @@
-"""Checks everything the daemon needs on this device, and says what to do about what is missing.
+"""The checks of ``edge-agent doctor``: everything that the daemon needs on this device, with remedies.
 
-Reads, connects, and imports runtimes in children; changes nothing. A source is opened for a
-moment, unless somebody else has it. To the broker go messages that every reader passes over.
+The checks read, connect, and import runtimes in children. They change nothing. A source is opened for a moment, unless
+somebody else holds it. The messages to the broker are ignored by every reader.
 """
 
 import logging
@@ -50,14 +50,14 @@ _LITTLE_MEMORY_BYTES = 256 << 20
 
 
 def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
-    """Every check, in the order in which a person would set things right."""
+    """Every check, in the order in which a person would fix the problems."""
     python = _interpreter()
-    runtimes = _runtimes() if python.level == "ok" else ()  # there are none to install, which that check says
+    runtimes = _runtimes() if python.level == "ok" else ()  # that check reports that none can be installed
     checks = [python, _board(root), *_conditions(root), *runtimes]
     try:
         config = read_config(config_path)
     except EdgeAgentError as error:
-        return [*checks, Check("config", "fail", error.message, "correct the file; see edge-agent check-config")]
+        return [*checks, _failed("config", error, "correct the file; see edge-agent check-config")]
     service = rights_as_installed(root)
     return [
         *checks,
@@ -175,7 +175,7 @@ def _memory(config: Config, root: Path, service: ServiceRights | None) -> Check:
 
 
 def _limited_by_cgroup(root: Path, service: ServiceRights | None) -> bool:
-    """Whether workers are: those of the service, where it is installed, whose group is not the one we are in."""
+    """Whether a cgroup limits workers: the service's if it is installed, as this process is in another group."""
     if service is not None:
         return "memory" in service.delegated and limits_memory(root / "sys/fs/cgroup")
     group = delegated(root)
@@ -208,7 +208,7 @@ def _daemon(config: Config) -> Iterator[Check]:
         if error.code == "permission_denied":
             yield Check("daemon", "fail", f"it runs, but: {error.message}", _AS_ROOT)
         else:
-            yield Check("daemon", "warn", error.message, "sudo systemctl start edge-agent")
+            yield Check("daemon", "warn", split_advice(error.message)[0], "sudo systemctl start edge-agent")
         return
     yield Check("daemon", "ok", "running")
     for name, told in status.get("sensors", {}).items():
@@ -232,11 +232,11 @@ def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
         link = Link(config.mqtt, f"edge-agent-doctor-{os.getpid()}", on_event=lambda _event: None)
     except EdgeAgentError as error:  # a file that [mqtt] names
         remedy = _AS_ROOT if "permission denied" in error.message else "correct [mqtt], or put the file there"
-        yield Check("broker", "fail", error.message, remedy)
+        yield _failed("broker", error, remedy)
         return
     told = logging.getLogger("edge_agent.mqtt")
     told_from = told.level
-    told.setLevel(logging.ERROR)  # what it warns of is what the checks say
+    told.setLevel(logging.ERROR)  # the checks report its warnings
     link.start()
     try:
         link.wait_connected(_BROKER_TIMEOUT_S)
@@ -247,13 +247,22 @@ def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
             yield Check("broker", "ok", config.mqtt.url)
         yield check_topics(link, config)
     except EdgeAgentError as error:
-        yield Check("broker", "fail", error.message, _broker_remedy(error))
+        yield _broker_failed(error)
     finally:
         link.stop()
         told.setLevel(told_from)
 
 
-def _broker_remedy(error: EdgeAgentError) -> str:
+def _broker_failed(error: EdgeAgentError) -> Check:
     if error.code == "broker_refused":
-        return "correct [mqtt] username and password_file, or give the broker this user"
-    return _CERTIFICATE if "certificate" in error.message.lower() else "check [mqtt] url, the network, and the broker"
+        remedy = "correct [mqtt] username and password_file, or give the broker this user"
+        return Check("broker", "fail", error.message, remedy)
+    if "certificate" in error.message.lower():
+        return Check("broker", "fail", error.message, _CERTIFICATE)
+    return _failed("broker", error, "check [mqtt] url, the network, and the broker")
+
+
+def _failed(name: str, error: EdgeAgentError, remedy: str) -> Check:
+    """A check that failed; ``remedy`` where the error has no advice of its own."""
+    what, advice = split_advice(error.message)
+    return Check(name, "fail", what, advice or remedy)

@@ -1,4 +1,4 @@
-"""``edge-agent doctor`` on the configured sources: each is opened, unless somebody has it; then who that is."""
+"""The checks of ``edge-agent doctor`` on the sources: each is opened; of a busy one the holder is named."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _JOIN = re.compile(r"sudo usermod -aG \S+ [^\s,]+")
 
 
 def check_sources(config: Config, service: ServiceRights | None = None) -> Iterator[Check]:
-    """A check of each source; it is opened as ``service`` would, where that is given."""
+    """A check of each source. With ``service``, it is opened with the service's rights."""
     if not config.sources:
         yield Check("sources", "warn", "none", "add [sources.NAME] to the config, or no model can be calibrated")
     elif absent("numpy"):
@@ -48,7 +48,7 @@ def _check(config: Config, name: str, table: dict[str, Any], service: ServiceRig
         try_to_open(name, source_table(config, name), service)
     except EdgeAgentError as error:
         if error.code == "source_busy":
-            remedy = "if that is the daemon at work on a job, it lets go by itself; else stop it"
+            remedy = "wait if the daemon works on a job, as it frees the sensor afterwards; else stop the holder"
             return Check(f"source {name}", "warn", error.message.removesuffix("; stop it"), remedy)
         if service is not None and "permission denied" in error.message.lower():
             return _shut(name, table, error, service)
@@ -68,7 +68,7 @@ def _shut(name: str, table: dict[str, Any], error: EdgeAgentError, service: Serv
 
 
 def _failed(name: str, error: EdgeAgentError, remedy: str) -> Check:
-    """The check of a source that cannot be used; ``remedy`` where the error does not say by itself what to do."""
+    """The check of a source that cannot be used; ``remedy`` is for errors without advice of their own."""
     what, advice = split_advice(error.message)
     return Check(f"source {name}", "fail", what, advice or remedy)
 

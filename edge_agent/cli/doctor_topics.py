@@ -1,10 +1,10 @@
-"""``edge-agent doctor`` on the broker's ACL: whether this device may write to each of its topics.
+"""The checks of ``edge-agent doctor`` on the broker's ACL: whether this device may write to each of its topics.
 
-By delivery: an empty message that is not retained goes to each, with QoS 1, as by MQTT 5 the broker then says whether
-it took it. Every reader passes over an empty message. Only to ``status`` and ``info``, where a message is retained and
-an empty one would say that it was cleared, goes ``{}``, which is no message of this protocol. Where a topic ends in a
-name, it is one that no job, command or model has. What a broker refuses by MQTT 3.1.1 it does not say. Home
-Assistant's topic is left alone, as an empty message there takes the device out of it.
+The check publishes an empty, not retained message with QoS 1 to each topic. With MQTT 5 the broker answers whether it
+accepts a message; with MQTT 3.1.1 it does not. Readers ignore an empty message. ``status`` and ``info`` are retained,
+so an empty message there would look like a cleared one. They get ``{}`` instead, which is no message of this protocol.
+Topics that end in a name get one that no job, command or model has. Home Assistant's topic is left out, as an empty
+message there removes the device.
 """
 
 import threading
@@ -21,16 +21,16 @@ from edge_agent.wire.topics import DeviceKind, Scope, Topics
 
 _ANSWER_TIMEOUT_S = 5.0
 _LOOK_S = 0.05
-"""So often it is looked whether the connection stands; the link leaves it ended for longer before it makes it again."""
+"""The interval of looks at the connection. The link waits longer before it connects again."""
 _NOBODY = "edge-agent-doctor"
 _WITHOUT_NAME: tuple[DeviceKind, ...] = ("status", "info", "need", "event")
 _WITH_NAME: tuple[DeviceKind, ...] = ("job", "done", "model")
 _TELEMETRY = ("model", "event", "tele")
-"""Without these a device does its work, and nobody sees how it does."""
+"""A device works without these, but nobody sees its state."""
 
 
 def written_topics(topics: Topics, device: str) -> Iterator[str]:
-    """One of each kind of topic that a device writes to."""
+    """One topic of each kind that a device writes to."""
     for kind in _WITHOUT_NAME:
         yield topics.device(device, kind)
     for kind in _WITH_NAME:
@@ -41,9 +41,9 @@ def written_topics(topics: Topics, device: str) -> Iterator[str]:
 
 
 def check_topics(link: Link, config: Config) -> Check:
-    """A check of all of them; ``link`` is connected."""
+    """Check all topics; ``link`` is connected."""
     if link.version != "5":
-        detail = "the broker speaks MQTT 3.1.1, which does not say what is refused"
+        detail = "the broker speaks MQTT 3.1.1, which does not report refusals"
         return Check("topics", "ok", f"{detail}; docs/broker.md has the ACL that this device needs")
     written = list(written_topics(config.topics, config.device_id))
     answers = _answers(link, written)
@@ -58,7 +58,7 @@ def check_topics(link: Link, config: Config) -> Check:
     elif unanswered:
         details.append(f"the broker does not answer about {unanswered[0]}")
     if not refused:
-        return Check("topics", "warn", details[0], "see how the broker does, and try again")
+        return Check("topics", "warn", details[0], "check the broker, and try again")
     lines = dict.fromkeys(line_for_device(config.topics, topic) for topic in refused)
     only_telemetry = all(line.split("/%u/")[1].startswith(_TELEMETRY) for line in lines)
     remedy = "add to the broker's ACL:\n" + "\n".join(lines)
@@ -68,9 +68,9 @@ def check_topics(link: Link, config: Config) -> Check:
 
 
 def _answers(link: Link, written: list[str]) -> dict[str, str]:
-    """Topic → why the broker refuses it, empty if it does not; up to the first that it says nothing about in time.
+    """Topic → the reason of a refusal, empty if accepted; up to the first topic without an answer in time.
 
-    One at a time: with a connection that is closed at one topic, answers about those before it may be lost.
+    One topic at a time: if the broker closes the connection at one topic, answers about earlier ones may be lost.
     """
     answers: dict[str, str] = {}
     answered = threading.Semaphore(0)

@@ -1,9 +1,9 @@
-"""``edge-agent install``: the agent as a system service: a venv a version, configuration, keys folder, unit, user.
+"""``edge-agent install``: makes the agent a system service, with a venv per version, configuration, keys, unit, user.
 
-Run again it upgrades: the new version gets a folder of its own beside the one that runs, and a running service is
-restarted on it. Where the new version does not become ready, the old one runs again. It never touches an existing
-configuration, and asks before it replaces a unit that somebody has edited. A service that does not run is not started:
-which broker and whose keys, only the operator knows.
+A second run upgrades: the new version gets its own folder beside the running one, and a running service is restarted on
+it. If the new version does not become ready, the old one runs again. An existing configuration is never changed, and an
+edited unit is replaced only after a question. A service that does not run is not started, as only the operator knows
+its broker and keys.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "install",
         help="install edge-agent as a systemd service",
         description="Makes a venv with this version of edge-agent, a commented configuration, the folder for trusted "
-        "keys, a system user and a hardened systemd unit. A service that runs is restarted, and goes back to the "
+        "keys, a system user and a hardened systemd unit. A running service is restarted, and returns to the "
         "version before if the new one does not become ready. A service that does not run is not started. Needs root.",
         epilog="exit codes: 0 installed, 1 failed and nothing changed, 2 usage or declined, 5 the version before runs",
     )
@@ -54,14 +54,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--root", type=Path, default=Path("/"), metavar="DIR", help="write below DIR; no user, no systemd"
     )
     parser.add_argument(
-        "--from", dest="origin", metavar="ORIGIN", help="a wheel, a folder or a URL; default: as this one"
+        "--from", dest="origin", metavar="ORIGIN", help="a wheel, a folder or a URL; default: the origin of this one"
     )
-    parser.add_argument("--yes", action="store_true", help="replace what is there without asking")
+    parser.add_argument("--yes", action="store_true", help="replace an edited unit without asking")
     parser.add_argument("--no-restart", action="store_true", help="leave a running service on the version before")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Install; returns 0, 2 where the operator said no, or 5 where the version before had to be put back."""
+    """Install; returns 0, 2 if the operator declined, or 5 if the version before was restored."""
     live = args.root == Path("/")
     if live and os.geteuid() != 0:
         raise ConfigError("usage", "install writes to /opt and /etc; run it with sudo")
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def install(args: argparse.Namespace, service: Service | None) -> int:
-    """Install below ``args.root``; ``service`` is what runs from there."""
+    """Install below ``args.root``; ``service`` is the service that runs from there."""
     versions = Versions(below(args.root, args.prefix))
     unit = below(args.root, UNIT)
     with versions.locked():
@@ -107,7 +107,7 @@ def install(args: argparse.Namespace, service: Service | None) -> int:
 
 
 def _put_to_use(args: argparse.Namespace, versions: Versions, switch: Switch, folder: Path, text: str) -> int:
-    """Let the new version run, or the one before again."""
+    """Start the new version, or the one before if it fails."""
     service, before = switch.service, switch.before
     restarts = service is not None and service.runs and not args.no_restart
     pid = None

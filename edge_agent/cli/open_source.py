@@ -1,7 +1,7 @@
-"""Opens a source and lets it go again, to see whether it can be: ``python -m edge_agent.cli.open_source``.
+"""Tests whether a source can be opened: ``python -m edge_agent.cli.open_source``.
 
-In a process of its own: a driver may hang or crash. Reads :class:`Asked` as JSON from standard input and writes
-:class:`Answer` as the last line of standard output; :func:`try_to_open` is the other side.
+It runs in a process of its own, as a driver may hang or crash. It reads :class:`Asked` as JSON from standard input and
+writes :class:`Answer` as the last line of standard output. :func:`try_to_open` is the caller.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ OPEN_TIMEOUT_S = 15.0
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A source: its name and its table; and as whom to open it, its own group first; 0: as this process's user."""
+    """A source by name and table, and the user to open it as, with the user's own group first; 0: this user."""
 
     name: str
     table: dict[str, Any]
@@ -29,7 +29,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Why it cannot be opened; empty: it can."""
+    """The reason why it cannot be opened; empty: it can."""
 
     code: str = ""
     message: str = ""
@@ -58,8 +58,8 @@ def try_to_open(name: str, table: dict[str, Any], service: ServiceRights | None 
 
 
 def main() -> int:
-    """Open what standard input says."""
-    from edge_agent.sources import check_table, open_source  # noqa: PLC0415  # numpy, which who asks need not have
+    """Open the source that standard input names."""
+    from edge_agent.sources import check_table, open_source  # noqa: PLC0415  # numpy, which the caller need not have
 
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
     answer = Answer()

@@ -1,6 +1,6 @@
-"""``edge-agent rollback | recalibrate | cancel | forget``: asks the daemon, and prints its answer.
+"""``edge-agent rollback | recalibrate | cancel | forget``: sends the order to the daemon, and prints its answer.
 
-A rollback must not need the daemon, as that may be what is broken: without one it takes the lock itself.
+A rollback must work without the daemon, which may be the broken part. It then takes the lock itself.
 """
 
 import argparse
@@ -29,18 +29,18 @@ _ORDERS = {
     "rollback": (
         "MODEL",
         "make a model's previous release active again",
-        "The activation hook runs on it. The version left behind does not come back by itself.",
+        "The activation hook runs for it. The version that was active does not return by itself.",
     ),
     "recalibrate": (
         "MODEL",
         "calibrate the active model again, with new data",
         "A new job: new data and a new verdict for the same version.",
     ),
-    "cancel": ("JOB", "end a job", "Not possible any more once its release is being activated."),
+    "cancel": ("JOB", "end a job", "Not possible once its release is being activated."),
     "forget": (
         "MODEL",
-        "let a model's name begin anew",
-        "Its jobs end, and its next push may have any version. What is active stays; orders signed before are over.",
+        "reset a model's name, so that any version may follow",
+        "Its jobs end, and its next push may have any version. The active release stays, earlier orders are void.",
     ),
 }
 
@@ -54,7 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the daemon; raises ``StoreError`` with its code if it refuses, ``WireError`` for what is no name."""
+    """Send the order; raises ``StoreError`` with the daemon's code if it refuses, ``WireError`` for an invalid name."""
     check_name(args.subject, _ORDERS[args.command][0].lower())
     config = read_config(args.config)
     folder = Path(config.state_dir)
@@ -72,14 +72,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
-    """Roll back under the lock, and run the hook; the daemon tells the broker when it starts."""
+    """Roll back under the lock, and run the hook. The daemon reports it to the broker when it starts."""
     store = Store(Path(config.state_dir))
-    if not store.models.exists():  # to lock it would make it, as whoever asks
+    if not store.models.exists():  # the lock would create it, owned by this user
         raise Releases(store.models, model).none_active()
     store.lock()
     left, active = roll_back(store, model)
     said = f"rolled back {model} from {left.version} to {active.version}, with no agent running"
-    with contained("the event of the rollback"):  # which is done, whatever becomes of the word about it
+    with contained("the event of the rollback"):  # a lost event does not undo the rollback
         _note(config, store, left, said)
     message = f"{model} {active.version} is active again"
     problem = ""
@@ -90,7 +90,7 @@ def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
 
 
 def _note(config: Config, store: Store, left: Release, sentence: str) -> None:
-    """Leave an event, which the daemon publishes when it starts."""
+    """Store an event, which the daemon publishes when it starts."""
     now = Clock(store.root / "clock").now()
     outbox = Outbox(store.root / "events", lambda: now)
     outbox.load()

@@ -1,8 +1,8 @@
-"""Root acts on a state directory as its owner: who owns a folder can put links there, and root would follow them.
+"""Root works on a state directory as its owner: the owner of a folder can put links there, and root would follow them.
 
-So ``sudo edge-agent rollback`` writes nothing that the service could not, and the operator's hook runs as the service's
-user, as it does when the daemon runs it. Every command does so, unless :mod:`edge_agent.cli` says otherwise. What is
-not on the state directory's side, such as the configuration, is read before.
+So ``sudo edge-agent rollback`` writes nothing that the service could not write, and the operator's hook runs as the
+service's user, as it does under the daemon. Every command does so, except those that :mod:`edge_agent.cli` lists. Files
+outside the state directory, such as the configuration, are read before.
 """
 
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 from edge_agent.errors import StoreError
 
 _MOST_LINKS = 40
-"""As many as the kernel follows."""
+"""The most links that the kernel follows."""
 _NEEDED_LATER = ("difflib", "encodings.cp437", "getpass", "grp", "pwd")
 _FOR_TABLES = ("rich.console", "rich.table", "rich.text")
 _WHO_TYPED = ("LOGNAME", "USER", "LNAME", "USERNAME")
@@ -26,19 +26,18 @@ _WHO_TYPED = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A user: its number, and those of its groups, its own first."""
+    """A user's number, and the numbers of its groups, its own first."""
 
     uid: int
     groups: tuple[int, ...]
 
 
 def owner_of(folder: Path) -> Owner | None:
-    """Who could have put links at ``folder``: its owner, else whose folder or link leads to it; None: only root.
+    """The user who could have put links at ``folder``, by its owner and those of the path to it; None: only root.
 
-    Of a folder that is not there yet, it is asked about the way as far as that goes.
+    For a folder that does not exist yet, the existing part of its path counts.
     """
-    way = list(_way(folder))
-    foreign = [place for place in way if place.st_uid]
+    foreign = [place for place in _path(folder) if place.st_uid]
     if not foreign:
         return None
     last = foreign[-1]
@@ -46,11 +45,11 @@ def owner_of(folder: Path) -> Owner | None:
 
 
 def become_owner(folder: Path, *, starts_python: bool = False) -> None:
-    """Be the owner of a state directory from now on, for good; only root changes.
+    """Become the owner of a state directory for good. Only root changes its user.
 
     Raises:
-        StoreError: ``permission_denied``: this root may not become others, or its Python is hidden from them, or what
-            is there is root's own.
+        StoreError: ``permission_denied``: this root may not change its user, or the owner cannot reach its Python, or
+            the folder is root's own.
     """
     if os.geteuid() != 0 or (owner := owner_of(folder)) is None:
         return
@@ -67,12 +66,12 @@ def become_owner(folder: Path, *, starts_python: bool = False) -> None:
 
 @contextmanager
 def as_owner(folder: Path) -> Iterator[None]:
-    """Open files and sockets as the owner of a state directory inside the block; only root changes.
+    """Open files and sockets as the owner of a state directory inside the block. Only root changes its user.
 
-    For what goes on as root afterwards. No program may be started inside: it could be root again.
+    For commands that continue as root. No program may be started inside: it could become root again.
 
     Raises:
-        StoreError: ``permission_denied``: this root may not become others.
+        StoreError: ``permission_denied``: this root may not change its user.
     """
     owner = owner_of(folder) if os.geteuid() == 0 else None
     if owner is None:
@@ -95,7 +94,7 @@ def as_owner(folder: Path) -> Iterator[None]:
 
 
 def become(uid: int, groups: Sequence[int]) -> None:
-    """Be another user from now on, for good; ``groups`` begin with its own."""
+    """Become another user for good; ``groups`` begin with the user's own."""
     _import_what_is_needed_later()
     os.setgroups(groups)
     os.setresgid(groups[0], groups[0], groups[0])
@@ -105,13 +104,13 @@ def become(uid: int, groups: Sequence[int]) -> None:
 
 
 def _import_what_is_needed_later() -> None:
-    """What messages and tables import when they are made may lie where the other user may not look."""
+    """Import modules that messages and tables need later, as the other user may not be able to read them."""
     for module in (*_NEEDED_LATER, *(_FOR_TABLES if sys.stdout.isatty() else ())):
         import_module(module)
 
 
-def _way(folder: Path) -> Iterator[os.stat_result]:
-    """Every folder and link that opening ``folder`` passes, itself last."""
+def _path(folder: Path) -> Iterator[os.stat_result]:
+    """Every folder and link on the path to ``folder``, itself last."""
     place, left, links = Path("/"), deque(Path(os.path.abspath(folder)).parts[1:]), 0  # noqa: PTH100  # links stay
     while left:
         part = left.popleft()
@@ -122,7 +121,7 @@ def _way(folder: Path) -> Iterator[os.stat_result]:
         try:
             found = place.lstat()
             target = place.readlink() if stat.S_ISLNK(found.st_mode) else None
-        except OSError:  # not there yet, or not for us either
+        except OSError:  # not there yet, or not readable for root either
             return
         yield found
         if target is not None:
@@ -134,7 +133,7 @@ def _way(folder: Path) -> Iterator[os.stat_result]:
 
 
 def _groups(uid: int, gid: int) -> tuple[int, ...]:
-    """The groups of a user; of one without a name, the one that it has given its folder."""
+    """The groups of a user; for a user without a name, the group of its folder."""
     import pwd  # noqa: PLC0415  # only root asks
 
     try:
@@ -145,16 +144,15 @@ def _groups(uid: int, gid: int) -> tuple[int, ...]:
 
 
 def _check_owned(folder: Path, owner: Owner) -> None:
-    """A version before ran as root here, and left what its owner cannot write to."""
+    """Raise if an earlier version ran as root here, and left files that the owner cannot write to."""
     for place in (folder, folder / "lock"):
         with suppress(OSError):
             if place.stat().st_uid == 0:
-                text = (
-                    f"{place} is root's, and edge-agent runs as the owner of what lies around it; give it to that user"
-                )
-                raise StoreError("permission_denied", f"{text}: sudo chown -R {owner.uid} {folder}")
+                text = f"{place} is root's, and edge-agent runs as the owner of the folders around it"
+                to_do = f"sudo chown -R {owner.uid} {folder}"
+                raise StoreError("permission_denied", f"{text}; give it to that user: {to_do}")
 
 
 def _forbidden(folder: Path) -> StoreError:
-    text = f"{folder} is another user's, and this root may not become that user; run the command as its owner"
+    text = f"{folder} belongs to another user, and this root may not become that user; run the command as its owner"
     return StoreError("permission_denied", text)

@@ -1,4 +1,4 @@
-"""How far a command is, on stderr: one line that is drawn again, on a terminal only. Never on stdout."""
+"""The progress of a command: one line on stderr that is redrawn in place, on a terminal only. Never on stdout."""
 
 import sys
 from types import TracebackType
@@ -10,7 +10,7 @@ _MOST = 200
 
 
 class ProgressLine:
-    """Draws ``stage  40 %  what it does now  (3 s left)``; draws nothing where stderr is no terminal."""
+    """Draws ``stage  40 %  detail  (3 s left)``. Where stderr is no terminal, it draws nothing."""
 
     def __init__(self) -> None:
         self._draws = sys.stderr.isatty()
@@ -19,7 +19,7 @@ class ProgressLine:
         """Replace the line."""
         if not self._draws:
             return
-        left = f"  ({eta_s:.0f} s left)" if eta_s else ""
+        left = f"  ({eta_s:.0f} s left)" if round(eta_s or 0.0) else ""
         sys.stderr.write(f"\r\x1b[K{stage:<9} {fraction:4.0%}  {printable(detail, _MOST)}{left}")
         sys.stderr.flush()
 

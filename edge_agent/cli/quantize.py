@@ -2,9 +2,9 @@
 
     edge-agent quantize model.onnx --calibration c.npz --heldout h.npz --out DIR --report page.html
 
-DIR gets ``report.json``, ``ranges.json``, when accepted ``model.onnx`` or ``model.tflite``, and ``stages/``: the job's
-directory as the daemon would have it, to look at or to run a stage of again. A usage error writes nothing. An
-interrupted run removes what it wrote.
+DIR gets ``report.json``, ``ranges.json``, ``stages/`` and, if accepted, ``model.onnx`` or ``model.tflite``. The folder
+``stages/`` is the job's directory as the daemon would have it, for inspection or to repeat a stage. A usage error
+writes nothing. An interrupted run removes its files.
 """
 
 import argparse
@@ -40,7 +40,7 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 _FORMATS: dict[str, Literal["onnx", "tflite"]] = {".onnx": "onnx", ".tflite": "tflite"}
 _STAGES = "stages"
 _MOST_BYTES = 1 << 32
-"""Of a model or its ranges: more cannot be read at once."""
+"""The largest model or ranges file that can be read at once."""
 _OURS = ("report.json", "ranges.json", "model.onnx", "model.tflite", _STAGES)
 
 
@@ -61,24 +61,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the ``quantize`` command."""
     parser = subparsers.add_parser(
         "quantize",
-        help="quantize a float model to int8 here, and prove that it still does what float did",
+        help="quantize a float model to int8 here, and prove that it still agrees with float",
         description="Quantizes MODEL with the operator's data and judges the best candidate on held-out data. "
         "Exit: 0 accepted, 2 usage, 4 rejected, 5 failed.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="float model: " + " or ".join(_FORMATS))
-    parser.add_argument("--calibration", type=Path, required=True, metavar="C.npz", help="arrays named as the inputs")
-    parser.add_argument("--heldout", type=Path, metavar="H.npz", help="data of the verdict; default: a part of C.npz")
+    parser.add_argument(
+        "--calibration", type=Path, required=True, metavar="C.npz", help="arrays with the names of the model's inputs"
+    )
+    parser.add_argument("--heldout", type=Path, metavar="H.npz", help="data for the verdict; default: a part of C.npz")
     parser.add_argument(
         "--eval",
         type=Path,
         metavar="E.npz",
-        help="a labelled set that accuracy is proved on: the tensors that the model is fed, and an array 'labels'",
+        help="a labelled set that proves accuracy: the model's input tensors, and an array 'labels'",
     )
     parser.add_argument("--recipe", type=Path, metavar="R.toml", help="[recipe] [gates] [output] [[outputs]] [[state]]")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
     parser.add_argument("--force", action="store_true", help="write into DIR although it is not empty")
     parser.add_argument("--json", action="store_true", help="print the result object instead of a table")
-    parser.add_argument("--report", type=Path, metavar="PAGE.html", help="write the result as a page, whatever it is")
+    parser.add_argument(
+        "--report", type=Path, metavar="PAGE.html", help="write the result as a page, whatever the verdict"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -106,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> Request:
-    """The request behind a command line; raises ``ConfigError`` (usage) before anything is written."""
+    """The request of a command line; raises ``ConfigError`` (usage) before anything is written."""
     given = [path for path in (args.model, args.calibration, args.heldout, args.eval, args.recipe) if path is not None]
     for path in given:
         if not path.is_file():
@@ -130,7 +134,7 @@ def _check(args: argparse.Namespace) -> Request:
 
 
 def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
-    """Where the page goes; raises ``ConfigError`` if it cannot, or if it would overwrite what is needed."""
+    """The path of the page; raises ``ConfigError`` if it is unusable, or would overwrite an input."""
     path, out = page.resolve(), out.resolve()
     if page.suffix not in (".html", ".htm"):
         raise ConfigError("usage", f"--report {page}: a page must end in .html")
@@ -142,8 +146,8 @@ def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
 
 
 def _page(request: Request, result: Result) -> bytes:
-    """The page of the result, with the histograms and ranges that calibration left, if it came that far."""
-    # numpy takes time and memory, which only a page needs
+    """The page of the result, with the histograms and ranges of calibration, if it came that far."""
+    # only a page needs numpy, which takes time and memory
     from edge_agent.report.page import render as render_page  # noqa: PLC0415
     from edge_agent.worker.explain.evidence import read_evidence  # noqa: PLC0415
 
@@ -153,7 +157,7 @@ def _page(request: Request, result: Result) -> bytes:
 
 
 def _quantize(request: Request) -> Result:
-    """Run the stages in a fresh job directory; the result object."""
+    """Run the stages in a new job directory; returns the result object."""
     _clear(request.out)
     job_dir = request.out / _STAGES
     job_dir.mkdir(parents=True)
@@ -180,7 +184,7 @@ def _quantize(request: Request) -> Result:
 
 
 def _take(job_dir: Path, names: tuple[str, ...], target: Path) -> None:
-    """Copy what a worker has left; it had the model open, so no link is followed."""
+    """Copy a worker's file. The worker has run a foreign model, so no link is followed."""
     try:
         data = read_file(job_dir, *names, most_bytes=_MOST_BYTES)
     except OSError as error:
@@ -212,7 +216,7 @@ def _task(request: Request) -> Task:
 
 
 def _clear(out: Path) -> None:
-    """Remove what an earlier run of this command left in ``out``, and nothing else."""
+    """Remove the files of an earlier run of this command from ``out``, and nothing else."""
     for name in _OURS:
         remove(out / name)
 

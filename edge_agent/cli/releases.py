@@ -1,4 +1,4 @@
-"""``edge-agent releases``: what is on disk, and what is active."""
+"""``edge-agent releases``: the releases on disk, and the active ones."""
 
 import argparse
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print every release, newest last; reads the disk, so it needs no daemon.
 
     Raises:
-        StoreError: ``not_active``: this device knows no model of the name that was given.
+        StoreError: ``not_active``: this device knows no model of the given name.
     """
     store = Store(state_dir(args))
     models = store.models

@@ -1,6 +1,6 @@
-"""What the service may do on this device: as whom it runs and which devices it may open, as its unit says.
+"""The service's rights on this device, from its unit: its user, and the devices that it may open.
 
-``edge-agent doctor`` needs root to see all, and root may do what the service may not.
+``edge-agent doctor`` needs root to see everything, and root may do more than the service.
 """
 
 import os
@@ -16,12 +16,12 @@ from typing import Any
 from edge_agent.cli.installation.host import UNIT, below
 
 _PSEUDO = {"mem", "pts"}
-"""Drivers of the devices that ``DevicePolicy=closed`` leaves open: ``/dev/null`` and its like, and pseudo-terminals."""
+"""Drivers of the devices that ``DevicePolicy=closed`` permits: ``/dev/null`` and the like, and pseudo-terminals."""
 _OF_KIND = {"audio": "alsa", "camera": "video4linux", "iio": "iio"}
-"""The driver of a kind's devices, where its options name none by a path."""
+"""The driver of a kind's devices, for options without a path."""
 
 _YES, _CONTROLLERS = ("yes", "true", "on", "1"), ("memory", "pids")
-"""What stands for all controllers in ``Delegate=``, and those of them that workers are limited with."""
+"""The words for all controllers in ``Delegate=``, and the controllers that limit workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class ServiceRights:
     """The service's rights.
 
     Attributes:
-        user: its name.
-        uid: its number.
-        groups: numbers of its groups, its own first.
-        devices: what ``DeviceAllow=`` names, without the rights; None: every device.
-        delegated: the controllers that ``Delegate=`` lets it use for its workers.
+        user: the user's name.
+        uid: the user's number.
+        groups: numbers of the user's groups, its own first.
+        devices: the devices in ``DeviceAllow=``, without the rights; None: every device.
+        delegated: the controllers that ``Delegate=`` permits for its workers.
     """
 
     user: str
@@ -43,23 +43,23 @@ class ServiceRights:
     delegated: tuple[str, ...] = ()
 
     def may(self, test: str, path: str | Path) -> bool:
-        """Whether it may do to a file what ``test`` (1) calls ``-r``, ``-w`` or ``-x``."""
+        """Whether the service has the right ``-r``, ``-w`` or ``-x`` of ``test`` (1) on a file."""
         argv = ["test", test, os.path.abspath(path)]  # noqa: PTH100  # links stay what they are
         own, *more = self.groups
         return not subprocess.run(argv, user=self.uid, group=own, extra_groups=more, cwd="/", check=False).returncode
 
     def unreadable(self, path: str | Path) -> str:
-        """A sentence on a file that it may not read; empty where it may, or there is no such file."""
+        """A sentence on a file that the service may not read; empty if it may, or there is no such file."""
         if not os.path.exists(path) or self.may("-r", path):  # noqa: PTH110  # any path
             return ""
         return f"{path}: the service's user {self.user} may not read it"
 
     def how_to_read(self, path: str | Path) -> str:
-        """The command that lets it read a file."""
+        """The command that gives the service read access to a file."""
         return f"sudo chgrp {self.user} {path} && sudo chmod g+rX {path}, and let it through the folders above"
 
     def shut_out(self, table: Mapping[str, Any]) -> str:
-        """The line that the unit lacks for a source's device; empty where it lacks none."""
+        """The line that the unit lacks for a source's device; empty if it lacks none."""
         if self.devices is None:
             return ""
         path = place(table)
@@ -71,12 +71,12 @@ class ServiceRights:
 
 
 def place(table: Mapping[str, Any]) -> str:
-    """Where a source's table says that its sensor is."""
+    """The path or address of the sensor in a source's table."""
     return str(table.get("port") or table.get("path") or table.get("device") or "")
 
 
 def rights_as_installed(root: Path = Path("/")) -> ServiceRights | None:
-    """The service, where this process is root and the unit below ``root`` names a user that exists; else None."""
+    """The service's rights if this process is root and the unit below ``root`` names an existing user; else None."""
     unit = below(root, UNIT)
     if os.geteuid() != 0 or not unit.exists():
         return None
@@ -85,7 +85,7 @@ def rights_as_installed(root: Path = Path("/")) -> ServiceRights | None:
 
 
 def rights_of(text: str) -> ServiceRights | None:
-    """The service that a unit's text, with that of its drop-ins, describes; None where it runs as root."""
+    """The rights by the text of a unit and its drop-ins; None if the service runs as root."""
     keys: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, is_key, value = line.partition("=")
@@ -118,7 +118,7 @@ def _numbers(lines: list[str]) -> list[int]:
 
 
 def _drivers(path: str) -> list[str]:
-    """What ``/proc/devices`` calls a character device, whose number may have several names; empty for anything else."""
+    """The names of a character device in ``/proc/devices``, which may have several; empty for anything else."""
     try:
         found = os.stat(path)  # noqa: PTH116  # any string
     except OSError:

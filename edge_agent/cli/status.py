@@ -1,4 +1,4 @@
-"""``edge-agent status``: jobs and active releases, from the daemon, or from disk when none runs."""
+"""``edge-agent status``: jobs and active releases, from the daemon, or from disk if none runs."""
 
 import argparse
 from pathlib import Path
@@ -24,7 +24,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what the daemon knows; without a daemon what is on disk, and say so."""
+    """Print the daemon's state; without a daemon, the state on disk with a note."""
     folder = state_dir(args)
     try:
         body = {"daemon": "running", **ask(folder, "status")}
@@ -66,6 +66,6 @@ def _release_row(release: dict[str, Any]) -> tuple[object, ...]:
 
 def _job_row(job: dict[str, Any]) -> tuple[object, ...]:
     what = f"{job['code']}: {job['message']}" if job["code"] else f"{job['fraction']:.0%} {job['detail']}"
-    if not job["code"] and job.get("eta_s") is not None:
+    if not job["code"] and round(job.get("eta_s") or 0.0):
         what += f" ({job['eta_s']:.0f} s left)"
     return job["id"], job["model"], job["version"], job["status"], job["stage"], what.rstrip(": ")

@@ -1,6 +1,6 @@
-"""Tables of the commands: plain columns for a script or a file, and rich's on a terminal, folded to its width.
+"""Tables of the commands: plain columns for a script or a file, and rich tables on a terminal, folded to its width.
 
-rich is imported when a table goes to a terminal, so neither the daemon nor a script's command loads it.
+Only a table on a terminal imports rich, so neither the daemon nor a script's command loads it.
 """
 
 import sys
@@ -13,7 +13,7 @@ _STYLES = {
     "accepted": "green", "succeeded": "green", "ok": "green", "rejected": "yellow", "warn": "yellow", "failed": "red",
     "FAIL": "bold red", "canceled": "magenta", "in_progress": "cyan", "queued": "dim",
 }  # fmt: skip
-"""What a cell that is just this word looks like."""
+"""The style of a cell that is just this word."""
 
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -36,7 +36,7 @@ def plain_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _print_rich(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415  # a table for a person is worth the time, see above
+    from rich.console import Console  # noqa: PLC0415  # only a person's table pays for it
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 

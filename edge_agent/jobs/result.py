@@ -165,7 +165,7 @@ class LayerLoss(msgspec.Struct, frozen=True, kw_only=True):
     output_share: float | None = None
     """The part of the output's error that comes from here, where the search measured it."""
     float_cost_ms: float | None = None
-    """What a call takes longer if this layer alone is left float."""
+    """What a call takes longer if this layer alone is left float; 0: no more than the same model twice differs."""
     histogram: ValueHistogram | None = None
     """Of that activation's values; null: none was kept of it, or it is not among the worst."""
 

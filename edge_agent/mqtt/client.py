@@ -30,7 +30,9 @@ from edge_agent.mqtt.outcome import (
     UNSUPPORTED_VERSION,
     Outcome,
     Reached,
+    not_connected,
     refusal,
+    unanswered,
     untrusted,
 )
 from edge_agent.mqtt.refused_messages import RefusedMessages
@@ -39,7 +41,6 @@ from edge_agent.mqtt.serving import Library, close, serve
 from edge_agent.mqtt.version import Version
 from edge_agent.mqtt.waker import Waker, Wakes
 from edge_agent.printable import printable
-from edge_agent.strict import why
 
 with deferred("urllib.request"):  # paho uses it to find proxies if PySocks is installed; it would take 1.4 MB
     from paho.mqtt.client import Client as Paho
@@ -192,7 +193,7 @@ class Client:
 
     def open(self, generation: int) -> Outcome | None:
         """Connect, in up to ten seconds. None: serve :attr:`library` now; else the failure."""
-        self._now = _Connection(generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection"))
+        self._now = _Connection(generation, Reached.A_LISTENER, unanswered(self._options.broker))
         self.refusals.clear()
         self._acknowledgements.begin()
         self._refused_messages.begin()
@@ -203,7 +204,7 @@ class Client:
         except ssl.SSLCertVerificationError as error:
             return Outcome(Reached.NOTHING, untrusted(self._options.broker, error.verify_code, error.verify_message))
         except (OSError, ValueError) as error:
-            return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {why(error)}"))
+            return Outcome(Reached.NOTHING, not_connected(self._options.broker, error))
         return None
 
     @property
@@ -271,6 +272,7 @@ class Client:
             self._now.failure = refusal(self._url, reason.value, str(reason))
             return
         self._now.reached, self._now.let_in_at = Reached.A_SESSION, time.monotonic()
+        self._now.failure = Disconnected(f"{self._url} closed the connection")
         self._known = True
         self.max_packet_bytes = int(getattr(properties, "MaximumPacketSize", 0))
         self._on_event(Connected(flags.session_present, self.version))

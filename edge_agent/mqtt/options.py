@@ -59,14 +59,19 @@ def _tls_context(broker: BrokerSettings) -> ssl.SSLContext:
             _read(key, path)
     try:
         context = ssl.create_default_context(cafile=broker.ca_file or None)
-        # Python 3.13 is strict by default: it refuses a CA without keyUsage, as `openssl req -x509` makes it. A device
-        # must still reach its broker after a system upgrade. Chain, name and dates are still verified.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if broker.cert_file:
+    except (OSError, ssl.SSLError):
+        text = f"ca_file {broker.ca_file} holds no certificate in PEM"
+        raise ConfigError("usage", f"{text}; give the certificate of the CA that signed the broker's") from None
+    # Python 3.13 is strict by default: it refuses a CA without keyUsage, as `openssl req -x509` makes it. A device
+    # must still reach its broker after a system upgrade. Chain, name and dates are still verified.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if broker.cert_file:
+        try:
             context.load_cert_chain(broker.cert_file, broker.key_file or None)
-    except (OSError, ssl.SSLError) as error:
-        names = ", ".join(filter(None, (broker.ca_file, broker.cert_file, broker.key_file)))
-        raise ConfigError("usage", f"TLS files ({names}): {why(error)}") from None
+        except (OSError, ssl.SSLError):
+            key = f"key_file {broker.key_file}" if broker.key_file else "the key in it"
+            text = f"cert_file {broker.cert_file} and {key} are no certificate and its key in PEM"
+            raise ConfigError("usage", f"{text}; give a certificate and its own key") from None
     return context
 
 

@@ -5,6 +5,7 @@ from enum import Enum, auto
 
 from edge_agent.mqtt.events import Disconnected
 from edge_agent.settings.broker import BrokerSettings
+from edge_agent.strict import why
 
 UNSUPPORTED_VERSION = 0x84
 NOT_AUTHORIZED = 0x87
@@ -21,6 +22,7 @@ _REFUSALS = {
     0x8A: "has banned this client",
     0x8C: "requires another authentication method",
 }
+_NO_TLS_THERE = ("UNEXPECTED_EOF_WHILE_READING", "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 _OF_ANOTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _OUT_OF_ITS_TIME = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
@@ -68,6 +70,32 @@ def refusal(url: str, reason: int, words: str) -> Disconnected:
     what = _REFUSALS.get(reason, f"says: {words}")
     code = "broker_unreachable" if reason in _MAY_PASS else "broker_refused"
     return Disconnected(f"the broker at {url} {what}", code)
+
+
+def not_connected(broker: BrokerSettings, error: OSError | ValueError) -> Disconnected:
+    """Why there is no connection.
+
+    Args:
+        broker: as it was to be reached.
+        error: the failure of TCP or of the TLS handshake.
+    """
+    # A broker without TLS ends the connection at the first bytes of a handshake; a closed port refuses it.
+    spoke_no_tls = broker.address.tls and isinstance(error, ConnectionResetError | BrokenPipeError)
+    if spoke_no_tls or getattr(error, "reason", None) in _NO_TLS_THERE:
+        return Disconnected(f"no TLS at {broker.url}: {_words(error)}; use mqtt:// if that port has no TLS")
+    return Disconnected(f"no broker at {broker.url}: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    """OpenSSL's reason without its numbers, or the system's words."""
+    reason = getattr(error, "reason", None)
+    return reason.replace("_", " ").lower() if isinstance(reason, str) else why(error)
+
+
+def unanswered(broker: BrokerSettings) -> Disconnected:
+    """Why a connection ended before the broker said anything on it."""
+    hint = "" if broker.address.tls else "; use mqtts:// if that port wants TLS"
+    return Disconnected(f"{broker.url} closed the connection without an answer{hint}")
 
 
 def untrusted(broker: BrokerSettings, verify_code: int, words: str) -> Disconnected:

@@ -1,6 +1,6 @@
-"""What a sensor sent as a picture (PNG): one strip a channel, from its smallest to its largest sample in each column.
+"""A sensor's samples as a PNG: one strip per channel, from the smallest to the largest sample in each pixel column.
 
-Needs Pillow, which is in the extra ``plot``: text in a font that can be read is not worth our own code.
+Needs Pillow, from the extra ``plot``: drawing legible text is not worth code of our own.
 """
 
 import io
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 _WIDTH, _STRIP, _GAP = 1120, 108, 22
 _LEFT, _RIGHT, _TOP, _BOTTOM = 132, 28, 92, 56
 _SHARP = 2
-"""Drawn this many times as large and scaled down, so that lines are smooth."""
+"""The picture is drawn this many times as large and scaled down, so that lines are smooth."""
 _PAPER, _INK, _FAINT, _GRID, _FRAME = "#ffffff", "#1f2933", "#7b8794", "#e4e7eb", "#cbd2d9"
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#7c3aed", "#db2777", "#0891b2")
 _WARNING = "#b91c1c"
@@ -36,11 +36,11 @@ def look_picture(
     """The PNG.
 
     Args:
-        title: in large letters.
-        subtitle: under it.
+        title: the title, in large letters.
+        subtitle: the line below the title.
         channels: names of the strips; at most 24 are drawn.
-        samples: ``[n, channels]``; what is not finite is left out.
-        seconds: what the whole width is.
+        samples: ``[n, channels]``; values that are not finite are left out.
+        seconds: the duration that the whole width shows.
         notes: sentences below the strips.
     """
     drawn = min(len(channels), _MOST_STRIPS)
@@ -64,7 +64,7 @@ def look_picture(
 
 
 class _Pen:
-    """Draws in the picture's own coordinates."""
+    """Draws in the coordinates of the final picture."""
 
     def __init__(self, draw: ImageDraw.ImageDraw) -> None:
         self._draw = draw
@@ -118,6 +118,6 @@ def _time_axis(pen: _Pen, bottom: float, seconds: float) -> None:
 
 
 def _round_step(about: float) -> float:
-    """The nearest of 1, 2 or 5 times a power of ten that is not below ``about``."""
+    """The smallest of 1, 2 or 5 times a power of ten that is not below ``about``."""
     power = 10.0 ** np.floor(np.log10(max(about, 1e-9)))
     return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= about * (1 - 1e-9)))

@@ -1,4 +1,4 @@
-"""What a sensor sent, for a person: a row of numbers and a line drawn in characters for each channel. Pure."""
+"""A sensor's samples for a person: a row of numbers and a line of characters for each channel. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _WIDTH = 48
 
 @dataclass(frozen=True, slots=True)
 class ChannelNumbers:
-    """One channel: smallest, mean, largest and standard deviation of its finite samples; None: there are none."""
+    """Smallest, mean, largest and standard deviation of a channel's finite samples; None if it has none."""
 
     name: str
     low: float | None
@@ -22,7 +22,7 @@ class ChannelNumbers:
 
 
 def channel_numbers(channels: Sequence[str], samples: NDArray[np.float32]) -> list[ChannelNumbers]:
-    """Of ``samples [n, channels]``."""
+    """The numbers of each channel of ``samples [n, channels]``."""
     numbers = []
     for name, column in zip(channels, samples.T, strict=True):
         finite = column[np.isfinite(column)].astype(np.float64)
@@ -36,12 +36,12 @@ def channel_numbers(channels: Sequence[str], samples: NDArray[np.float32]) -> li
 
 
 def sparkline(column: NDArray[np.float32], width: int = _WIDTH) -> str:
-    """A channel over time in ``width`` characters: the mean of each stretch, from the lowest to the highest of them.
+    """A channel over time in ``width`` characters: the mean of each segment, from the lowest to the highest mean.
 
-    A stretch without a finite sample is ``?``.
+    A segment without a finite sample is ``?``.
     """
-    stretches = [part[np.isfinite(part)] for part in np.array_split(column, min(width, len(column)))]
-    means = np.array([part.mean(dtype=np.float64) if part.size else np.nan for part in stretches])
+    segments = [part[np.isfinite(part)] for part in np.array_split(column, min(width, len(column)))]
+    means = np.array([part.mean(dtype=np.float64) if part.size else np.nan for part in segments])
     known = means[np.isfinite(means)]
     span = float(np.ptp(known)) if known.size else 0.0
     if not span:

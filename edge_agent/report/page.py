@@ -1,4 +1,4 @@
-"""The page as a whole, of one result and what calibration left."""
+"""The whole page, from one result and the histograms and ranges of calibration."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from edge_agent.report.html.sections import other_warnings, sections
 from edge_agent.report.html.style import STYLE
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""Whatever a name in the page may try, a browser that heeds this loads and runs nothing."""
+"""A browser that obeys this policy loads and runs nothing, whatever a name in the page contains."""
 _DEFAULT_RANGES = "minmax"
 
 
@@ -30,13 +30,13 @@ def render(
 
     Args:
         result: the result object, of any verdict.
-        model: what the page calls the model, such as its file's name.
-        histograms: tensor to histogram, as calibration left them; empty if it did not end. They are drawn where the
-            result itself has none.
+        model: the model's title on the page, such as its file's name.
+        histograms: tensor to histogram, from calibration; empty if it did not end. They are drawn if the result itself
+            has none.
         ranges: range method to tensor to range, likewise.
 
     Returns:
-        A whole HTML document.
+        A complete HTML document.
     """
     target = result.judged or MeasuredModel()
     told = histogram.of_layers(result)

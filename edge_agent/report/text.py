@@ -1,4 +1,4 @@
-"""A result object as text for a person: float beside int8, the gates, and what to do. Pure."""
+"""A result object as text for a person: float beside int8, the gates, and the remedy. Pure."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,7 @@ def _number(digits: int, unit: str) -> Callable[[float], str]:
 
 
 def _decibels(value: float) -> str:
-    """Of an error without a bound (int8 gives NaN) there is no number of them."""
+    """Decibels; an error without a bound (int8 gives NaN) has no number."""
     return _UNKNOWN if value == -math.inf else f"{value:.1f} dB"
 
 
@@ -71,8 +71,8 @@ def render(result: Result) -> str:
         lines += [_not_judged(result.fp16), ""]
     if result.usual is not None:
         known = [(key, form, getattr(result.usual, key)) for key, form in _ROWS]
-        told = [f"{TITLES[key]} {form(value)}" for key, form, value in known if value is not None]
-        lines += [f"float as an application usually loads it: {', '.join(told)}", ""]
+        shown = [f"{TITLES[key]} {form(value)}" for key, form, value in known if value is not None]
+        lines += [f"float as an application usually loads it: {', '.join(shown)}", ""]
     if result.data.eval is not None and (shown := _labelled(result.data.eval)):
         lines += [*shown, ""]
     if target is not None and target.gates:
@@ -152,7 +152,7 @@ def _decibel(value: float | None) -> str:
 
 
 def _labelled(shown: LabelledSet) -> list[str]:
-    """What the labelled set says of both, a line a metric; nothing if it was not opened."""
+    """The labelled set's results for both, a line per metric; no lines if it was not opened."""
     if shown.metrics is None:
         return []
     decides = "" if shown.decides else ", which does not decide"
@@ -173,6 +173,6 @@ def _labelled(shown: LabelledSet) -> list[str]:
 def _layers(layers: Sequence[LayerLoss]) -> list[str]:
     rows = []
     for one in layers[:_LAYERS_SHOWN]:
-        op, cause, remedy = (told or _UNKNOWN for told in (one.op, one.cause, one.remedy))
+        op, cause, remedy = (text or _UNKNOWN for text in (one.op, one.cause, one.remedy))
         rows.append(f"  {one.name} ({op}): {_decibel(one.sqnr_db)}; {cause}; {remedy}")
     return ["worst layers:", *rows]

@@ -114,6 +114,9 @@ def parse_config(table: dict[str, Any], where: str = "config") -> Config:
     for name, kind in _TABLES.items():
         if isinstance(table.get(name), dict):
             strict(table[name], kind, f"{where} [{name}]")
+    for key in table:
+        if key not in Config.__struct_fields__:
+            raise ConfigError("usage", f"{where}: unknown key {key!r}{did_you_mean(key, Config.__struct_fields__)}")
     if "device_id" not in table:
         raise ConfigError("usage", f"{where}: device_id is missing; give this device a name such as 'pi-01'")
     config = strict(table, Config, where)
@@ -140,4 +143,12 @@ def parse_config(table: dict[str, Any], where: str = "config") -> Config:
 
 def read_config(path: Path = DEFAULT_PATH) -> Config:
     """The configuration in the file at ``path``; raises ``ConfigError`` that names the file and the key."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        if path == DEFAULT_PATH:
+            text = f"there is no {path} yet; give --config FILE, or run edge-agent install, which writes one"
+            raise ConfigError("usage", text) from None
+    except OSError:
+        pass  # reading says why
     return parse_config(read_toml(path), str(path))

@@ -33,6 +33,7 @@ from edge_agent.acquisition.framing import Numbers, to_samples
 from edge_agent.acquisition.framing.fields import Fields, Malformed
 from edge_agent.acquisition.sample_counter import Counter
 from edge_agent.acquisition.shown import shown
+from edge_agent.advice.remedy import split_advice
 from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, SubscribeFailed
 from edge_agent.settings.broker import BrokerSettings
@@ -76,6 +77,11 @@ class Options(BrokerSettings, frozen=True, kw_only=True):
                 raise ValueError(error.message) from None
 
 
+def _with_advice(trouble: str) -> str:
+    """A sentence on the broker, with the next step."""
+    return trouble if split_advice(trouble)[1] else f"{trouble}; check the source's url, and the broker there"
+
+
 class MqttSource(Stream):
     """A subscription."""
 
@@ -103,13 +109,13 @@ class MqttSource(Stream):
         except EdgeAgentError as error:
             if hasattr(self, "_link"):
                 self._link.stop()
-            raise SourceError("source_unavailable", error.message) from None
+            raise SourceError("source_unavailable", _with_advice(error.message)) from None
 
     @property
     def trouble(self) -> str:
         """The known reason why no samples arrive, or what to check."""
         if not self._link.connected:
-            return self._link.trouble
+            return _with_advice(self._link.trouble)
         if self._refused:
             return self._refused
         if self.malformed:

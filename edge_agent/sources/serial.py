@@ -43,7 +43,7 @@ import msgspec
 import numpy as np
 from serial import serial_for_url, serialposix
 
-from edge_agent.acquisition.device_lock import open_error
+from edge_agent.acquisition.device_lock import ADDRESS_ADVICE, open_error
 from edge_agent.acquisition.framing import Decoder, Numbers, to_samples
 from edge_agent.acquisition.framing.cobs import CobsDecoder
 from edge_agent.acquisition.framing.decimals import CsvDecoder
@@ -158,7 +158,8 @@ class SerialSource(Stream):
     def trouble(self) -> str:
         """The known reason why no samples arrive; empty: unknown."""
         if self._port is None:
-            return f"{self._options.port} is gone"
+            advice = ADDRESS_ADVICE if "://" in self._options.port else "check cable and power"
+            return f"{self._options.port} is gone; {advice}"
         if self.malformed:
             last = f"; the last was {self.malformed_example}" if self.malformed_example else ""
             dropped = f"{counted(self.malformed, self._decoder.unit)} {'was' if self.malformed == 1 else 'were'} not"

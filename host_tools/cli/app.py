@@ -9,6 +9,7 @@ from host_tools.cli.dashboard_user import dashboard_user
 from host_tools.cli.devices import devices
 from host_tools.cli.export_dashboards import export_dashboards
 from host_tools.cli.exporter import exporter
+from host_tools.cli.init import InitOptions, init
 from host_tools.cli.keygen import keygen
 from host_tools.cli.keys import KeysOptions, keys
 from host_tools.cli.manifest import manifest
@@ -30,6 +31,11 @@ _DEMO = examples(
     "host-tools demo --keep",
     "host-tools demo --dashboard",
     "host-tools demo --broker mqtt://127.0.0.1",
+)
+_INIT = examples(
+    "host-tools init",
+    "host-tools init --broker mqtts://broker.local --ca-file ca.pem --username operator",
+    "host-tools init --broker mqtt://broker.local --unsigned --yes",
 )
 _MANIFEST = examples("host-tools manifest har.onnx", "host-tools manifest har.tflite --out har.toml")
 _DEVICES = examples("host-tools devices --broker mqtt://broker.local", "host-tools devices --group lab --json")
@@ -76,6 +82,7 @@ def main() -> None:
     app = new_app("Send models to edge devices and follow the results. Try: host-tools demo")
     connected, ordering = taking(Connection), taking(OrderOptions)
     app.command("push-model", epilog=EPILOG, cls=taking(PushOptions))(push_model)
+    app.command(epilog=_INIT, cls=taking(InitOptions))(init)
     app.command(epilog=_MANIFEST, cls=VersionedCommand)(manifest)
     app.command(epilog=_DEMO, cls=VersionedCommand)(demo)
     app.command(epilog=_DEVICES, cls=connected)(devices)

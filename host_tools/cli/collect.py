@@ -30,9 +30,10 @@ def collect(
         typer.Option("--keep-days", metavar="N", min=0, max=36_500, help="days after which rows are deleted; 0: never"),
     ] = 365.0,
 ) -> None:
-    """Store reports, model states, health and events in SQLite or PostgreSQL, until Ctrl-C.
+    """Store reports, health and events in a database.
 
-    Events wait at the broker for up to a week while this is not running; it reads retained messages at each start.
+    SQLite or PostgreSQL, until Ctrl-C; model states as well. Events wait at the broker for up to a week while this is
+    not running; it reads retained messages at each start.
     Put a password into ~/.pgpass or PGPASSWORD: other users can see a command line.
     """
     if math.isnan(keep_days):

@@ -33,7 +33,7 @@ def dashboard(
         ),
     ] = None,
 ) -> None:
-    """Show the fleet in a browser: what every device runs, why, and what to do. Until Ctrl-C."""
+    """Show the fleet in a browser. What every device runs, why, and what to do; until Ctrl-C."""
     options: DashboardOptions = context.obj
     host, port = address_of(listen)
     settings = options.settings(sign=options.sign)

@@ -14,7 +14,7 @@ def export_dashboards(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="target folder; created if missing")],
     force: Annotated[bool, typer.Option("--force", help="replace existing files that differ")] = False,
 ) -> None:
-    """Write the ready-made dashboards and alert rules into a folder, and print their paths.
+    """Write ready-made dashboards and alert rules. Prints the path of each file.
 
     docs/dashboards.md explains their use and content.
     """

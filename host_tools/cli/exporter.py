@@ -21,7 +21,7 @@ def exporter(
         str, typer.Option("--listen", metavar="HOST:PORT", help="address for Prometheus; not protected by a login")
     ] = "127.0.0.1:9464",
 ) -> None:
-    """Answer Prometheus' scrapes with the state of every device, until Ctrl-C.
+    """Serve the state of every device to Prometheus. Until Ctrl-C.
 
     host-tools export-dashboards writes alert rules and a dashboard to start from.
     """

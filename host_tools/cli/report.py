@@ -9,7 +9,8 @@ import typer
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import JobReport
-from host_tools.broker.registry import read_devices, read_reports
+from edge_agent.wire.topics import Scope
+from host_tools.broker.registry import addressed, read_devices, read_reports
 from host_tools.broker.session import Session
 from host_tools.cli.options import connection_of, name_of
 from host_tools.display.result_table import show
@@ -29,7 +30,10 @@ def report(
     if device:
         name_of(device, "device")
     with Session(options.settings()) as session:
-        reports = read_reports(session, [device] if device else sorted(read_devices(session)))
+        devices = read_devices(session)
+        if device:
+            addressed(devices, [Scope("d", device)])
+        reports = read_reports(session, [device] if device else sorted(devices))
     found = select(reports, job)
     if not found:
         known = {one.job for one in reports} | {one.model for one in reports}

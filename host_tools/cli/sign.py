@@ -27,7 +27,7 @@ def sign(
     what: Annotated[str, typer.Argument(metavar="MODEL|COMMAND|keys-N", help="the order that waits at the broker")],
     yes: Annotated[bool, typer.Option("--yes", help="sign what is shown without asking")] = False,
 ) -> None:
-    """Add a signature to an order that somebody else has sent.
+    """Add a signature to somebody else's order.
 
     A device with min_signatures = 2 executes orders that two keys have signed: one operator pushes, and another one
     checks the order shown here and signs it, too.

@@ -55,7 +55,7 @@ def watch(
         typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after this time"),
     ] = None,
 ) -> None:
-    """Watch devices work: a live table of all devices, or a line for each change without a terminal.
+    """Watch devices work. Shows a live table, or a line for each change without a terminal.
 
     Latency is that of serving now, otherwise that of the release's verdict. With --job: one job, until it has ended
     everywhere, with the exit code that push-model would have.

@@ -1,7 +1,7 @@
 """An MQTT broker that pip installs: rumqttd from the wheel ``iotcore``, as a child process on 127.0.0.1.
 
-For the demo and the tests. It keeps everything in memory: retained messages do not survive ``stop()``, which is what
-makes it a good second broker to test against. It does not listen on other interfaces, and no password guards it.
+For the demo and the tests. It keeps everything in memory: retained messages do not survive ``stop()``, which makes it
+a good second broker to test against. It listens on loopback only, and asks for no password.
 
 The child reads its stdin and ends when that closes, so it cannot outlive a parent that was killed.
 """
@@ -17,17 +17,18 @@ from typing import Self
 
 from edge_agent.errors import BrokerError
 
-# - max_payload_size: rumqttd's usual 20 KiB drops a 120 KiB chunk without a word.
+# - max_payload_size: rumqttd's default of 20 KiB silently drops a 120 KiB chunk.
 # - max_inflight_count: with QoS 1 a wildcard subscription delivers at most this many retained messages and forgets the
 #   rest, so it must exceed the pages of all blobs, not only the 64 chunks that a device asks for.
-# - max_outgoing_packet_count: of QoS 0, a subscription delivers at most so many retained messages and forgets the rest.
-# - dynamic_filters: without it a filter that no config names is refused.
-# - max_segment_size: every filter that was ever subscribed keeps a log in memory of up to segment size x count.
+# - max_outgoing_packet_count: with QoS 0 a subscription delivers at most this many retained messages and forgets the
+#   rest.
+# - dynamic_filters: without it, filters that the config does not name are refused.
+# - max_segment_size: every filter that was ever subscribed has a log in memory of up to segment size x count.
 # - v4 and v5: each protocol has its own port; a CONNECT of the other version is closed unanswered. Client ids are
 #   shared between the two, so one id on both ports is a takeover.
-# - SUBSCRIBE again without UNSUBSCRIBE delivers no retained message again; nor does the first SUBSCRIBE of a session
-#   that is resumed after a crash of the client. A second one, after UNSUBSCRIBE, does.
-# - SIGTERM or SIGKILL, it forgets everything: nothing is on disk. The will is delivered, and retained.
+# - A repeated SUBSCRIBE without UNSUBSCRIBE does not deliver retained messages again. Neither does the first SUBSCRIBE
+#   of a session that is resumed after a crash of the client. A second one, after UNSUBSCRIBE, does.
+# - SIGTERM and SIGKILL both lose everything, as nothing is on disk. The will is delivered, and retained.
 _CONFIG = """\
 id = 0
 
@@ -64,7 +65,7 @@ _START_TIMEOUT_S = 15.0
 
 
 def free_ports(count: int) -> list[int]:
-    """Port numbers on 127.0.0.1 that nobody listens on now."""
+    """Port numbers on 127.0.0.1 that are free at this moment."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -86,9 +87,9 @@ class EmbeddedBroker:
     """A broker that lives as long as its ``with`` block.
 
     Attributes:
-        url: MQTT 3.1.1, which every client speaks (ours falls back to it by itself).
+        url: MQTT 3.1.1, which every client speaks (this project's clients fall back to it by themselves).
         url_v5: MQTT 5 on its own port.
-        log: what the broker printed.
+        log: the broker's output.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -111,7 +112,7 @@ class EmbeddedBroker:
         wait_for_port(self._port_v5, self._process, self.log)
 
     def kill(self) -> None:
-        """End the broker as a power cut would; what it held is gone."""
+        """End the broker as a power cut would; its messages are lost."""
         if self._process is None:
             return
         self._process.kill()

@@ -1,6 +1,6 @@
 """The embedded broker's process: ``python -P broker_child.py RUMQTTD_TOML``. Ends when its stdin closes.
 
-Imports nothing of ours, so it starts wherever the parent's modules came from.
+It imports nothing from this project, so it starts wherever the parent's modules came from.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""``host-tools demo``: the whole way of a model on this machine, with everything real but the sensor's hardware.
+"""``host-tools demo``: the whole path of a model on this machine. Only the sensor's hardware is simulated.
 
-A broker, a serial IMU on a pseudo-terminal that replays recorded data, and the agent in a temporary directory; then
-the same push as ``push-model`` does. Needs no root and no network.
+The demo starts a broker, a serial IMU on a pseudo-terminal that replays recorded data, and the agent in a temporary
+directory. Then it pushes a model as ``push-model`` does. It needs no root and no network.
 """
 
 import contextlib
@@ -44,6 +44,7 @@ _BUNDLED = {
 _START_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 30.0
 _TICK_S = 0.1
+_GONE = "Broker, sensor and agent have stopped, and their folder is removed."
 
 
 def demo(
@@ -58,7 +59,7 @@ def demo(
     ] = None,
     broker: Annotated[
         str,
-        typer.Option("--broker", metavar="URL", show_default=False, help="use this broker, not one of the demo's own"),
+        typer.Option("--broker", metavar="URL", show_default=False, help="use this broker, not the demo's own"),
     ] = "",
     pace: Annotated[
         str, typer.Option("--pace", metavar="max|real|N", help="how fast the sensor sends; N: bytes a second")
@@ -67,24 +68,24 @@ def demo(
         float, typer.Option("--broker-timeout", metavar="S", min=0, help="give up when the broker is away this long")
     ] = 60.0,
     dashboard: Annotated[
-        bool, typer.Option("--dashboard", help="a page in the browser, too, with ten simulated devices; until Ctrl-C")
+        bool, typer.Option("--dashboard", help="also serve a page with ten simulated devices, until Ctrl-C")
     ] = False,
     stop_kept: Annotated[
         Path | None,
-        typer.Option("--stop", metavar="DIR", show_default=False, help="end the kept demo of that folder, remove it"),
+        typer.Option("--stop", metavar="DIR", show_default=False, help="end a kept demo, and remove its folder"),
     ] = None,
 ) -> None:
-    """Show the whole way of a model on this machine.
+    """Show the whole path of a model on this machine.
 
     Sent, calibrated, quantized, proved, measured, activated.
 
     The model (a small network that tells seven shoulder exercises apart) and the recording that the sensor replays
-    come with the package. The gates are those of its manifest, for ONNX the defaults: a model that fails one is refused
-    here too.
+    come with the package. The gates are those of its manifest, for ONNX the defaults: a model that fails one is
+    rejected here, too.
     """
     if stop_kept is not None:
         stop(stop_kept)
-        _say(f"Nothing of it is left, {stop_kept} is removed.")
+        _say(f"Broker, sensor and agent have stopped, and {stop_kept} is removed.")
         return
     chosen, described = _bundled(model, manifest)
     if dashboard and broker:
@@ -107,16 +108,17 @@ def demo(
                 if dashboard and not keep:
                     _linger(stage["page"])
         except KeyboardInterrupt:
-            _say("Stopped; nothing of it is left, its folder is removed.")
+            _say(f"Interrupted. {_GONE}")
             raise typer.Exit(INTERRUPTED) from None
     if not keep:
-        _say(f"Nothing of it is left, its folder is removed. To look around: {typed('host-tools')} demo --keep")
-        _say("Next: push a model of your own to it then, or install the agent on a device (README).")
+        _say(_GONE)
+        _say(f"To look around in a demo that goes on: {typed('host-tools')} demo --keep")
+        _say("Next: push a model of your own to such a demo, or install the agent on a device, as the README shows.")
     raise typer.Exit(result.exit)
 
 
 def _run(directory: Path, request: PushRequest, settings: Settings, device: str, *, keep: bool) -> PushResult:
-    """The push, and what it came to."""
+    """Push the model, and show the result."""
     _wait_online(settings, device, directory)
     _say(f"broker {settings.url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
     with open_display(as_json=False) as display:
@@ -128,7 +130,7 @@ def _run(directory: Path, request: PushRequest, settings: Settings, device: str,
 
 @contextlib.contextmanager
 def _folder(ending: Ending, *, keep: bool) -> Iterator[Path]:
-    """A folder for everything; it goes afterwards, unless it shall stay or says why the demo broke off."""
+    """A folder for everything. It is removed afterwards, unless the demo goes on or the folder's logs are needed."""
     directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
     try:
         yield directory
@@ -136,14 +138,14 @@ def _folder(ending: Ending, *, keep: bool) -> Iterator[Path]:
         if ending.number or isinstance(error, KeyboardInterrupt):
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        _say(f"What broker, sensor and agent said is in {directory}; remove it when you like.")
+        _say(f"The logs of broker, sensor and agent are in {directory}; remove it when you have read them.")
         raise
     if not keep:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _bundled(model: str, manifest: Path | None) -> tuple[Path, Path]:
-    """The model to send and its manifest; raises ``ConfigError`` (usage) if only one of them is the user's."""
+    """The model to send and its manifest; raises ``ConfigError`` (usage) if the user gives only one of them."""
     if (model in _BUNDLED) != (manifest is None):
         raise ConfigError("usage", f"give --model FILE and --manifest together, or --model {' or '.join(_BUNDLED)}")
     return _BUNDLED[model] if manifest is None else (Path(model), manifest)
@@ -153,7 +155,7 @@ def _bundled(model: str, manifest: Path | None) -> tuple[Path, Path]:
 def _stage(
     directory: Path, device: str, broker: str, pace: str, *, keep: bool, dashboard: bool
 ) -> Iterator[dict[str, Any]]:
-    """Broker, sensor and agent in a process of their own, for as long as the block; yields what ``stage.json`` says."""
+    """Run broker, sensor and agent in another process during the block; yields the content of ``stage.json``."""
     argv = [sys.executable, "-m", "host_tools.demo.stage", str(directory), "--device", device, "--pace", pace]
     argv += ["--broker", broker] if broker else []
     argv += ["--keep"] if keep else []
@@ -178,16 +180,16 @@ def _wait_ready(stage: subprocess.Popen[bytes], directory: Path) -> dict[str, An
     ready, deadline = directory / STAGE_FILE, time.monotonic() + _START_TIMEOUT_S
     while not ready.exists():
         if stage.poll() is not None or time.monotonic() > deadline:
-            said = (directory / "stage.log").read_text(encoding="utf-8", errors="replace").strip()
-            raise StageError("stage_crashed", f"the demo did not start: {said or directory}")
+            log = (directory / "stage.log").read_text(encoding="utf-8", errors="replace").strip()
+            raise StageError("stage_crashed", f"the demo did not start: {log or directory}")
         time.sleep(_TICK_S)
-    told: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
-    return told
+    found: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
+    return found
 
 
 def _linger(page: str) -> None:
-    """Leave the page to a person until Ctrl-C."""
-    _say(f"The page goes on: {page}/ (Ctrl-C ends it, and everything with it)")
+    """Keep the page up until Ctrl-C."""
+    _say(f"The page goes on: {page}/ (Ctrl-C ends it and the whole demo)")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(1)
@@ -213,14 +215,14 @@ def _say_what_now(
         return
     if result.devices[device]["release"]:
         release = (directory / STATE_DIR / "models" / result.manifest.name / "active").resolve()
-        _say(f"The release lies in {release}: the model, its contract, and the verdict that admitted it.")
+        _say(f"The release is in {release}: the model, its contract, and its verdict.")
     again = [str(request.model), "--manifest", str(request.manifest), "--device", device]
-    _say("Broker, sensor and agent go on. Next:")
+    _say("Broker, sensor and agent keep running. Next:")
     _say(f"  {command_line(settings, 'host-tools', 'devices')}")
     _say(f"  {command_line(settings, 'host-tools', 'report', result.job)}")
     _say(f"  {command_line(settings, 'push-model', *again)}")
     _say(f"  {typed('edge-agent')} releases --config {shlex.quote(str(directory / CONFIG_FILE))}")
-    _say("Stop them, and remove everything of this demo:")
+    _say("To stop them and remove the demo:")
     _say(f"  {typed('host-tools')} demo --stop {shlex.quote(str(directory))}")
 
 

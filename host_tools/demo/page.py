@@ -1,4 +1,4 @@
-"""The dashboard of a demo, and ten simulated devices beside the real one, as children of the stage."""
+"""The dashboard of a demo and ten simulated devices beside the real one, as children of the stage."""
 
 import contextlib
 import re
@@ -21,7 +21,7 @@ _START_TIMEOUT_S, _END_TIMEOUT_S, _TICK_S = 60.0, 10.0, 0.1
 
 @contextlib.contextmanager
 def page(directory: Path, broker: str) -> Iterator[str]:
-    """Both run during the block; yields the page's address.
+    """Run both during the block; yields the page's address.
 
     Raises:
         StageError: ``stage_crashed``: the page did not start.

@@ -1,10 +1,10 @@
-"""A serial IMU that is not there: a child process that replays the bundled recording on a pseudo-terminal.
+"""A simulated serial IMU: a child process that replays the bundled recording on a pseudo-terminal.
 
     with SerialImu(directory / "imu", pace="max") as imu:
         ...                       # [sources.imu] kind = "serial", port = str(imu.port)
         print(imu.progress().times_real_time)
 
-What it sends and how it can be broken says ``simulator_child.py``. It ends with this process.
+``simulator_child.py`` describes the data and the faults. The child ends with this process.
 """
 
 import json
@@ -29,13 +29,13 @@ _START_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the sensor has sent.
+    """The amount that the sensor has sent.
 
     Attributes:
-        samples: sent so far, those that were dropped included.
-        dropped: lost because nobody read in time (never at pace ``max``).
-        seconds: how long it was sending; time in which nobody read does not count.
-        times_real_time: how much faster than the recording's own rate.
+        samples: samples sent so far, dropped ones included.
+        dropped: samples lost because nobody read in time (none at pace ``max``).
+        seconds: time spent sending, without the time in which nobody read.
+        times_real_time: the rate as a multiple of the recording's own.
     """
 
     samples: int
@@ -48,10 +48,10 @@ class SerialImu:
     """The sensor, for as long as its ``with`` block.
 
     Args:
-        port: the path to give to the agent; a link to whichever terminal is behind it now.
+        port: the path to give to the agent; a link to the present terminal.
         pace: ``max``, ``real``, or bytes a second.
         faults: as ``simulator_child.py --fault`` takes them, e.g. ``["stuck:az@1000"]``.
-        rewind: begin the recording anew for each reader, at pace ``max``.
+        rewind: start the recording over for each reader, at pace ``max``.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class SerialImu:
 
     @property
     def pid(self) -> int:
-        """The child's process id; 0 while it does not run."""
+        """The child's process id; 0 if it does not run."""
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Return once the terminal is there; raises ``SourceError`` with what the child said."""
+        """Start the child and wait for its terminal; raises ``SourceError`` with the child's last line of output."""
         self._status.unlink(missing_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=log, stderr=log)
@@ -85,18 +85,16 @@ class SerialImu:
         while not self._status.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                said = self._log.read_text(encoding="utf-8", errors="replace").strip()
-                raise SourceError(
-                    "source_unavailable",
-                    f"the simulated sensor did not start: {said.splitlines()[-1] if said else 'it said nothing'}",
-                )
+                output = self._log.read_text(encoding="utf-8", errors="replace").strip()
+                last = output.splitlines()[-1] if output else "it printed nothing"
+                raise SourceError("source_unavailable", f"the simulated sensor did not start: {last}")
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End the child and remove the link: for a reader, the cable is pulled."""
+        """End the child and remove the link. A reader sees a pulled cable."""
         if self._process is None:
             return
-        self._process.kill()  # it has nothing to put in order, and a stopped process would not hear SIGTERM
+        self._process.kill()  # it has nothing to clean up, and a stopped process would not get SIGTERM
         self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()
@@ -104,7 +102,7 @@ class SerialImu:
         self.port.unlink(missing_ok=True)
 
     def progress(self) -> Progress:
-        """How far it is; brought up to date a few times a second."""
+        """The present amount, updated a few times a second."""
         state = json.loads(self._status.read_text(encoding="utf-8"))
         seconds = state["seconds"]
         times = state["samples"] / state["rate_hz"] / seconds if seconds else 0.0

@@ -5,19 +5,19 @@
 Samples leave as csv lines, ``ax,ay,az,gx,gy,gz`` in g and rad/s, LF at the end. After the last sample the recording
 begins again. ``--pace``:
 
-* ``max``: as fast as the reader takes them; the sensor waits while nobody reads. (What lies in the terminal when a
-  reader leaves is lost, as in any serial port.)
-* ``real``: at the recording's rate; a number: as many bytes a second (11520 is a line of 115,200 baud). Such a sensor
-  waits for nobody: what nobody reads is gone, and lines that a reader is too slow for are dropped and counted.
+* ``max``: as fast as the reader takes them. The sensor waits while nobody reads. (Bytes in the terminal are lost when
+  their reader leaves, as in any serial port.)
+* ``real``: at the recording's rate. A number: that many bytes a second (11520 is a line of 115,200 baud). Such a sensor
+  does not wait: unread samples are lost, and lines that a reader is too slow for are dropped and counted.
 
-``--fault KIND[:CHANNEL][@AFTER][+LASTS]`` breaks it after AFTER samples, and for ever unless LASTS says how long:
+``--fault KIND[:CHANNEL][@AFTER][+LASTS]`` breaks the sensor after AFTER samples, for LASTS or else for ever:
 ``stuck:az`` repeats one value, ``nan:gx`` and ``inf:gx`` write that word (LASTS in samples), ``noise`` puts random
-bytes before every fiftieth line (samples), ``silence`` sends nothing and ``unplug`` closes the terminal and removes the
-link (LASTS in seconds; then it is plugged in again, as another terminal behind the same link).
+bytes before every fiftieth line (LASTS in samples), ``silence`` sends nothing (LASTS in seconds), and ``unplug`` closes
+the terminal and removes the link (LASTS in seconds; then another terminal appears behind the same link).
 
-``--rewind`` begins the recording anew for each reader (with ``--pace max``), so that each sees the same samples.
+``--rewind`` starts the recording over for each reader (with ``--pace max``), so that each gets the same samples.
 
-Imports nothing of ours, so it starts wherever the parent's modules came from. Progress goes to LINK.json.
+It imports nothing from this project, so it starts wherever the parent's modules came from. Progress goes to LINK.json.
 """
 
 import argparse
@@ -39,7 +39,7 @@ _NOISE_EVERY = 50
 _BATCH = 50
 _LOOK_S = 0.02
 _SETTLE_S = 0.2
-"""A reader that opens a serial port first sets it up and throws away what is in it; a break leaves time to read on."""
+"""A reader that opens a serial port first sets it up and discards its buffer. A pause leaves time for that."""
 _TELL_S = 0.1
 _FOR_EVER_S = 1e9
 _FAULT = re.compile(r"(stuck|nan|inf|noise|silence|unplug)(?::(\w+))?(?:@(\d+))?(?:\+([\d.]+))?")
@@ -47,7 +47,7 @@ _FAULT = re.compile(r"(stuck|nan|inf|noise|silence|unplug)(?::(\w+))?(?:@(\d+))?
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong; ``lasts`` 0 is for ever."""
+    """One fault; ``lasts`` 0 is for ever."""
 
     kind: str
     channel: int
@@ -55,12 +55,15 @@ class Fault:
     lasts: float
 
     def hits(self, sample: int) -> bool:
-        """Whether sample number ``sample`` suffers from it."""
+        """Whether it affects sample number ``sample``."""
         return sample >= self.after and (not self.lasts or sample < self.after + self.lasts)
 
 
 class Terminal:
-    """The pseudo-terminal and the stable link to it. Only the reader holds the slave, so its coming and going show."""
+    """The pseudo-terminal and the stable link to it.
+
+    Only the reader holds the slave, so its arrival and departure can be seen.
+    """
 
     def __init__(self, link: Path, *, wait: bool, rewind: bool) -> None:
         self._link = link
@@ -69,7 +72,7 @@ class Terminal:
         self._master = -1
         self.waited_s = 0.0
         self.readers = 0
-        """How many have come so far; counted only where the sensor waits for them."""
+        """Readers so far; counted only if the sensor waits for them."""
         self._read_before = False
 
     def plug(self) -> None:
@@ -85,22 +88,22 @@ class Terminal:
         fresh.replace(self._link)
 
     def unplug(self) -> None:
-        """What pulling the cable does to a reader: an input/output error, and no such device afterwards."""
+        """Act as a pulled cable: the reader gets an input/output error, and the device is gone afterwards."""
         self._link.unlink(missing_ok=True)
         os.close(self._master)
 
     def await_reader(self) -> int:
-        """Wait until somebody reads; returns the reader's number."""
+        """Wait for a reader; returns its number."""
         while not self._is_read():
             time.sleep(_LOOK_S)
             self.waited_s += _LOOK_S
         return self.readers
 
     def write(self, data: bytes) -> bool:
-        """Send all of it; False if a sensor that waits for nobody found the buffer full and lost the rest."""
+        """Send all of it; False if the sensor does not wait, and the rest was lost to a full buffer."""
         while data:
             if not self._is_read():
-                if not self._wait or self._rewind:  # what its reader left, a recording that begins anew need not keep
+                if not self._wait or self._rewind:  # a recording that starts over need not keep unread data
                     return True
                 time.sleep(_LOOK_S)
                 self.waited_s += _LOOK_S
@@ -126,7 +129,7 @@ class Terminal:
 
 
 class Sender:
-    """Sends the lines for ever, through all faults."""
+    """Sends the lines for ever, with all faults."""
 
     def __init__(
         self, samples: list[list[float]], *, rate_hz: float, link: Path, pace: str, faults: list[Fault], rewind: bool
@@ -141,7 +144,7 @@ class Sender:
         self._terminal = Terminal(link, wait=pace == "max", rewind=self._rewind)
         self._reader = 0
         self._origin = 0
-        """The number of the sample with which the recording begins for the present reader."""
+        """The sample number at which the recording started for the present reader."""
         self._random = random.Random(0)  # noqa: S311  # noise, not a secret
         self._dropped = 0
         self._streaming_s = 0.0
@@ -202,7 +205,7 @@ class Sender:
     def _hold(self, sent_bytes: int, samples: int) -> None:
         if not (self._real or self._bytes_per_s):
             return
-        # On a schedule of its own, so that late wake-ups do not add up; but no burst after a long break.
+        # A fixed schedule keeps late wake-ups from adding up. The limit prevents a burst after a long pause.
         self._due = max(self._due, time.monotonic() - 1.0)
         self._due += samples / self._rate_hz if self._real else sent_bytes / self._bytes_per_s
         time.sleep(max(0.0, self._due - time.monotonic()))
@@ -237,13 +240,13 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve until ended."""
+    """Serve until the process is ended."""
     parser = argparse.ArgumentParser(description="a simulated serial IMU on a pseudo-terminal")
     parser.add_argument("--link", type=Path, required=True, help="path of the sensor; made here")
     parser.add_argument("--recording", type=Path, default=Path(__file__).with_name("data") / "imu_recording.npz")
     parser.add_argument("--pace", default="real", help="max, real, or bytes a second")
     parser.add_argument("--fault", action="append", default=[], help="KIND[:CHANNEL][@AFTER][+LASTS]")
-    parser.add_argument("--rewind", action="store_true", help="begin the recording anew for each reader")
+    parser.add_argument("--rewind", action="store_true", help="start the recording over for each reader")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin closes")
     args = parser.parse_args()
     samples, channels, rate_hz = read_recording(args.recording)

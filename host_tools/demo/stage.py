@@ -1,9 +1,9 @@
-"""What the demo runs on: a broker, a sensor and an agent, as children of one process, so that one signal ends all.
+"""The demo's broker, sensor and agent, as children of one process, so that one signal ends them all.
 
     python -m host_tools.demo.stage DIRECTORY --device demo [--broker URL] [--pace max] [--keep] [--dashboard]
 
-Writes ``stage.json`` once all three run. Ends on SIGTERM, when the agent ends, and without ``--keep`` when its stdin
-closes: nothing outlives a demo that was killed.
+Writes ``stage.json`` once all three run. Ends on SIGTERM and when the agent ends. Without ``--keep`` it also ends when
+its stdin closes, so nothing outlives a demo that was killed.
 """
 
 import argparse
@@ -57,7 +57,7 @@ rate_hz = 50
 
 
 def main(argv: list[str]) -> int:
-    """Run until told to end."""
+    """Run until a signal, the agent's end, or the end of stdin."""
     arguments = _parse(argv)
     directory: Path = arguments.directory
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""How a demo ends without leaving anything: on its machine, and on a broker that is not its own."""
+"""Cleanup at the end of a demo: on its machine, and on a broker that is not its own."""
 
 import contextlib
 import json
@@ -26,13 +26,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Ending:
-    """Whether a signal ends the demo. ``number`` is that signal's, 0: none came."""
+    """The signal that ends the demo. ``number`` is 0 until one comes."""
 
     def __init__(self) -> None:
         self.number = 0
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """Unwind as Ctrl-C does; what the same signal says again must not disturb that."""
+        """Unwind as Ctrl-C does, and ignore further signals meanwhile."""
         self.number = number
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
@@ -41,7 +41,7 @@ class Ending:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[Ending]:
-    """For as long as the block, SIGTERM and SIGHUP tidy up too. A signal that nohup ignores stays ignored."""
+    """During the block, SIGTERM and SIGHUP clean up, too. A signal that nohup ignores stays ignored."""
     ending = Ending()
     before = {each: signal.getsignal(each) for each in _SIGNALS}
     for each in _SIGNALS:
@@ -56,7 +56,10 @@ def ended_by_signals() -> Iterator[Ending]:
 
 @contextlib.contextmanager
 def guest(broker: str, device: str, *, keep: bool) -> Iterator[None]:
-    """Leave nothing of ``device`` on ``broker``, unless it goes on; an empty one is the demo's own and ends with it."""
+    """Clear ``device`` from ``broker`` afterwards, unless the demo goes on.
+
+    An empty ``broker`` is the demo's own, and ends with it.
+    """
     settings = Settings(url=broker, broker_timeout_s=_GUEST_TIMEOUT_S)
     try:
         yield
@@ -71,16 +74,16 @@ def guest(broker: str, device: str, *, keep: bool) -> Iterator[None]:
 
 
 def forget(settings: Settings, device: str) -> None:
-    """Clear what the broker keeps of a device, and the blobs that were for it alone."""
+    """Clear the retained messages of a device, and the blobs that no other device needs."""
     with Session(settings) as session:
         topics = session.topics
         wants = session.snapshot(topics.want(Scope("d", device), "+"))
-        said = session.snapshot(
+        retained = session.snapshot(
             *(topics.device(device, kind) for kind in ("status", "info")),
             *(topics.device(device, kind, "+") for kind in ("job", "model")),
         )
         manifests = [manifest for payload in wants.values() if (manifest := read_want(payload))]
-        left = session.clear([*wants, *said])
+        left = session.clear([*wants, *retained])
         alone = {blob.sha256 for manifest in manifests for blob in manifest.blobs} - referenced(session, time.time())
         for sha256, blob in held_blobs(session).items():
             if sha256 in alone:
@@ -89,10 +92,10 @@ def forget(settings: Settings, device: str) -> None:
 
 
 def stop(directory: Path) -> None:
-    """End a demo that was kept, and remove its folder once nothing writes there any more.
+    """End a kept demo, and remove its folder once nothing writes there any more.
 
     Raises:
-        ConfigError: ``usage`` if that is no folder of a demo.
+        ConfigError: ``usage``: the folder holds no demo.
     """
     stage = _read_stage(directory)
     for name in ("pid", "agent_pid", "sensor_pid"):  # the first ends the others, if it still lives
@@ -108,13 +111,14 @@ def _read_stage(directory: Path) -> dict[str, Any]:
         stage = json.loads(file.read_text(encoding="utf-8"))
         return {key: stage[key] for key in ("pid", "agent_pid", "sensor_pid", "directory", "broker", "device", "guest")}
     except OSError as error:
-        raise ConfigError("usage", f"{directory} is no folder of a kept demo: {file.name}: {error.strerror}") from None
+        text = f"{directory} is no folder of a kept demo: {file.name}: {error.strerror}"
+        raise ConfigError("usage", f"{text}; give the folder that demo --keep has named") from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError("usage", f"{file} was not written by a demo of this version; remove the folder") from None
 
 
 def _end(pid: int, directory: str) -> None:
-    """End a process of the demo, by force if it takes too long; a number that is another's by now is left alone."""
+    """End a process of the demo, by force if it takes too long. A process id that was reused is left alone."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not _runs_there(pid, directory):
             return
@@ -126,7 +130,7 @@ def _end(pid: int, directory: str) -> None:
 
 
 def _runs_there(pid: int, directory: str) -> bool:
-    """Whether a process works in the demo's folder; one that has ended and waits to be reaped has no command line."""
+    """Whether a process belongs to the demo's folder. A zombie has no command line."""
     try:
         return os.fsencode(directory) in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

@@ -1,6 +1,6 @@
-"""Where commands print for people. What is printed is data and never markup: a device may call itself ``[/red]``.
+"""The consoles on which commands print for people. Printed text is data and never markup: a device may be ``[/red]``.
 
-Styles are given as rich's ``Text``; strings of devices have been made printable where they were read (``registry``).
+Styles are given as rich's ``Text``. Strings of devices are made printable where they are read (``registry``).
 """
 
 import sys
@@ -21,5 +21,5 @@ def stderr_console() -> Console:
 
 
 def can_redraw() -> bool:
-    """Whether stderr is a terminal on which what was printed can be drawn again; one that calls itself dumb cannot."""
+    """Whether stderr is a terminal that can redraw; a terminal of type dumb cannot."""
     return sys.stderr.isatty() and not stderr_console().is_dumb_terminal

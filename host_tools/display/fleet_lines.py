@@ -1,4 +1,4 @@
-"""A fleet where there is no terminal: a line on stderr for each change that a person would want in a log."""
+"""The fleet without a terminal: a line on stderr for each change that belongs in a log."""
 
 import sys
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from host_tools.display.fleet_table import agreement, latency, part, ratio, temp
 from host_tools.fleet.row import Row
 
 _STEP = 0.25
-"""Of a job's progress, for which there is a line."""
+"""The part of a job's progress after which the next line comes."""
 
 
 class FleetLines:
-    """Prints what has changed since it was printed last."""
+    """Prints the changes since the last print."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], tuple[object, ...]] = {}
 
     def show(self, rows: Sequence[Row], because: Message | None = None) -> None:
-        """Print those of ``rows`` that are news, and an event that is the reason why any are shown."""
+        """Print the ``rows`` that have changed, and the event that caused it."""
         for row in rows:
             step = None if row.progress is None else int(part(row.progress) / _STEP)
             state = (row.online, row.state, step, row.version, row.message if step is None else "", row.throttled)

@@ -1,6 +1,6 @@
 """The live table of a fleet: rows in, a rich renderable out. Pure.
 
-What does not fit the screen is left out, the least interesting rows first, and counted. Nothing of a device is markup.
+Rows that do not fit the screen are left out, the least interesting first, and counted. Device text is never markup.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,15 +30,15 @@ _COLUMNS = {
     "device": (11, 24), "board": (8, 26), "model": (8, 18), "version": (7, 8), "state": (23, 34),
     "latency": (8, 10), "of float": (8, 8), "agreement": (9, 9), "°C": (4, 5), "seen": (6, 7),
 }  # fmt: skip
-"""Heading → the fewest and the most characters; a device that says more makes no other's row narrower."""
+"""Heading → the fewest and the most characters. Long text of one device does not make other columns narrower."""
 _NUMBERS = ("latency", "of float", "agreement", "°C", "seen")
 _GIVEN_UP = ("board", "agreement", "of float", "°C", "seen", "version")
-"""The columns that a narrow screen goes without, the first one first."""
+"""The columns that a narrow screen drops, in this order."""
 _SHRINK = ("board", "device", "state", "model")
-"""Those that become narrower first, in this order; then the others do."""
+"""The columns that become narrower first, in this order, before the others."""
 _GAP = 2
 _LONGEST = 200
-"""Characters that are looked at of a string: thousands of accents on one letter are a single column wide."""
+"""The most characters of a string that are drawn: thousands of accents on one letter are a single column wide."""
 _HUNDRED, _THOUSAND = 100, 1000
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
@@ -59,7 +59,7 @@ def fleet_table(rows: Sequence[Row], *, height: int, now: float) -> RenderableTy
 
 
 def columns(width: int) -> list[str]:
-    """The headings that a screen of so many columns has room for."""
+    """The headings that fit a screen of ``width`` columns."""
     left = list(_COLUMNS)
     for heading in _GIVEN_UP:
         if sum(_COLUMNS[one][0] + _GAP for one in left) - _GAP <= width:
@@ -70,7 +70,7 @@ def columns(width: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """The rows as a table of those columns that fit the screen it is drawn on."""
+    """The rows as a table of the columns that fit the screen."""
 
     rows: Sequence[Row]
     now: float
@@ -88,7 +88,7 @@ class _Fitted:
 
 
 def _widths(headings: Sequence[str], cells: Sequence[dict[str, Text]], width: int) -> dict[str, int]:
-    """Heading → characters: as many as its cells have, within bounds and within the screen's ``width``."""
+    """Heading → the column's characters: the longest cell, within its bounds and the screen's ``width``."""
     wanted = {
         heading: min(_COLUMNS[heading][1], max(len(heading), *(one[heading].cell_len for one in cells), 0))
         for heading in headings
@@ -103,7 +103,7 @@ def _widths(headings: Sequence[str], cells: Sequence[dict[str, Text]], width: in
 
 
 def fitting(rows: Sequence[Row], most: int) -> list[Row]:
-    """At most so many rows, those of the greatest concern, in their order."""
+    """The ``most`` rows of the greatest concern, in their order."""
     if len(rows) <= most:
         return list(rows)
     chosen = sorted(range(len(rows)), key=lambda number: (rows[number].concern, number))[:most]
@@ -111,7 +111,7 @@ def fitting(rows: Sequence[Row], most: int) -> list[Row]:
 
 
 def headline(rows: Iterable[Row]) -> Text:
-    """How many devices there are, and what they do."""
+    """The numbers of devices, of those online, and of those in each state."""
     concerns = [row.concern for row in rows]
     devices = {row.device: row.online for row in rows}
     text = Text(f"{counted(len(devices), 'device')}, {sum(devices.values())} online", "bold")
@@ -123,7 +123,7 @@ def headline(rows: Iterable[Row]) -> Text:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in the largest unit that fits."""
+    """An age in the largest unit that fits."""
     if seconds >= _THOUSAND * _DAY_S:
         return ">999 d"
     for unit, length in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
@@ -163,12 +163,12 @@ def _state(row: Row, colour: str) -> Text:
 
 
 def part(progress: float) -> float:
-    """``progress``, which others have written, between 0 and 1."""
+    """``progress``, which comes from a device, limited to 0 to 1."""
     return max(0.0, min(progress, 1.0))
 
 
 def version(row: Row) -> str:
-    """The model's."""
+    """The model's version."""
     return _bounded(row.version or None, "d", 10_000_000)
 
 
@@ -180,22 +180,22 @@ def latency(row: Row) -> str:
 
 
 def ratio(row: Row) -> str:
-    """It over what float took."""
+    """The latency as a part of float's."""
     return _bounded(row.latency_ratio, ".2f", _THOUSAND)
 
 
 def agreement(row: Row) -> str:
-    """How often int8 says what float does."""
+    """The share of windows on which int8 agrees with float."""
     return _bounded(None if row.agreement is None else 100 * row.agreement, ".1f", _THOUSAND, " %")
 
 
 def temperature(row: Row) -> str:
-    """Of the processor."""
+    """The processor's temperature."""
     return _bounded(row.temperature_c, ".0f", _THOUSAND)
 
 
 def _bounded(value: float | None, form: str, most: int, unit: str = "") -> str:
-    """A number that others have written, in so many characters that its column has room; none of ours is as large."""
+    """A number from a device, limited to the width of its column; no honest number is as large."""
     if value is None:
         return _DASH
     if value >= most:

@@ -1,4 +1,4 @@
-"""A table that is drawn again when it has changed, four times a second at most, on a terminal."""
+"""A table on a terminal that is redrawn after a change, at most four times a second."""
 
 import time
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from host_tools.display.console import stderr_console
 
 _DRAW_EVERY_S = 0.25
 _MOST_SHARE = 0.1
-"""Of a core that drawing may take: of a large fleet it is drawn more seldom."""
+"""The share of a core that drawing may take. A large fleet is drawn less often."""
 _AGES_EVERY_S = 5.0
-"""How often it is drawn although nobody said anything: what is told of time grows old."""
+"""The interval between drawings without a change, as the ages in the table grow."""
 
 
 class LiveTable:
-    """Draws what ``draw`` gives for so many lines; use it in a ``with`` statement."""
+    """Draws the renderable that ``draw`` returns for a number of lines; use it in a ``with`` statement."""
 
     def __init__(self, draw: Callable[[int], RenderableType], console: Console | None = None) -> None:
         self._draw = draw
@@ -45,12 +45,12 @@ class LiveTable:
 
     @property
     def wait_s(self) -> float:
-        """How long nothing need be drawn."""
+        """The seconds until the next drawing is due."""
         every_s = self._every_s if self._changed else _AGES_EVERY_S
         return max(0.0, self._drawn_at + every_s - time.monotonic())
 
     def changed(self) -> None:
-        """What is drawn is old now."""
+        """Mark the drawing as outdated."""
         self._changed = True
 
     def note(self, text: str) -> None:
@@ -58,7 +58,7 @@ class LiveTable:
         self._console.print(printable(text))
 
     def tick(self) -> None:
-        """Draw if it is time to."""
+        """Draw if a drawing is due."""
         if self.wait_s == 0.0:
             self.draw()
 

@@ -1,6 +1,6 @@
-"""Three ways to show how far a push is: drawn on a terminal, a line per change elsewhere, JSON lines for scripts.
+"""Three ways to show the progress of a push: drawn on a terminal, a line per change elsewhere, JSON lines for scripts.
 
-Progress goes to stderr; JSON goes to stdout and nothing else does then.
+Progress goes to stderr. With ``--json``, stdout carries the JSON lines and nothing else.
 """
 
 import json
@@ -16,12 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_agent.printable import printable
+from edge_agent.wire.messages import JobReport
 from host_tools.broker.job_tracker import DeviceOutcome, Progress
 from host_tools.display.console import can_redraw, stderr_console
 
-_MB = 1_000_000
+_KB, _MB = 1_000, 1_000_000
 _LINE_STEP = 0.25
 _UPLOAD_STEP = 0.1
+_QUEUED = "queued"
+_TWO_MINUTES = 120
 _COLOURS = {
     DeviceOutcome.SUCCEEDED: "green",
     DeviceOutcome.REJECTED: "yellow",
@@ -36,7 +39,7 @@ _COLOURS = {
 
 
 class Display(Protocol):
-    """Where a command says how far it is."""
+    """Where a command reports its progress."""
 
     def __enter__(self) -> Self:
         return self
@@ -47,11 +50,11 @@ class Display(Protocol):
         return None
 
     def upload(self, done: int, total: int) -> None:
-        """``done`` of ``total`` bytes are at the broker."""
+        """The broker holds ``done`` of ``total`` bytes."""
         ...
 
     def progress(self, progress: Progress) -> None:
-        """A device said something."""
+        """A device reported something new."""
         ...
 
     def note(self, text: str) -> None:
@@ -64,7 +67,7 @@ class Display(Protocol):
 
 
 class TerminalDisplay:
-    """A table that is drawn again and again: device, stage, bar, detail."""
+    """A table that is redrawn in place: device, stage, bar, detail."""
 
     def __init__(self) -> None:
         self._console = stderr_console()
@@ -97,7 +100,7 @@ class TerminalDisplay:
         self._console.print(printable(text))
 
     def summary(self, fields: dict[str, Any]) -> None:
-        """A person reads the tables."""
+        """Nothing: a person reads the result table instead."""
 
     def _draw(self) -> RenderableType:
         parts: list[RenderableType] = []
@@ -108,7 +111,7 @@ class TerminalDisplay:
                 "upload",
                 "",
                 ProgressBar(total=total, completed=done, width=24),
-                f"{done / _MB:.1f} of {total / _MB:.1f} MB",
+                _amount(done, total),
             )
             parts.append(table)
         if self._rows:
@@ -120,22 +123,24 @@ class TerminalDisplay:
 
 
 class LineDisplay(Display):
-    """A line on stderr whenever something changes that a person would want in a log."""
+    """A line on stderr for each change that belongs in a log."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[Any, ...]] = {}
+        self._quarter, self._shown = -1, ""
 
     def upload(self, done: int, total: int) -> None:
-        """A line for each tenth."""
-        step = int(done / total / _UPLOAD_STEP)
-        if self._changed("upload", (step,)):
-            _say(f"upload: {done / _MB:.1f} of {total / _MB:.1f} MB")
+        """A line for each quarter of the upload, and none that looks like the one before."""
+        quarter, shown = int(done / total / _LINE_STEP), _amount(done, total)
+        if quarter != self._quarter and shown != self._shown:
+            self._quarter, self._shown = quarter, shown
+            _say(f"upload: {shown}")
 
     def progress(self, progress: Progress) -> None:
-        """A line for each stage, each quarter of it, each end, and how long a capture takes."""
+        """A line for each stage, each quarter of it, each end, and the time that a capture takes."""
         report = progress.report
         quarter = int(report.progress / _LINE_STEP) if report else 0
-        # How long a capture takes is known a moment after it began, and is told when it is.
+        # The duration of a capture is known a moment after its start, and gets a line of its own.
         timed = report is not None and report.stage == "capture" and report.eta_s is not None
         if self._changed(progress.device, (progress.end, progress.online, report and report.stage, quarter, timed)):
             _say(f"{progress.device}: {_words(progress)}")
@@ -145,7 +150,7 @@ class LineDisplay(Display):
         _say(text)
 
     def summary(self, fields: dict[str, Any]) -> None:
-        """A person reads the tables."""
+        """Nothing: a person reads the result table instead."""
 
     def _changed(self, name: str, state: tuple[Any, ...]) -> bool:
         changed = self._last.get(name) != state
@@ -154,20 +159,20 @@ class LineDisplay(Display):
 
 
 class JsonDisplay(Display):
-    """One JSON object a line on stdout, each with ``event``; sentences for people go to stderr."""
+    """One JSON object per line on stdout, each with ``event``; sentences for people go to stderr."""
 
     def __init__(self) -> None:
         self._uploaded = -1.0
 
     def upload(self, done: int, total: int) -> None:
-        """An ``upload`` event for each tenth, and the last."""
+        """An ``upload`` event for each tenth of the upload, the last one included."""
         step = int(done / total / _UPLOAD_STEP)
         if step != self._uploaded:
             self._uploaded = step
             _emit({"event": "upload", "done_bytes": done, "total_bytes": total})
 
     def progress(self, progress: Progress) -> None:
-        """A ``report`` event: the device's report, or what is known of a device that has sent none."""
+        """A ``report`` event: the device's report, or the known state of a device that has sent none."""
         fields: dict[str, Any] = {"event": "report"}
         if progress.report:
             fields |= msgspec.to_builtins(progress.report)
@@ -186,7 +191,7 @@ class JsonDisplay(Display):
 
 
 def open_display(*, as_json: bool) -> Display:
-    """The display that fits: JSON if asked for, drawn if stderr is a terminal, else lines."""
+    """The display that fits: JSON on request, drawn if stderr is a terminal, else lines."""
     if as_json:
         return JsonDisplay()
     return TerminalDisplay() if can_redraw() else LineDisplay()
@@ -203,7 +208,7 @@ def _grid() -> Table:
 
 def _row(progress: Progress) -> tuple[RenderableType, ...]:
     report, colour = progress.report, _COLOURS[progress.end]
-    stage = report.stage if report and progress.end is DeviceOutcome.RUNNING else progress.end.value
+    stage = _stage(report) if report and progress.end is DeviceOutcome.RUNNING else progress.end.value
     fraction = 1.0 if progress.ended else (report.progress if report else 0.0)
     bar = ProgressBar(total=1.0, completed=fraction, width=24, complete_style=colour, finished_style=colour)
     detail = Text()
@@ -212,25 +217,39 @@ def _row(progress: Progress) -> tuple[RenderableType, ...]:
     if progress.ended and progress.code not in ("", "accepted", progress.end):
         detail.append(f"{progress.code} ", colour)
     detail.append(progress.message)
-    if report and report.eta_s is not None and not progress.ended:
-        detail.append(f" ({_duration(report.eta_s)} left)", "dim")
+    if report and not progress.ended:
+        detail.append(_left(report), "dim")
     return progress.device, Text(stage, colour), bar, detail
 
 
 def _words(progress: Progress) -> str:
     report = progress.report
     if report and progress.end is DeviceOutcome.RUNNING:
-        words = f"{report.stage} {report.status} {report.progress:.0%} {report.detail}"
-        words += f" ({_duration(report.eta_s)} left)" if report.eta_s is not None else ""
+        stage = _stage(report)
+        words = stage if stage == _QUEUED else f"{stage} {report.progress:.0%} {report.detail}".rstrip()
+        words += _left(report)
     else:
-        code = f" {progress.code}" if progress.ended and progress.code not in ("", progress.end) else ""
+        code = f" {progress.code}" if progress.ended and progress.code not in ("", "accepted", progress.end) else ""
         words = f"{progress.end}{code}: {progress.message}" if progress.message else f"{progress.end}{code}"
-    return words.rstrip() + (" (offline)" if progress.online is False and progress.end is DeviceOutcome.RUNNING else "")
+    return words + (" (offline)" if progress.online is False and progress.end is DeviceOutcome.RUNNING else "")
 
 
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60:02d} s"  # noqa: PLR2004  # two minutes
+def _stage(report: JobReport) -> str:
+    """The stage that a device works on; ``queued`` before the first one has begun."""
+    return _QUEUED if report.status == _QUEUED and not report.progress else report.stage
+
+
+def _amount(done: int, total: int) -> str:
+    unit, name = (_MB, "MB") if total >= _MB else (_KB, "kB")
+    return f"{done / unit:.1f} of {total / unit:.1f} {name}"
+
+
+def _left(report: JobReport) -> str:
+    """The time until the stage ends; empty where nobody knows it, or it is less than half a second."""
+    whole = round(report.eta_s or 0.0)
+    if not whole:
+        return ""
+    return f" ({whole} s left)" if whole < _TWO_MINUTES else f" ({whole // 60} min {whole % 60:02d} s left)"
 
 
 def _say(text: str) -> None:

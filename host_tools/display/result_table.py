@@ -1,6 +1,6 @@
-"""The table of a job's result: float beside int8, the gates, and what to do. A report in, rich renderables out.
+"""The table of a job's result: float beside int8, the gates, and the remedy. A report in, rich renderables out.
 
-What a device did not measure is shown as a dash, never as a number; a row of nothing but dashes is left out.
+A number that the device did not measure is shown as a dash. A row that is all dashes is left out.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,7 @@ _COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "cancel
 
 
 def comparison(result: Result) -> list[tuple[str, str, str, str]]:
-    """Rows of (what, float, int8, what is known of that number), without those that say nothing."""
+    """Rows of (title, float, int8, note), without the rows that are all dashes."""
     before, after = result.reference or MeasuredModel(), result.judged or MeasuredModel()
 
     def both(key: str, form: Callable[[Any], str], note: str = "") -> tuple[str, str, str, str]:
@@ -45,15 +45,17 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
     upper, lower = after.ratio_p50_upper, after.agreement_lower
     slowest = "" if upper is None else f"at most {numbers.ratio(upper)} ({numbers.confidence(after.ratio_confidence)})"
     least = "" if lower is None else f"at least {_percent(lower)} ({numbers.confidence(after.confidence)})"
+    steady_usual = _usual(result, "steady_rss_bytes", _bytes)
     rows = [
         both("size_bytes", _bytes, _size_note(before, after)),
         *([both("form_bytes", _bytes)] if before.form_bytes or after.form_bytes else []),
         *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),
         after_alone("ratio_p50", _ratio(after.ratio_p50), slowest),
         after_alone("preference", "" if after.preference is None else numbers.signed(after.preference)),
-        both("peak_rss_bytes", _bytes),
-        both("model_rss_bytes", _bytes, "peak, over an empty runtime" if after.model_rss_bytes else ""),
-        *(both(key, _bytes, _usual(result, key, _bytes)) for key in ("loaded_rss_bytes", "steady_rss_bytes")),
+        both("peak_rss_bytes", _bytes, "runtime and model" if after.peak_rss_bytes else ""),
+        both("model_rss_bytes", _bytes, "without the runtime" if after.model_rss_bytes else ""),
+        both("loaded_rss_bytes", _bytes, _usual(result, "loaded_rss_bytes", _bytes)),
+        both("steady_rss_bytes", _bytes, _joined(_part(before, after, "steady_rss_bytes"), steady_usual)),
         *(both(key, _milliseconds, _usual(result, key, _milliseconds)) for key in ("load_ms", "first_ms")),
         after_alone("agreement", _percent(after.agreement), least),
         after_alone("disagreements", _of(after.disagreements, after.windows)),
@@ -68,7 +70,7 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
 
 
 def _labelled(shown: LabelledSet | None) -> list[tuple[str, str, str, str]]:
-    """A row for each metric of the labelled set, and one for its windows; none if it was not opened."""
+    """A row for each metric of the labelled set, and one for its windows; no rows if it was not opened."""
     if shown is None or shown.metrics is None:
         return []
     rows = []
@@ -82,7 +84,7 @@ def _labelled(shown: LabelledSet | None) -> list[tuple[str, str, str, str]]:
 
 
 def _usual(result: Result, key: str, form: Callable[[Any], str]) -> str:
-    """The same number of float as an application usually loads it."""
+    """The same number for float as an application usually loads it."""
     value = getattr(result.usual, key, None)
     return "" if value is None else f"float as usual: {form(value)}"
 
@@ -92,7 +94,7 @@ def _milliseconds(value: float | None) -> str:
 
 
 def gates(result: Result) -> list[tuple[str, str, str, bool]]:
-    """Rows of (gate, value, limit, passed) of the int8 model that the verdict is about."""
+    """Rows of (gate, value, limit, passed) of the judged int8 model."""
     judged = result.judged
     return [
         (
@@ -107,11 +109,11 @@ def gates(result: Result) -> list[tuple[str, str, str, bool]]:
 
 
 def headline(report: JobReport) -> Text:
-    """One line: where the job stands on that device, and why."""
+    """One line: the job's state on that device, and its code."""
     parts: list[str | tuple[str, str]] = [
         (report.device, "bold"),
         f"  {report.model} {report.version}  ",
-        (report.status, _COLOURS.get(report.status, "cyan")),
+        (report.status.replace("_", " "), _COLOURS.get(report.status, "cyan")),
     ]
     if report.code not in ("", "accepted", report.status):
         parts.append((f" {report.code}", "dim"))
@@ -119,12 +121,15 @@ def headline(report: JobReport) -> Text:
 
 
 def to_do(end: str, code: str, message: str) -> str:
-    """What to do about an end that is no success; empty where the message says it all, or the code is a newer one's."""
+    """The remedy for an end that is no success.
+
+    Empty where the message has the remedy already, and for the codes of a newer version.
+    """
     return remedy_for(code, message) if end in ("rejected", "failed", "refused") else ""
 
 
 def render(report: JobReport) -> RenderableType:
-    """Everything that a person wants to know of an ended job on one device."""
+    """The whole result of an ended job on one device, for a person."""
     parts: list[RenderableType] = [headline(report)]
     if report.message:
         parts.append(f"  {report.message}")
@@ -269,6 +274,16 @@ def _size_note(before: MeasuredModel, after: MeasuredModel) -> str:
     old, new = before.size_bytes, after.disk_bytes
     more = ", the optimised form included" if after.form_bytes else ""
     return f"{new / old:.2f} of float{more}" if old and new else ""
+
+
+def _part(before: MeasuredModel, after: MeasuredModel, key: str) -> str:
+    """The number of int8 as a part of float's."""
+    old, new = getattr(before, key), getattr(after, key)
+    return f"{new / old:.2f} of float" if old and new else ""
+
+
+def _joined(*notes: str) -> str:
+    return ", ".join(filter(None, notes))
 
 
 def _of(part: int | None, whole: int | None) -> str:

@@ -1,1 +1,1 @@
-"""Sending a model: the manifest, the upload, the wait for what becomes of it."""
+"""Sending a model: the manifest, the upload, and the wait for the result."""

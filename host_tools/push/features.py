@@ -1,8 +1,8 @@
-"""Whether the agents know what a manifest says: what came after version 0.1.0 is asked only of those that do. Pure.
+"""Checks whether the devices' agents know every feature of a manifest that came after version 0.1.0. Pure.
 
-A device refuses a key that it does not know (``malformed``), or passes over it and judges without. So nothing is sent
-where a device that was named for it does not know it. Of a group, whose devices are upgraded one after the other, it
-is only said how many those are.
+A device refuses a key that it does not know (``malformed``), or ignores it and judges without it. So nothing is sent if
+a device that is named does not know a feature. The devices of a group are upgraded one after the other, so a group gets
+a warning with the number of devices that lack it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,16 +20,16 @@ _SHOWN = 5
 def check_features(
     manifest: Manifest, scopes: Iterable[Scope], devices: Mapping[str, DeviceInfo | None], file: str
 ) -> list[str]:
-    """What to say of the devices of groups that lack a feature, a sentence for each set of features.
+    """Warnings about devices of groups that lack a feature, a sentence for each set of features.
 
     Args:
-        manifest: what is to be sent.
-        scopes: whom it is for.
-        devices: those that are meant; None: has not introduced itself, and is left to judge by itself.
-        file: the operator's manifest, named where it can be changed.
+        manifest: the manifest to send.
+        scopes: the devices and groups that it is for.
+        devices: the addressed devices; None: no info message, so the device itself decides.
+        file: the operator's manifest file, for the message.
 
     Raises:
-        RecipeError: ``feature_unknown``: a device that ``scopes`` name lacks one.
+        RecipeError: ``feature_unknown``: a device that ``scopes`` name lacks a feature.
     """
     used = features_used(manifest, FEATURES)
     named = {scope.name for scope in scopes if scope.kind == "d"}
@@ -70,7 +70,7 @@ def _written(features: Sequence[Feature]) -> str:
 
 
 def _listed(names: Sequence[str], devices: Mapping[str, DeviceInfo | None]) -> str:
-    """The first names with their agent's version, and how many more."""
+    """The first names with their agent's version, and the number of further ones."""
     infos = ((name, devices[name]) for name in names[:_SHOWN])
     shown = [f"{name} (edge-agent {info.agent_version or 'of unknown version'})" for name, info in infos if info]
     more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []

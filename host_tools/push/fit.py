@@ -1,8 +1,7 @@
-"""Whether what a manifest asks for can be had: of the devices' sources, and by the model's inputs. Pure.
+"""Checks a manifest against the devices' sources and the model's inputs. Pure.
 
-Said by the codes and nearly the words of the device, which judges again and knows more. What is not known here (a
-device that has not introduced itself, a model that this host cannot read, a source that does not list its channels)
-is left to it.
+Errors have the codes and nearly the words of the device, which checks again and knows more. Unknown facts are left to
+the device: a device without an info message, a model that this host cannot read, a source without a channel list.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ def troubles(
     signature: ModelTensors | None,
     devices: Mapping[str, DeviceInfo | None],
 ) -> dict[str, ContractError]:
-    """Device → the first thing that the manifest asks for in vain there; a device without is left out."""
+    """Device → the first error of the manifest there; a device without one is left out."""
     found: dict[str, ContractError] = {}
     for name, info in devices.items():
         try:
@@ -40,10 +39,10 @@ def check_model(
     """Raise ``ContractError`` (input_missing, shape_mismatch) unless windows can become the model's inputs.
 
     Args:
-        inputs: the contracts.
-        states: what the model carries from call to call.
-        signature: of the model.
-        channels: of the source, for contracts that take all of them; empty: not known.
+        inputs: the input contracts.
+        states: the model's state from call to call.
+        signature: the model's inputs and outputs.
+        channels: the source's channels, for contracts that take all of them; empty: not known.
     """
     tensors = {tensor.name: tensor for tensor in signature.inputs}
     named = {contract.name for contract in inputs if contract.name} | {state.input for state in states}
@@ -62,7 +61,7 @@ def check_model(
 
 
 def fits(shape: Sequence[int], wanted: Shape) -> bool:
-    """Whether a tensor can be fed as it is, or with a leading axis of 1."""
+    """Whether a tensor of this shape can be fed as it is, or with a leading axis of 1."""
     return any(
         len(candidate) == len(wanted)
         and all(want in (None, have) for have, want in zip(candidate, wanted, strict=True))
@@ -106,7 +105,7 @@ def _channels(inputs: Iterable[InputContract], info: DeviceInfo | None) -> list[
 
 
 def _listed(info: DeviceInfo, source: str) -> list[str]:
-    """The channels that a device says of its source; empty: it does not say (they may stand in a file's header)."""
+    """The channels that a device reports for its source; empty: none reported (a file's header may have them)."""
     channels = info.sources.get(source, {}).get("channels")
     return [str(channel) for channel in channels] if isinstance(channels, list) else []
 

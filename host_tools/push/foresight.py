@@ -1,6 +1,6 @@
-"""What devices will make of a version, by what the broker holds of them: said before anything is uploaded. Pure.
+"""The devices' certain answers to a version, predicted from the broker's messages before anything is uploaded. Pure.
 
-A device alone decides, by the same rules and with more knowledge; so this only says what is certain.
+Only a device decides, by the same rules and with more knowledge. So this predicts only what is certain.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,24 +16,24 @@ _NAMED = 5
 
 
 class Outlook(StrEnum):
-    """What becomes of a want on one device."""
+    """A device's reaction to a want."""
 
     BEGINS = "begins"
     JUDGED = "judged"
-    """This very content had its end there."""
+    """The device has judged this very content before."""
     INACTIVE = "inactive"
-    """It had, and succeeded, but another version is active there now, or none."""
+    """It has, and succeeded, but another version is active there now, or none."""
     DOWNGRADE = "downgrade"
     CONFLICT = "version_conflict"
     IGNORED = "ignored"
-    """A higher want of another scope, or the device's own of this version, stands beside it: it says nothing."""
+    """A higher want of another scope stands, or the device's own want of this version: no answer comes."""
     UNANSWERED = "unanswered"
-    """A downgrade to which an agent of 0.1 says nothing."""
+    """A downgrade. An agent of version 0.1 does not answer it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be pushed."""
+    """The version to push."""
 
     model: str
     version: int
@@ -42,7 +42,7 @@ class Asked:
 
 
 def outlook(device: Device, asked: Asked, history: History, now: float) -> tuple[Outlook, int]:
-    """What ``device`` will do, and the version that stands in the way."""
+    """The reaction of ``device``, and the version that stands in the way."""
     reports = [report for report in history.reports if report.device == device.id]
     for report in reports:
         if report.job == asked.job:
@@ -55,7 +55,7 @@ def outlook(device: Device, asked: Asked, history: History, now: float) -> tuple
     accepted = device.info.highest.get(asked.model, 0) if device.info else 0
     accepted = max([accepted, *(report.version for report in reports)])
     if any(want.job == asked.job for want in wants.values()):
-        return Outlook.BEGINS, 0  # it is known there, whatever its report was
+        return Outlook.BEGINS, 0  # the device knows the want, whatever its report was
     if asked.version < accepted:
         if higher > asked.version:
             return Outlook.IGNORED, higher
@@ -71,13 +71,13 @@ def outlook(device: Device, asked: Asked, history: History, now: float) -> tuple
 def sentences(
     outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, highest: int, order: Callable[..., str]
 ) -> list[str]:
-    """What a person should know before it is sent, one sentence for each kind of trouble.
+    """Warnings before the version is sent, one sentence for each kind of trouble.
 
     Args:
-        outlooks: device → what it will do, and the version that stands in the way.
-        asked: what is to be pushed.
+        outlooks: device → its reaction, and the version that stands in the way.
+        asked: the version to push.
         highest: the highest version that is known anywhere.
-        order: the words of a command to devices in, and what to type for it out.
+        order: turns the words of a command to devices into a command line.
     """
     said = []
     name, version = asked.model, asked.version
@@ -87,7 +87,7 @@ def sentences(
         rollback = order("rollback", name, *(word for device in downgrades for word in ("--device", device)))
         said.append(
             f"{name} {known} is known here: {_names(downgrades)} will answer version {version} with downgrade; "
-            f"{higher}; to make active what was active before: {rollback}"
+            f"{higher}; to activate the release before: {rollback}"
         )
     if conflicts := _those(outlooks, Outlook.CONFLICT):
         said.append(
@@ -100,7 +100,7 @@ def sentences(
 
 
 def ignores(device: str, foreseen: tuple[Outlook, int], asked: Asked, highest: int) -> str:
-    """Why a device says nothing to a want, and what to do."""
+    """The reason why a device does not answer a want, and the remedy."""
     found, stands = foreseen
     if found is Outlook.UNANSWERED:
         why = f"has accepted {asked.model} {stands}, and its edge-agent 0.1 gives no answer to an older one"
@@ -110,14 +110,14 @@ def ignores(device: str, foreseen: tuple[Outlook, int], asked: Asked, highest: i
 
 
 def inactive(asked: Asked, active: int) -> str:
-    """Why a success stands no more on a device on which version ``active`` is active now; 0: none is."""
+    """The reason why a success no longer stands on a device. ``active`` is the active version there, or 0."""
     now = f"{asked.model} {active} is active now" if active else f"no {asked.model} is active now"
     why = ", as this one was rolled back" if 0 < active < asked.version else ""
-    return f"{asked.model} {asked.version} succeeded here before, but {now}{why}; give --again for a new try"
+    return f"{asked.model} {asked.version} succeeded here before, but {now}{why}; give --again to try again"
 
 
 def nothing_new(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, history: History, now: float) -> bool:
-    """Whether a push would change nothing: each device has judged it, and each want lies there already."""
+    """Whether a push would change nothing: each device has judged it, and the broker has each want already."""
     wants = [history.wants.get(scope) for scope in asked.scopes]
     lie = all(want is not None and want.job == asked.job and want.stands(now) for want in wants)
     return lie and all(found in (Outlook.JUDGED, Outlook.INACTIVE) for found, _ in outlooks.values())
@@ -128,13 +128,13 @@ def _is_0_1(device: Device) -> bool:
 
 
 def _counted_by_0_1(device: Device, history: History, accepted: int) -> int:
-    """The highest want that 0.1 takes to stand: also the one that a new want replaces, and those that have expired."""
+    """The highest want that counts for 0.1, which counts replaced and expired wants, too."""
     wants = (want.version for scope, want in history.wants.items() if device.in_scope(scope))
     return max((version for version in wants if version <= accepted), default=0)
 
 
 def _active_instead(device: Device, report: JobReport) -> int | None:
-    """The version that is active instead of the one that ``report`` says was activated, 0: none; None: that one is."""
+    """The active version if it is not the one that ``report`` activated; 0: none is active; None: it still is."""
     info = device.info
     if report.status != "succeeded" or info is None or info.seq <= report.seq:  # older than the report
         return None

@@ -1,17 +1,28 @@
-"""How many rows a labelled set has, by the header of its labels, without the library that reads arrays."""
+"""The number of rows of a labelled set, from the header of its labels, without the library that reads arrays."""
 
 import ast
 import zipfile
 from pathlib import Path
 
+from edge_agent.errors import ConfigError, ContractError
 from edge_agent.jobs.archives import DAMAGED
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
 
 
+def check_archive(path: Path) -> None:
+    """Raise ``ContractError`` (data_unreadable) if a labelled set is no archive of arrays, as every device would."""
+    try:
+        sound = zipfile.is_zipfile(path)
+    except OSError as error:
+        raise ConfigError("usage", f"{path}: {error.strerror}") from None
+    if not sound:
+        raise ContractError("data_unreadable", f"{path} is no .npz file; save it with numpy.savez")
+
+
 def labelled_rows(path: Path) -> int | None:
-    """The rows of the array ``labels`` of an ``.npz``; None where the file does not tell: a device says why."""
+    """The rows of the array ``labels`` of an ``.npz``; None if it has none that can be read: a device reports why."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("labels.npy") as member:
             magic, version, _ = member.read(6), member.read(1), member.read(1)

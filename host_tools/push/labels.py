@@ -1,7 +1,7 @@
-"""Whether a labelled set can decide anything, by what ``[output]``, or the first of ``[[outputs]]``, says. Pure.
+"""Checks whether a labelled set can decide anything, by ``[output]`` or the first of ``[[outputs]]``. Pure.
 
-A device finds a kind that is not named from float's outputs, after it has captured; then labels may say nothing of it.
-So a labelled set is not sent without the kind that its labels are of.
+Without a named kind, a device finds it from float's outputs after the capture, and the labels may not fit that kind. So
+a labelled set is not sent without the kind of its labels.
 """
 
 from edge_agent.errors import ContractError, Refusal
@@ -12,15 +12,15 @@ from host_tools.push.draft import kind_of
 
 
 def check_labelled(output: Output, signature: ModelTensors | None, table: str = "[output]") -> None:
-    """Raise ``ContractError`` (output_kind_needed), with the key to set, unless labels can be of ``output``.
+    """Raise ``ContractError`` (output_kind_needed), with the key to set, unless labels can describe ``output``.
 
     Args:
-        output: as the manifest has it.
-        signature: of the model; None: not known here.
-        table: of the manifest that says ``output``.
+        output: the manifest's output.
+        signature: the model's inputs and outputs; None: not known here.
+        table: the manifest's table that holds ``output``.
     """
     if output.kind is None:
-        trouble = "a labelled set needs the kind of output that its labels are of"
+        trouble = "a labelled set needs the kind of output that its labels describe"
         guess = kind_of(signature.alone(output.name)) if signature is not None else None
         if guess is not None and guess[0] in LABELLED_KINDS:
             remedy = f'set {table} kind = "{guess[0]}" ({guess[1]})'
@@ -28,7 +28,7 @@ def check_labelled(output: Output, signature: ModelTensors | None, table: str = 
             remedy = f"set {table} kind to one of {_all_kinds()}"
     elif output.kind not in LABELLED_KINDS:
         trouble = f'labels say nothing about {table} kind = "{output.kind}"'
-        remedy = f"set the kind that they are of ({_all_kinds()}), or leave the labelled set out"
+        remedy = f"set the kind that they describe ({_all_kinds()}), or leave the labelled set out"
     elif output.kind == "sequence" and not output.alphabet:
         trouble = 'labels of kind = "sequence" are strings'
         remedy = f"set {table} alphabet, the characters in the output's order"
@@ -38,12 +38,12 @@ def check_labelled(output: Output, signature: ModelTensors | None, table: str = 
 
 
 def check_labelled_rows(output: Output, gates: Gates, rows: int | None, file: str) -> None:
-    """Raise ``Refusal`` (too_few_windows) if so few rows can never prove what ``gates`` ask for.
+    """Raise ``Refusal`` (too_few_windows) if the rows are too few to prove the ``gates``.
 
     Args:
-        output: that the labels are of.
-        gates: the manifest's.
-        rows: of the labelled set; None: not known here.
+        output: the output that the labels describe.
+        gates: the manifest's gates.
+        rows: the rows of the labelled set; None: not known here.
         file: the labelled set's name.
     """
     needed = labelled_rows_needed(gates, output.kind)

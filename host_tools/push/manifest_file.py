@@ -1,7 +1,7 @@
 """The operator's manifest ``M.toml``: read strictly, joined with the model into the manifest that devices get.
 
-An unknown key is an error that names the nearest known one. Whether the device has the source, and the model such an
-input, only the device can know.
+An unknown key is an error that names the nearest known one. Only the device can know whether it has the source, and
+whether the model has the input.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ FORMATS: dict[str, Format] = {".onnx": "onnx", ".tflite": "tflite"}
 
 
 class EvalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[eval]``: a labelled set that travels with the model."""
+    """``[eval]``: a labelled set that is sent with the model."""
 
     file: str
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file says. ``version`` None: the next one. ``eval`` is resolved against the file's folder."""
+    """The content of the file. ``version`` None: the next one. ``eval`` is resolved against the file's folder."""
 
     name: str
     version: int | None
@@ -44,22 +44,22 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_output(self) -> Output:
-        """The output that labels are of."""
+        """The output that the labels describe."""
         return self.outputs[0] if self.outputs else self.output
 
     @property
     def output_table(self) -> str:
-        """The table of the file that says it."""
+        """The table of the file that holds this output."""
         return "[[outputs]] 1" if self.outputs else "[output]"
 
 
 def read_manifest_file(path: Path) -> ManifestFile:
-    """The checked content of an ``M.toml`` (its recipe part is checked here and read again when it is built).
+    """The checked content of an ``M.toml``. Its recipe part is checked here, and read again for the manifest.
 
     Raises:
         ConfigError: ``usage``; names the file, the table and the nearest known key.
-        RecipeError: ``recipe_unsupported`` for a step, option or value that no device knows.
-        ContractError: ``shape_mismatch`` if the steps do not fit the window or each other.
+        RecipeError: ``recipe_unsupported``: a step, option or value that no device knows.
+        ContractError: ``shape_mismatch``: the steps do not fit the window or each other.
     """
     tables = read_toml(path)
     for key in tables:
@@ -90,7 +90,7 @@ def read_blob(path: Path) -> Blob:
     """A file's content address: hash, size and the hash of each page of chunk digests, read in one pass.
 
     Raises:
-        ConfigError: ``usage`` if the file is absent or empty.
+        ConfigError: ``usage``: the file is missing or empty.
     """
     whole = hashlib.sha256()
     try:
@@ -111,7 +111,7 @@ def read_blob(path: Path) -> Blob:
 
 
 def model_format(path: Path) -> Format:
-    """The format that a model file's name says; raises ``ConfigError`` (usage) for any other."""
+    """The format by the suffix of a model file; raises ``ConfigError`` (usage) for any other suffix."""
     if path.suffix.lower() not in FORMATS:
         raise ConfigError("usage", f"{path}: a model is a file named *.onnx or *.tflite; give one")
     return FORMATS[path.suffix.lower()]

@@ -1,7 +1,7 @@
-"""The story of a push: read, address, number, check, seal, upload, want, wait.
+"""The steps of a push: read, address, number, check, seal, upload, want, wait.
 
-Used by ``push-model`` and by the demo. The blobs are at the broker before the want is, so a device that sees a want
-finds everything, and the host may go.
+Used by ``push-model`` and by the demo. The broker has the blobs before it has the want, so a device that receives a
+want finds everything, and the host may disconnect.
 """
 
 import contextlib
@@ -34,33 +34,36 @@ from host_tools.model.tensors import ModelTensors
 from host_tools.push.features import check_features
 from host_tools.push.fit import troubles
 from host_tools.push.foresight import Asked, Outlook, nothing_new, outlook, sentences
-from host_tools.push.labelled_file import labelled_rows
+from host_tools.push.labelled_file import check_archive, labelled_rows
 from host_tools.push.labels import check_labelled, check_labelled_rows
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.sending import PushResult, Sealed, Stay, fill, new_tracker, send
 from host_tools.push.versions import choose_version
 
 _DAY_S = 86_400.0
+_FORMAT_NAMES = {"onnx": "an ONNX", "tflite": "a TensorFlow Lite"}
+_UNREADABLE = "{model} does not read as {format} model with inputs and outputs here; check that the file is whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushRequest:
-    """What the operator asks for.
+    """The operator's request.
 
     Attributes:
         model: the float model file.
         manifest: the ``M.toml``.
-        scopes: whom it is for.
+        scopes: the devices and groups that it is for.
         evaluation: a labelled set; None: the manifest's own, if it names one.
-        expires_days: after so many days no device begins it any more.
-        wait: stay until it has ended everywhere.
-        timeout_s: how long to stay; None: the announced capture time and 15 minutes.
+        expires_days: after this many days no device starts the job any more.
+        wait: wait until the job has ended everywhere.
+        timeout_s: the longest wait; None: the announced capture time and 15 minutes.
         dry_run: read and build everything, send nothing.
-        again: a new try of what was judged before: the next version, whatever the manifest says.
-        force: the operator knows that the version is far above those that are known.
-        version: that a dry run has shown, and no other; None: the one that follows.
-        sent: is told of the manifest once it lies at the broker, or may.
-        devices_stay: they go on when this command is interrupted; False: they end with it, and Ctrl-C is the caller's.
+        again: try judged content again as the next version, whatever version the manifest has.
+        force: the operator accepts a version far above the known ones.
+        version: the only version to send, as a dry run has shown it; None: the next one.
+        sent: called with the manifest once the broker has it, or may have it.
+        devices_stay: devices continue when this command is interrupted; False: they end with it, and the caller
+            handles Ctrl-C.
     """
 
     model: Path
@@ -79,17 +82,23 @@ class PushRequest:
 
 
 def push(settings: Settings, request: PushRequest, display: Display) -> PushResult:
-    """Send a model and wait for what its devices say.
+    """Send a model and wait for its devices' answers.
 
     Raises:
-        EdgeAgentError: nothing was asked of any device.
+        EdgeAgentError: no device has received an order.
     """
     file = read_manifest_file(request.manifest)
     model = model_format(request.model), read_blob(request.model)
     evaluation = request.evaluation or file.eval
+    if evaluation is not None and not evaluation.is_file():
+        where = "--eval" if request.evaluation else f"{request.manifest}: [eval] file"
+        raise ConfigError("usage", f"{where}: no such file: {evaluation}")
     evaluation_blob = read_blob(evaluation) if evaluation else None
     signature = read_signature(request.model)
+    if signature is None:
+        display.note(_UNREADABLE.format(model=request.model, format=_FORMAT_NAMES[model[0]]))
     if evaluation is not None:
+        check_archive(evaluation)
         with _of_file(request.manifest):
             check_labelled(file.first_output, signature, file.output_table)
         check_labelled_rows(file.first_output, file.gates, labelled_rows(evaluation), evaluation.name)
@@ -102,7 +111,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         order = partial(command_line, settings, "host-tools", signed=True)
         version = choose_version(file.name, written, history, devices, force=request.force, order=order)
         if request.version not in (None, version):
-            text = f"the next version of {file.name} is not {request.version} any more, but {version}; check it again"
+            text = f"the next version of {file.name} is now {version}, not {request.version}; check it again"
             raise ConfigError("usage", text)
         now = time.time()
         manifest = build_manifest(
@@ -136,8 +145,8 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         for one in (one for one in judged if outlooks[one.device][0] is Outlook.JUDGED):
             recalibrate = order("recalibrate", manifest.name, "--device", one.device)
             display.note(
-                f"{one.device} has judged this very manifest before ({one.status}): that result stands. For a new try "
-                "give --again, leave version out of the manifest, or raise it"
+                f"{one.device} has judged this very manifest before ({one.status}), and that result stands. "
+                "To try again, give --again, leave version out of the manifest, or raise it"
                 + (f"; or run {recalibrate}" if one.status == "succeeded" else "")
             )
         stay = Stay(
@@ -147,7 +156,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
 
 
 def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
-    """What a dry run shows: the manifest, and what would be sent where."""
+    """The output of a dry run: the manifest, and the topics and bytes to send."""
     manifest = result.manifest
     return {
         "job": result.job,
@@ -160,7 +169,7 @@ def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _of_file(path: Path) -> Iterator[None]:
-    """Name the manifest's file in what is found wrong with it."""
+    """Put the manifest's file name into errors about its content."""
     try:
         yield
     except ContractError as error:
@@ -174,12 +183,12 @@ def _check_fit(
     devices: Mapping[str, Device],
     display: Display,
 ) -> None:
-    """Raise what every device would answer; say what some will."""
+    """Raise an error that every device would answer; note errors of some devices."""
     infos = {name: device.info for name, device in devices.items()}
     for sentence in check_features(manifest, request.scopes, infos, str(request.manifest)):
         display.note(sentence)
     found = troubles(manifest.inputs, manifest.state, signature, infos)
-    # An info without any source may be of a device that does not tell; it is no ground to refuse.
+    # A device may not report its sources; an info without any is no reason to refuse.
     sure = [name for name in found if (info := infos[name]) is None or info.sources]
     if sure and len(sure) == len(devices):
         with _of_file(request.manifest):
@@ -189,13 +198,13 @@ def _check_fit(
 
 
 def _nothing_sent(manifest: Manifest, tracker: JobTracker, judged: Sequence[JobReport], display: Display) -> PushResult:
-    """The end of a push of what its devices have judged and the broker has: theirs."""
+    """The result of a push that changes nothing: every device has judged it, and the broker has it."""
     for report in judged:
         tracker.take(report)
     ends = ", ".join(f"{name} {progress.end}" for name, progress in tracker.devices.items())
     display.note(
-        f"{manifest.name} {manifest.version} with this very content was judged before, as job {tracker.job} ({ends}); "
-        "nothing is sent. For a new try give --again, leave version out of the manifest, or raise it"
+        f"{manifest.name} {manifest.version} with this very content was judged before, as job {tracker.job} ({ends}), "
+        "and nothing is sent. To try again, give --again, leave version out of the manifest, or raise it"
     )
     result = PushResult(tracker.exit_code, manifest, tracker.job)
     fill(result, tracker)

@@ -1,7 +1,7 @@
-"""A version that the broker has, for more devices: the want anew, for them; the model's bytes lie there already.
+"""Sends a version that the broker has to more devices: a new want for them, as the broker has the model's bytes.
 
-The content stays what it was, so it is the same job; only created, expires and targets are new. Wants of others count
-for nothing where the operator signs: what is sent on was signed with this key before.
+The content stays the same, and so does the job. Only created, expires and targets are new. If the operator signs, only
+wants that this key has signed before are sent on.
 """
 
 import time
@@ -34,13 +34,13 @@ _EXPIRES_DAYS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A version that lies at the broker.
+    """A version at the broker.
 
     Attributes:
-        content: its bytes, as they were signed.
-        job: its id, the same on every device.
-        places: whom it was sent to.
-        whole: the broker has all of the model's pages.
+        content: the manifest's bytes, as they were signed.
+        job: the job's id, the same on every device.
+        places: the devices and groups that it was sent to.
+        whole: the broker has all chunks of the model.
     """
 
     manifest: Manifest
@@ -60,7 +60,7 @@ class _Prepared:
 
 
 def read_offers(session: Session) -> list[Offer]:
-    """Every version that may be sent on, by model, the newest version first."""
+    """Every version that may be sent on, ordered by model, the newest version first."""
     topics, trusted = session.topics, own_keyring(session.settings.sign)
     wants = session.snapshot(*(topics.want(Scope(kind, "+"), "+") for kind in ("d", "g")))
     found: dict[str, tuple[Manifest, bytes, list[Scope]]] = {}
@@ -84,7 +84,7 @@ def read_offers(session: Session) -> list[Offer]:
 
 
 def foresee(session: Session, job: str, scopes: Sequence[Scope]) -> list[str]:
-    """What a person should know before :func:`resend`, in sentences; raises as that."""
+    """Warnings before a :func:`resend`, as sentences; raises the same errors."""
     return _prepare(session, job, scopes, expires_days=1.0).said
 
 
@@ -99,11 +99,11 @@ def resend(
 ) -> PushResult:
     """Send the version with this job to ``scopes`` and wait until it has ended there.
 
-    ``named``: is told its name and version in words, as ``about``, before it is sent; ``sent``: as a push's.
+    ``named`` is called with its name and version in words, as ``about``, before it is sent. ``sent`` is as in a push.
 
     Raises:
-        ConfigError: ``not_active``: no such version lies at the broker, or not all of its bytes.
-        BrokerError: the broker stayed away, or refuses us.
+        ConfigError: ``not_active``: the broker has no such version, or not all of its bytes.
+        BrokerError: the broker stayed unreachable, or refuses this client.
     """
     ready = _prepare(session, job, scopes, expires_days=_EXPIRES_DAYS)
     named(about=f"{ready.asked.model} {ready.asked.version}")
@@ -121,13 +121,13 @@ def _prepare(session: Session, job: str, scopes: Sequence[Scope], *, expires_day
     settings = session.settings
     offer = next((one for one in read_offers(session) if one.job == job), None)
     if offer is None:
-        raise ConfigError("not_active", f"no version with job {job} lies at the broker; push its model again")
+        raise ConfigError("not_active", f"the broker has no version with job {job}; push its model again")
     if not offer.whole:
-        raise ConfigError("not_active", "the broker has not all of the model any more; push the model again")
+        raise ConfigError("not_active", "the broker no longer has all of the model; push the model again")
     devices = addressed(read_devices(session), scopes)
     history = read_history(session, offer.manifest.name, devices, own_keyring(settings.sign))
     now = time.time()
-    # What the content says otherwise stays as its bytes have it: read as values, 0 may become 0.0, another job.
+    # The other fields keep their bytes: a decoded 0 might become 0.0, which would be another job.
     content = msgspec.json.encode(
         msgspec.json.decode(offer.content, type=dict[str, Any])
         | {

@@ -1,4 +1,4 @@
-"""The end of a push: the blobs, the want, and what devices make of it."""
+"""The last part of a push: the blobs, the want, and the devices' answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from host_tools.push.waiting import listen, wait
 
 @dataclass(slots=True)
 class PushResult:
-    """What became of it; ``summary`` is the last line of ``--json``."""
+    """The result of a push; ``summary`` is the last line of ``--json``."""
 
     exit: int
     manifest: Manifest
@@ -45,7 +45,7 @@ class PushResult:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A manifest, sealed for its devices, with the files that it names; none where the broker has them."""
+    """A sealed manifest with the files that it names; no files where the broker has them already."""
 
     manifest: Manifest
     envelope: bytes
@@ -55,13 +55,13 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
-    """How long to stay.
+    """How long to wait for the devices.
 
     Attributes:
-        wait: until it has ended everywhere.
-        timeout_s: at most so long; None: the announced capture time and 15 minutes.
-        devices_stay: they go on when this command is interrupted; False: Ctrl-C is the caller's.
-        sent: is told of the manifest once it lies at the broker, or may.
+        wait: wait until the job has ended everywhere.
+        timeout_s: the longest wait; None: the announced capture time and 15 minutes.
+        devices_stay: devices continue when this command is interrupted; False: the caller handles Ctrl-C.
+        sent: called with the manifest once the broker has it, or may have it.
     """
 
     wait: bool = True
@@ -73,7 +73,7 @@ class Stay:
 def new_tracker(
     asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]], highest: int
 ) -> JobTracker:
-    """Whom to wait for; a device that will say nothing is not waited for."""
+    """The devices to wait for, without those that will not answer."""
     statuses = {name: device.status for name, device in devices.items()}
     tracker = JobTracker(asked.job, asked.model, statuses, open_ended=any(scope.kind == "g" for scope in asked.scopes))
     for name, foreseen in outlooks.items():
@@ -88,7 +88,7 @@ def new_tracker(
 def send(
     session: Session, scopes: Sequence[Scope], sealed: Sealed, tracker: JobTracker, display: Display, stay: Stay
 ) -> PushResult:
-    """Publish, and stay as long as ``stay`` says."""
+    """Publish, and wait as long as ``stay`` allows."""
     settings = session.settings
     manifest, job = sealed.manifest, sealed.job
     result = PushResult(EXIT_SUCCEEDED, manifest, job)
@@ -99,7 +99,7 @@ def send(
             uploader.upload()
     except KeyboardInterrupt:
         if stay.devices_stay:
-            display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
+            display.note("no device has an order yet; push again, and chunks that the broker has are not sent twice")
         raise
     listen(session, job)
     wants = (session.topics.want(scope, manifest.name) for scope in scopes)
@@ -124,7 +124,7 @@ def send(
 
 
 def fill(result: PushResult, tracker: JobTracker) -> None:
-    """Take what is known of each device into ``result``."""
+    """Copy each device's state into ``result``."""
     for name, progress in tracker.devices.items():
         report = progress.report
         if report and progress.end is not DeviceOutcome.INACTIVE:

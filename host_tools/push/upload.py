@@ -1,10 +1,10 @@
-"""Puts blobs on the broker, once for any number of devices, and heals what the broker has lost.
+"""Puts blobs on the broker, once for any number of devices, and resends chunks that the broker has lost.
 
-Digest pages first, then the chunks in order. What the broker already holds is not sent again: pages are read back,
-and since chunks are sent in order, the end of what an earlier, interrupted upload left is found by looking at a few
-of them. A hole that this misses is healed by the devices' ``need``, as long as a host listens.
+Digest pages come first, then the chunks in order. Chunks that the broker already holds are not sent again: the pages
+are read back, and a binary search over a few chunks finds the end of an earlier, interrupted upload, as chunks are sent
+in order. Gaps that this search misses are filled on the devices' ``need``, as long as a host listens.
 
-Every chunk is compared with the manifest's pages before it is sent, so a file that changed meanwhile is noticed here.
+Every chunk is compared with the manifest's pages before it is sent, so a file that has changed is noticed here.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from host_tools.broker.session import Session
 
 Progress = Callable[[int, int], None]
 
-_RESEND_AFTER_S = 10.0  # a chunk that many devices need at once is sent once
+_RESEND_AFTER_S = 10.0  # many devices may need a chunk at once; it is sent once
 _PACKET_OVERHEAD_BYTES = 512
 
 
@@ -32,9 +32,9 @@ class Uploader:
 
     Args:
         session: the connection.
-        blobs: files and what the manifest says of them.
-        progress: is told bytes done and bytes in all; what was skipped counts as done.
-        max_broker_bytes: an upload after which the broker would hold more is refused.
+        blobs: files with their entries in the manifest.
+        progress: called with the bytes done and the total; skipped bytes count as done.
+        max_broker_bytes: the most bytes that the broker may hold after the upload.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Uploader:
         self._sent_at: dict[str, float] = {}
 
     def upload(self, *, everything: bool = False) -> int:
-        """Publish what the broker lacks; ``everything``: whatever it holds. Returns the bytes of chunks sent.
+        """Publish the missing chunks, or with ``everything`` all of them. Returns the bytes of chunks sent.
 
         Raises:
             BrokerError: ``broker_full``, ``broker_refused`` (packets too small), ``broker_unreachable``.
-            ConfigError: ``usage``: a file is not what it was when the manifest was made.
+            ConfigError: ``usage``: a file has changed since the manifest was made.
         """
         self._check_broker()
         total = sum(file.blob.size for file in self._files.values())
@@ -71,7 +71,7 @@ class Uploader:
         return sent
 
     def answer(self, need: Need) -> int:
-        """Send again what a device misses of these blobs; returns how many messages that were."""
+        """Resend the chunks that a device misses; returns the number of messages."""
         file = self._files.get(need.sha256)
         if file is None:
             return 0
@@ -106,7 +106,7 @@ class Uploader:
         return time.monotonic() - self._sent_at.get(topic, float("-inf")) >= _RESEND_AFTER_S
 
     def _held(self, file: "_File") -> int:
-        """How many chunks, from the first on, need not be sent."""
+        """The number of chunks at the beginning that need not be sent."""
         topics, sha256, plan = self._session.topics, file.blob.sha256, file.blob.plan
         pages = self._session.snapshot(topics.pages(sha256))
         if any(pages.get(topics.page(sha256, page)) != file.pages[page] for page in range(plan.pages)):
@@ -117,7 +117,7 @@ class Uploader:
             payload = self._session.snapshot(topic).get(topic, b"")
             return hashlib.sha256(payload).digest() != file.digest(index)
 
-        if lacks(0):  # a purge that was interrupted clears from the first chunk on
+        if lacks(0):  # an interrupted purge clears from the first chunk on
             return 0
         if not lacks(plan.chunks - 1):
             return plan.chunks
@@ -143,7 +143,7 @@ class Uploader:
 
 
 class _File:
-    """A file that is what its blob says."""
+    """A file that matches its blob."""
 
     def __init__(self, path: Path, blob: Blob) -> None:
         self.path = path
@@ -178,7 +178,7 @@ class _File:
 
 
 def _indices(ranges: Sequence[tuple[int, int]], count: int) -> list[int]:
-    """The indices below ``count`` that a stranger's inclusive ranges name, each once."""
+    """The indices below ``count`` in a device's inclusive ranges, each once. The ranges are not trusted."""
     wanted = bytearray(count)
     for first, last in ranges:
         some = range(max(first, 0), min(last + 1, count))

@@ -1,8 +1,8 @@
-"""Which version a push gets: the next after what its targets and signed wants have, never far above what is proven.
+"""The version of a push: one more than the highest of its targets and of the signed wants. Pure.
 
-A device's word counts for itself alone: what another device claims moves no version here. What a target claims is not
-proven either, so a version that follows from its word far above every signed want is not signed without ``--force``: a
-device that lies would take the highest version there is for the whole fleet, and none can follow it. Pure.
+A device's claim counts for itself alone and moves no version of other devices. A target's claim is no proof either: a
+version far above every signed want is not signed without ``--force``. A device that lies could otherwise use up the
+highest version there is for the whole fleet, and no version could follow it.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,12 +28,12 @@ def choose_version(
     """The version of a push.
 
     Args:
-        model: its name.
-        written: in the manifest's file; None: the next one.
+        model: the model's name.
+        written: the version in the manifest's file; None: the next one.
         history: the model's wants and reports.
-        targets: the devices that it is for.
-        force: the operator knows of the jump.
-        order: the words of a command to devices in, and what to type for it out.
+        targets: the addressed devices.
+        force: the operator accepts the jump.
+        order: turns the words of a command to devices into a command line.
 
     Raises:
         ConfigError: ``version_jump``.
@@ -52,7 +52,7 @@ def choose_version(
         text = f"version {version} of {model} is more than {MOST_AHEAD} above {known}, the highest that is known here"
         raise ConfigError("version_jump", f"{text}; {_FORCE}")
     claims = max(targets.values(), key=lambda device: _claimed(model, device, history), default=None)
-    who = f"{claims.id} says that it has accepted {known}" if claims is not None else f"{known} is known here"
+    who = f"{claims.id} reports that it has accepted {known}" if claims is not None else f"{known} is known here"
     text = f"the next version of {model} would be {version}: {who}, and the highest signed want is {proven}"
     raise ConfigError("version_jump", f"{text}; {_FORCE}, else {_cure(model, targets, order)}")
 

@@ -1,7 +1,7 @@
-"""Wait for a job on every device, and show what they say meanwhile.
+"""Wait for a job on every device, and show the reports meanwhile.
 
-Waits for all of them, the offline ones too, until ``timeout_s`` or, without one, fifteen minutes after the last
-capture that a device announced should be over. Answers a device that misses chunks. Ends nothing on any device.
+The wait covers all devices, the offline ones too. It ends after ``timeout_s`` or, without one, fifteen minutes after
+the announced end of the last capture. Missing chunks are sent to devices that need them. No job is ended on a device.
 """
 
 import time
@@ -21,7 +21,7 @@ _CAPTURE = "capture"
 
 
 def listen(session: Session, job: str) -> None:
-    """Subscribe to everything that ``wait`` needs to hear; before the job is sent, so that nothing is missed."""
+    """Subscribe to the topics that ``wait`` needs, before the job is sent, so that no message is missed."""
     topics = session.topics
     session.subscribe(topics.device("+", "job", job), topics.devices("status"), topics.devices("need"))
 
@@ -37,7 +37,7 @@ def wait(
     """Return once the job has ended everywhere (True) or time is up (False).
 
     Raises:
-        BrokerError: the broker stayed away.
+        BrokerError: the broker stayed unreachable.
     """
     deadline = time.monotonic() + (GRACE_S if timeout_s is None else timeout_s)
     for progress in tracker.devices.values():
@@ -61,7 +61,7 @@ def wait(
 
 
 def _announced_s(progress: Progress) -> float:
-    """What a capturing device says it still needs; minus infinity otherwise."""
+    """The seconds that a capturing device still needs; minus infinity otherwise."""
     report = progress.report
     if report and report.stage == _CAPTURE and report.eta_s is not None:
         return report.eta_s
@@ -69,9 +69,9 @@ def _announced_s(progress: Progress) -> float:
 
 
 def message_of(session: Session, topic: str, payload: bytes) -> DeviceStatus | JobReport | Need | None:
-    """What a device says under ``topic``, or None if that is nothing to wait for.
+    """The message under ``topic``, or None if it is not one to wait for.
 
-    A device may write to its own topics only, so a message in which it calls itself another is nobody's.
+    A device may write to its own topics only, so a message that names another device is ignored.
     """
     try:
         parsed = session.topics.parse(topic)

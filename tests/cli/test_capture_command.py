@@ -282,7 +282,7 @@ def test_what_is_kept_is_shown_and_exported(tmp_path: Path, kept: Path, capsys: 
     body = json.loads(capsys.readouterr().out)
 
     assert re.search(
-        r"120 stretches are kept over (3[.]\d|4[.]0) h: 48 for calibration, of \d+ regimes?, 72 for", shown
+        r"120 segments are stored over (3[.]\d|4[.]0) h: 48 for calibration, of \d+ regimes?, 72 for", shown
     )
     assert body["kept"]["stretches"] == {"calibration": 48, "judging": 72}
     assert body["windows"] == 50

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from edge_agent import __version__
 from edge_agent.acquisition.device_lock import in_use
 from edge_agent.cli import COMMANDS, main
+from edge_agent.settings.device import DEFAULT_PATH
 from host_tools.demo.simulator import SerialImu
 
 
@@ -155,3 +157,69 @@ def test_a_device_without_keys_does_not_start(tmp_path: Path, capsys: pytest.Cap
 
     assert main(["run", "--config", str(path)]) == 2
     assert "host-tools keygen" in capsys.readouterr().err
+
+
+def test_without_a_command_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+
+    assert ended.value.code == 0
+    assert "edge-agent check-config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["quantize", "m.onnx", "--calibraton", "c.npz", "--out", "o"], "no option --calibraton; did you mean '--cali"),
+        (["status", "--confg=c.toml"], "no option --confg; did you mean '--config'?"),
+        (["capture", "imu", "--xyz"], "no option --xyz; known: --channels"),
+    ],
+)
+def test_a_misspelt_option_is_told_what_was_meant(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_an_option_may_be_shortened(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'device_id = "pi"\nstate_dir = "{tmp_path}/state"\n')
+
+    assert main(["status", "--conf", str(config)]) == 0
+
+
+def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("m.onnx", "c.npz"):
+        (tmp_path / name).write_bytes(b"x")
+
+    code = main([
+        "quantize", str(tmp_path / "m.onnx"), "--calibration", str(tmp_path / "c.npz"), "--out", "/proc/nowhere/out",
+    ])  # fmt: skip
+
+    assert code == 2
+    assert re.search(r"^edge-agent quantize: /proc/nowhere\S*: .*; check the path", capsys.readouterr().err)
+
+
+def test_a_command_that_finds_no_configuration_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+    if DEFAULT_PATH.exists():
+        pytest.skip("needs a machine where edge-agent is not installed")
+
+    assert main(["status"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"edge-agent status: there is no {DEFAULT_PATH} yet; give --config FILE, or run edge-agent")
+
+
+def test_a_misspelt_name_of_the_device_is_told_what_was_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('devic_id = "pi"\n')
+
+    assert main(["check-config", "--config", str(config)]) == 2
+    assert "unknown key 'devic_id'; did you mean 'device_id'?" in capsys.readouterr().err

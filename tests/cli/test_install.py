@@ -163,7 +163,7 @@ def test_a_version_that_is_not_ready_goes_and_the_one_before_runs_again(
     assert running.manager.state()[1] != pid
     said = capfd.readouterr().err
     assert "0.3.0 did not become ready" in said
-    assert "0.2.0 was put back and runs again; see journalctl -u edge-agent -n 50" in said
+    assert "0.2.0 was restored and runs again; see journalctl -u edge-agent -n 50" in said
     assert "broken on purpose" in (running.manager.folder / "log").read_text(encoding="utf-8")
 
 

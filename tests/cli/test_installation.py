@@ -325,5 +325,5 @@ def test_a_second_signal_does_not_break_the_way_back(
 
     assert ended.stdout.splitlines()[-1] == "1.0 reload restart reload restart", ended.stderr
     assert "2.0 was interrupted" in ended.stderr
-    assert "1.0 was put back and runs again" in ended.stderr
+    assert "1.0 was restored and runs again" in ended.stderr
     assert ended.returncode == code

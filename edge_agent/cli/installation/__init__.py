@@ -1,11 +1,11 @@
-"""What ``edge-agent install`` does, a part a module: what pip installs, where to, and which service runs it.
+"""The parts of ``edge-agent install``, one per module.
 
-origin      what pip is asked for
-shipped     what that version brings along: its number, unit, example configuration, tested dependencies
-versions    a folder for each version, and the link ``current`` that names the one that runs
-additions   what an operator has installed beside the version before
-environment a venv that is filled by pip
-host        what lies elsewhere: user, configuration, unit, command
+requirement the requirement that pip gets
+shipped     the files of that version: number, unit, example configuration, tested dependencies
+versions    a folder for each version, and the link ``current`` to the one that runs
+additions   packages that an operator has added to the version before
+environment a venv that pip fills
+host        files outside the prefix: user, configuration, unit, command
 service     systemd: restart, and whether the daemon stays up
-processes   who runs from a folder
+processes   the processes that run from a folder
 """

@@ -1,6 +1,6 @@
-"""What an operator has installed beside a version: extras of edge-agent, and packages that bring sensors of their own.
+"""The packages that an operator has added to a version: extras of edge-agent, and packages with sensors of their own.
 
-A new version has a venv of its own, so these must be found in the one before and be installed again.
+A new version has its own venv, so these are looked up in the one before and installed again.
 """
 
 import re
@@ -12,7 +12,7 @@ from edge_agent.advice.direct_url import FILE, read_origin
 from edge_agent.advice.installation import DISTRIBUTION
 
 _OURS = (DISTRIBUTION, "edge-agent")
-"""What pip calls this package, and what it called version 0.1."""
+"""The package's name in pip, and its name in version 0.1."""
 _OF_VENV = {*_OURS, "pip", "setuptools", "wheel"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
@@ -20,25 +20,25 @@ _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """What to install beside a version.
+    """The packages to install beside a version.
 
     Attributes:
-        extras: extras of edge-agent, all of whose packages are there.
-        packages: a requirement for each package that somebody has asked pip for by name.
+        extras: extras of edge-agent with all of their packages installed.
+        packages: name and requirement of each package that somebody has installed by name.
     """
 
     extras: frozenset[str] = frozenset()
     packages: tuple[tuple[str, str], ...] = ()
 
     def missing(self, site: Path, constraints: str) -> list[str]:
-        """Requirements of the packages that another venv has not; a version that the constraints name goes first."""
+        """Requirements of the packages that another venv lacks. Versions in the constraints take precedence."""
         there = _by_name(site)
         pinned = {_canonical(match[0]) for line in constraints.splitlines() if (match := _NAME.match(line))}
         return [name if name in pinned else wanted for name, wanted in self.packages if name not in there]
 
 
 def additions(site: Path | None) -> Additions:
-    """What was added in the venv that has its packages in ``site``."""
+    """The additions in the venv with its packages in ``site``."""
     found = _by_name(site) if site is not None else {}
     ours = next((found[name] for name in _OURS if name in found), None)
     if ours is None:

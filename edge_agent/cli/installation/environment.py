@@ -1,4 +1,4 @@
-"""A version's venv, filled by pip with what the version was tested with."""
+"""A version's venv, filled by pip with the dependencies that the version was tested with."""
 
 import subprocess
 import sys
@@ -13,9 +13,9 @@ from edge_agent.errors import StoreError
 
 
 def fill(folder: Path, requirement: str, shipped: Shipped, added: Additions, scratch: Path) -> None:
-    """Make the venv in ``folder``; raises ``StoreError`` where pip fails or the program does not start.
+    """Make the venv in ``folder``; raises ``StoreError`` if pip fails or the program does not start.
 
-    pip may take dependencies from its cache, but not the agent itself; see ``shipped``.
+    pip may take dependencies from its cache, but not the agent itself (see ``shipped``).
     """
     constraints = scratch / "constraints.txt"
     constraints.write_text(shipped.constraints, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What an installation has outside its prefix: the user, the configuration, the keys' folder, the unit, the command."""
+"""The parts of an installation outside its prefix: user, configuration, keys' folder, unit and command."""
 
 import platform
 import pwd
@@ -19,12 +19,12 @@ _SERIAL_GROUPS = ("dialout", "uucp")
 
 
 def below(root: Path, path: Path) -> Path:
-    """Where an absolute path lies in a file system that is mounted at ``root``."""
+    """An absolute path inside a file system that is mounted at ``root``."""
     return root / path.relative_to("/")
 
 
 def make_user() -> None:
-    """The service's user, a member of the group that owns serial ports."""
+    """Make the service's user, a member of the group that owns serial ports."""
     try:
         pwd.getpwnam(USER)
     except KeyError:
@@ -36,15 +36,15 @@ def make_user() -> None:
 
 
 def device_name(hostname: str) -> str:
-    """A host's name as a device id."""
+    """A device id made of a host's name."""
     return re.sub(r"[^a-z0-9_-]+", "-", hostname.lower().partition(".")[0]).strip("-_")[:63] or "pi-01"
 
 
 def make_config(path: Path, example: str) -> None:
-    """The example as this device's configuration, where it has none.
+    """Write the example as this device's configuration, if it has none.
 
-    It asks for all layers of confinement, unless the kernel that runs lacks one: Raspberry Pi OS has no Landlock, and a
-    service that never starts protects nobody.
+    The configuration requires all layers of confinement, unless the running kernel lacks one: Raspberry Pi OS has no
+    Landlock, and a service that never starts protects nobody.
     """
     if path.exists():
         print(f"kept       {path}")
@@ -53,11 +53,11 @@ def make_config(path: Path, example: str) -> None:
     lacking = missing()
     write(path, text.replace(_REQUIRED, _WITHOUT) if lacking else text)
     if lacking:
-        print(f"important  {without(lacking)};\n           so {path} has {_WITHOUT}: SECURITY.md says what is left")
+        print(f"important  {without(lacking)};\n           so {path} has {_WITHOUT}: see SECURITY.md for the rest")
 
 
 def may_replace(path: Path, text: str, *, unedited: set[str], yes: bool) -> bool:
-    """Whether a file may become ``text``; the operator is asked unless it is as we have written it."""
+    """Whether ``text`` may replace a file; the operator is asked if somebody has edited it."""
     if yes or not path.exists() or path.read_text(encoding="utf-8") in {text, *unedited}:
         return True
     try:
@@ -84,7 +84,7 @@ def put(path: Path, text: str) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """A folder that everybody may read."""
+    """Make a folder that everybody may read."""
     if path.is_dir():
         return
     try:
@@ -95,12 +95,12 @@ def make_folder(path: Path) -> None:
 
 
 def link_command(link: Path, target: Path, *, former: Path) -> None:
-    """The command for people; a link to where it was formerly is ours to move, anything else is not."""
+    """Link the command. Only a link to its former place is replaced, nothing else."""
     there = link.readlink() if link.is_symlink() else None
     if there == target:
         return
     if there != former and (there is not None or link.exists()):
-        print(f"kept       {link}, which is not of this installation; the command is {target}")
+        print(f"kept       {link}, which belongs to something else; the command is {target}")
         return
     make_folder(link.parent)
     link_durably(str(target), link)

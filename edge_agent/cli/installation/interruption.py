@@ -1,4 +1,4 @@
-"""Signals during an installation: the first one takes back what is half done, and no further one disturbs that."""
+"""Signals during an installation: the first one undoes the unfinished part, and further ones are ignored."""
 
 import signal
 import sys
@@ -10,14 +10,14 @@ _SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
 def end_by_exception() -> None:
-    """Let a lost terminal and a ``kill`` end this process as Ctrl-C does, by an exception."""
+    """Let a lost terminal and a ``kill`` end this process by an exception, as Ctrl-C does."""
     for number in _SIGNALS:
         signal.signal(number, _end)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ignore those signals meanwhile; programs that are started do so, too."""
+    """Ignore these signals during the block, also in programs that are started."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         yield

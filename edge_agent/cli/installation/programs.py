@@ -1,4 +1,4 @@
-"""Runs other programs; the operator sees what they print."""
+"""Runs other programs; the operator sees their output."""
 
 import subprocess
 
@@ -6,7 +6,7 @@ from edge_agent.errors import ConfigError, StoreError
 
 
 def call(*argv: str) -> None:
-    """Run a program to its end; raises ``StoreError`` where it fails."""
+    """Run a program to its end; raises ``StoreError`` if it fails."""
     try:
         subprocess.run(argv, check=True)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the operator reads at the end: what runs now, what was removed, and what is left to do."""
+"""The closing lines for the operator: the running version, removed versions, and the next steps."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ next:
 
 
 def report_upgrade(prefix: Path, folder: Path, before: Path | None, pid: int | None, *, runs: bool) -> None:
-    """Report what runs: the daemon that was restarted as ``pid``, or what ``runs`` as it did."""
+    """Report the running version: the daemon that was restarted as ``pid``, or one that still ``runs``."""
     if pid is not None and runs_from(pid, folder):
         print(f"running    {folder}, as process {pid}")
     elif pid is not None:
@@ -34,16 +34,16 @@ def report_upgrade(prefix: Path, folder: Path, before: Path | None, pid: int | N
 def report_way_back(
     error: BaseException, folder: Path, before: Path | None, *, restarted: NotReadyError | bool
 ) -> None:
-    """Report an upgrade that was taken back, and how the version before does.
+    """Report an upgrade that was undone, and the state of the version before.
 
     Args:
-        error: why it was taken back.
-        folder: of the new version.
+        error: the reason.
+        folder: the folder of the new version.
         before: the folder of the version before.
-        restarted: whether the version before was restarted, or how it failed.
+        restarted: whether the version before was restarted, or its failure.
     """
     why = f"did not become ready: {error}" if isinstance(error, NotReadyError) else "was interrupted"
-    now = f"{before or 'the program before'} was put back"
+    now = f"{before or 'the program before'} was restored"
     if isinstance(restarted, NotReadyError):
         now += f", but did not become ready either: {restarted}"
     elif restarted:
@@ -54,7 +54,7 @@ def report_way_back(
 
 
 def clean(versions: Versions, *kept: Path | None) -> None:
-    """Remove other versions, and report each."""
+    """Remove all other versions, and report each."""
     for path, pids in versions.remove_all_but(*kept):
         if pids:
             print(f"kept       {path}, from which processes run: {', '.join(map(str, pids))}")

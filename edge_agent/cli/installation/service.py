@@ -1,8 +1,8 @@
-"""The systemd service: restart it, and know whether the daemon that runs afterwards stays.
+"""The systemd service: restarts it, and checks that the daemon stays up.
 
-``systemctl restart`` comes back when the daemon has said READY (Type=notify), or has ended without. A daemon may say
-READY and die, so it is watched for a while. systemd starts a dead one again after RestartSec: until then the service is
-not active, and afterwards its process is another one.
+``systemctl restart`` returns when the daemon has sent READY (Type=notify), or has ended without it. A daemon may send
+READY and die, so it is watched for a while. systemd restarts a dead one after RestartSec: until then the service is not
+active, and afterwards it has another process.
 """
 
 import subprocess
@@ -15,16 +15,16 @@ from edge_agent.cli.installation.programs import call
 
 UNIT_NAME = "edge-agent"
 _BOOTED = Path("/run/systemd/system")
-"""Is there where systemd is the running service manager (sd_booted(3)), not in a chroot or a container's build."""
+"""Exists if systemd is the running service manager (sd_booted(3)), not in a chroot or a container's build."""
 _POLL_S = 0.5
 
 
 class NotReadyError(Exception):
-    """The daemon did not become ready, or did not stay."""
+    """The daemon did not become ready, or did not stay up."""
 
 
 class ServiceState(NamedTuple):
-    """Of the service: systemd's word for it, and its process."""
+    """The service's state in systemd's words, and its process."""
 
     active: str
     pid: int
@@ -35,34 +35,34 @@ class Service:
     """The service of this machine.
 
     Attributes:
-        ready_s: how long a restart may take. systemd gives 30 s to stop (the unit) and 90 s to start (its default).
-        settled_s: how long a daemon must live after READY. It connects to the broker within that.
+        ready_s: the longest restart. systemd allows 30 s to stop (the unit) and 90 s to start (its default).
+        settled_s: the time that a daemon must live after READY. It connects to the broker within it.
     """
 
     ready_s: float = 180.0
     settled_s: float = 10.0
 
     def state(self) -> ServiceState:
-        """How the service is now."""
+        """The present state of the service."""
         argv = ["systemctl", "show", "--property=ActiveState", "--property=MainPID", UNIT_NAME]
-        said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-        found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+        shown = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+        found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         return ServiceState(found.get("ActiveState", "unknown"), int(found.get("MainPID") or 0))
 
     @property
     def runs(self) -> bool:
-        """Whether the service is started, be it that systemd starts it again and again."""
+        """Whether the service is started, also if systemd keeps restarting it."""
         return self.state().active in ("active", "reloading", "activating")
 
     def reload(self) -> None:
-        """Have systemd read the unit."""
+        """Let systemd read the unit again."""
         call("systemctl", "daemon-reload")
 
     def restart(self) -> int:
-        """Restart the service; returns the daemon's process once it stays.
+        """Restart the service; returns the daemon's process once it stays up.
 
         Raises:
-            NotReadyError: it does not.
+            NotReadyError: it does not become ready, or does not stay up.
         """
         argv = ["systemctl", "restart", UNIT_NAME]
         try:
@@ -81,5 +81,5 @@ class Service:
 
 
 def service_of_this_machine() -> Service | None:
-    """The service, or ``None`` where systemd does not run."""
+    """The service, or ``None`` if systemd does not run."""
     return Service() if _BOOTED.is_dir() else None

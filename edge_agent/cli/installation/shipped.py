@@ -1,6 +1,6 @@
-"""What a version brings along, known before anything is installed: pip makes or fetches its wheel, and we read that.
+"""The files of a version before it is installed: pip builds or fetches its wheel, which is read here.
 
-The number must be known first, because it names the folder and a venv cannot be moved.
+The version number must be known first, because it names the folder, and a venv cannot be moved.
 """
 
 import sys
@@ -20,10 +20,10 @@ class Shipped:
     """A version's number and its files.
 
     Attributes:
-        version: as the wheel's name has it.
+        version: the version in the wheel's name.
         unit: the systemd unit.
         config: the commented example configuration.
-        constraints: the versions of dependencies that it was tested with; empty where it names none.
+        constraints: the tested versions of its dependencies; empty if it names none.
     """
 
     version: str
@@ -33,10 +33,10 @@ class Shipped:
 
 
 def look_into(requirement: str, scratch: Path) -> Shipped:
-    """Have pip put the wheel of ``requirement`` into ``scratch``, and read it.
+    """Let pip put the wheel of ``requirement`` into ``scratch``, and read it.
 
-    pip's cache is left out: pip takes a folder that is called edge-agent for an archive of a fixed version, and would
-    give its first build for ever.
+    pip's cache is not used: pip takes a folder named edge-agent for an archive of a fixed version, and would return its
+    first build for ever.
     """
     wheels = scratch / "wheel"
     options = ("--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--wheel-dir", str(wheels))
@@ -45,7 +45,7 @@ def look_into(requirement: str, scratch: Path) -> Shipped:
 
 
 def read_wheel(wheel: Path) -> Shipped:
-    """What is in a wheel."""
+    """The content of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
 
@@ -62,13 +62,13 @@ def read_wheel(wheel: Path) -> Shipped:
 
 
 def read_installed(site: Path, name: str) -> str | None:
-    """A file that an installed version has shipped; ``None`` where it has none of that name."""
+    """A file of an installed version; ``None`` if it has none of that name."""
     path = site / _DATA / name
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _pip(scratch: Path) -> tuple[str, ...]:
-    """A pip for this Python: its own, or one in a venv where it has none, as those that uv makes."""
+    """A pip for this Python: its own, or one in a new venv. A venv made by uv has none."""
     python = sys.executable
     if find_spec("pip") is None:
         call(python, "-m", "venv", str(scratch / "pip"))

@@ -1,6 +1,6 @@
-"""Makes a version the one that starts, and takes that back.
+"""Makes a version the one that starts, and undoes that.
 
-The link moves first: as long as the unit is the old one of ``venv``, the link decides nothing.
+The link moves first: while the unit is still the old one with ``venv``, the link has no effect.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from edge_agent.cli.installation.versions import Versions
 
 
 class Switch:
-    """Knows what was there before, so make it first."""
+    """Remembers the state before, so create it first."""
 
     def __init__(self, versions: Versions, unit: Path, service: Service | None) -> None:
         self.before = versions.active
@@ -21,14 +21,14 @@ class Switch:
         self.service = service
 
     def forward(self, folder: Path, text: str) -> None:
-        """Name the version in ``folder``, and start it by the unit ``text`` from now on."""
+        """Activate the version in ``folder``, with the unit ``text``."""
         self._versions.activate(folder)
         if text != self._text:
             write(self._unit, text)
         self._reload()
 
     def back(self) -> None:
-        """Name the version before, and start it by its own unit. Nothing is printed: the terminal may be gone."""
+        """Activate the version before, with its own unit. Nothing is printed, as the terminal may be gone."""
         self._versions.activate(self.before)
         if self._text is None:
             self._unit.unlink(missing_ok=True)

@@ -1,14 +1,14 @@
-"""A folder for each version, and the link ``current`` that names the one that runs.
+"""A folder for each version, and the link ``current`` to the one that runs.
 
     /opt/edge-agent/0.1.0
     /opt/edge-agent/0.2.0
     /opt/edge-agent/0.2.0-2          0.2.0 installed again
     /opt/edge-agent/current -> 0.2.0-2
-    /opt/edge-agent/venv             the only folder of versions that knew no ``current``
+    /opt/edge-agent/venv             the only folder of versions without ``current``
 
-A venv holds its own path, so a folder has its name from the start. Until a version is complete its folder holds a file
-``.unfinished``; whoever finds that may remove the folder. The link moves in one step, after everything that it names
-has reached the disk. Nothing is removed that is not a venv of ours, nor one that a process runs from.
+A venv contains its own path, so a folder has its final name from the start. Until a version is complete, its folder
+has a file ``.unfinished``, and may be removed by the next installation. The link moves in one step, after the whole
+version has reached the disk. Only venvs of edge-agent are removed, and none that a process runs from.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from edge_agent.state.durable import fsync_dir, link_durably
 CURRENT = "current"
 OLD_NAME = "venv"
 NEEDED_BYTES = 700_000_000
-"""Of a version with all runtimes: 510 MB installed, and what pip fetches for it."""
+"""The space for a version with all runtimes: 510 MB installed, and the downloads of pip."""
 _UNFINISHED = ".unfinished"
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.+!_]*(-[0-9]+)?")
 
@@ -40,7 +40,7 @@ class Versions:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second installation out."""
+        """Exclude a second installation."""
         try:
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -57,7 +57,7 @@ class Versions:
 
     @property
     def active(self) -> Path | None:
-        """The folder of the version that runs, or would."""
+        """The folder of the active version."""
         link = self.folder / CURRENT
         if link.is_symlink():
             return self.folder / link.readlink()
@@ -71,7 +71,7 @@ class Versions:
         return sorted(path for path in self.folder.iterdir() if _is_version(path))
 
     def begin(self, version: str) -> Path:
-        """Make the folder of a version; leftovers of installations that did not end go first."""
+        """Make the folder of a version, and remove unfinished ones before."""
         for path in self.all():
             if _is_unfinished(path) and path != self.active and not users(path):
                 shutil.rmtree(path)
@@ -86,17 +86,17 @@ class Versions:
         return folder
 
     def finish(self, folder: Path) -> None:
-        """The version is complete, on disk, too."""
+        """Mark the version as complete, once it is on disk."""
         os.sync()
         (folder / _UNFINISHED).unlink()
         fsync_dir(folder)
 
     def doubt(self, folder: Path) -> None:
-        """The version is not to be used; the next installation removes it."""
+        """Mark the version as unusable; the next installation removes it."""
         (folder / _UNFINISHED).touch()
 
     def activate(self, folder: Path | None) -> None:
-        """Let ``current`` name this version, or none."""
+        """Point ``current`` to this version, or remove it."""
         link = self.folder / CURRENT
         if folder is None:
             link.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ class Versions:
             link_durably(folder.name, link)
 
     def remove_all_but(self, *kept: Path | None) -> Iterator[tuple[Path, list[int]]]:
-        """Remove versions; yields each with the processes that run from it, because of which it stays."""
+        """Remove versions. Yields each with the processes that run from it; one with processes stays."""
         for path in self.all():
             if path in kept:
                 continue
@@ -117,7 +117,7 @@ class Versions:
 
 
 def site_packages(folder: Path) -> Path | None:
-    """Where a venv has its packages."""
+    """The folder of a venv's packages."""
     return next(folder.glob("lib/python3*/site-packages"), None)
 
 

@@ -1,4 +1,4 @@
-"""What a candidate is called, and which of the candidates was chosen."""
+"""The label of a candidate, and the place of the chosen one."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from edge_agent.jobs.result import MeasuredModel
 from edge_agent.strict import counted
 
 _MADE = ("method", "calibration", "operators", "types", "per_channel", "float_layers", "runtime", "threads")
-"""What tells one candidate from another."""
+"""The keys that distinguish candidates."""
 
 
 def label(model: MeasuredModel) -> str:
-    """How a model was made, in words: ``static · percentile · operators: core · per channel``."""
+    """The recipe of a model in words: ``static · percentile · operators: core · per channel``."""
     words = [one for one in (model.method, model.calibration, model.types) if one]
     if model.operators:
         words.append(f"operators: {model.operators}")
@@ -22,14 +22,14 @@ def label(model: MeasuredModel) -> str:
 
 
 def served(model: MeasuredModel) -> str:
-    """What runs it: ``onnxruntime 1.32.0, 1 thread``."""
+    """Its runtime and threads: ``onnxruntime 1.32.0, 1 thread``."""
     runtime = " ".join(filter(None, (model.runtime, model.runtime_version)))
     threads = "" if model.threads is None else counted(model.threads, "thread")
     return ", ".join(filter(None, (runtime, threads)))
 
 
 def place(chosen: MeasuredModel | None, candidates: Sequence[MeasuredModel]) -> int | None:
-    """The place of ``chosen`` among the candidates: the one that was made alike."""
+    """The index of ``chosen`` among the candidates: the one with the same recipe."""
     if chosen is None:
         return None
     return next((number for number, one in enumerate(candidates) if _made(one) == _made(chosen)), None)

@@ -40,18 +40,18 @@ _MARK = {"accepted": "✓", "rejected": "✕", "failed": "!", "canceled": "■"}
 
 
 def verdict(result: Result, model: str, warnings: Sequence[str]) -> Markup:
-    """What was decided of ``model``, why, and what to do about it."""
+    """The verdict on ``model``, its reason, and the remedy."""
     return decision(str(result.verdict), result.code, result.message, model, warnings)
 
 
 def decision(decided: str, code: str, message: str, title: str, warnings: Sequence[str] = ()) -> Markup:
-    """How a job ended, why, and what to do about it.
+    """The end of a job, its reason, and the remedy.
 
     Args:
         decided: accepted, rejected, failed or canceled.
-        code: how it ended.
-        message: the same in a sentence.
-        title: what it is about.
+        code: the code of the end.
+        message: the reason in a sentence.
+        title: the name of the model or job.
         warnings: sentences that a reader must not miss.
     """
     pill = element("span", _MARK.get(decided, ""), " ", decided, class_="pill")
@@ -68,7 +68,7 @@ def decision(decided: str, code: str, message: str, title: str, warnings: Sequen
 
 
 def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
-    """The four figures that a reader came for; those that are not known are left out."""
+    """The four main figures; unknown ones are left out."""
     tiles = []
     if (time := target.ratio_p50) is not None:
         bound = target.ratio_p50_upper
@@ -83,7 +83,7 @@ def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
         bound = target.agreement_lower
         sure = numbers.confidence(target.confidence)
         note = "on the search set" if bound is None else f"at least {numbers.share(bound)} ({sure})"
-        tiles.append(_tile(numbers.share(agreement), "decides as float does", note, agreement))
+        tiles.append(_tile(numbers.share(agreement), "agreement with float", note, agreement))
     if (accuracy := target.accuracy) is not None:
         note = f"float {numbers.known(numbers.share, reference.accuracy)}"
         tiles.append(_tile(numbers.share(accuracy), "accuracy", note, accuracy))
@@ -94,7 +94,7 @@ def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
 
 
 def comparison(result: Result, reference: MeasuredModel, target: MeasuredModel) -> Markup:
-    """Two cards: what is known of float, and of int8 the same and what only a comparison tells."""
+    """Two cards: the numbers of float, and those of int8 with the ones that only a comparison gives."""
     rows = [row for row in _ROWS if any(getattr(model, row[0]) is not None for model in (reference, target))]
     if not rows:
         return Markup()
@@ -108,7 +108,7 @@ def comparison(result: Result, reference: MeasuredModel, target: MeasuredModel) 
         cards.append(_card("fp16, on the search set", f"not judged; {candidate.served(fp16)}", fp16, told))
     if (usual := result.usual) is not None:
         told = [row for row in _ROWS if getattr(usual, row[0]) is not None]
-        cards.append(_card("float as usual", "as an application loads it that gives no memory back", usual, told))
+        cards.append(_card("float as usual", "as an application loads it without giving memory back", usual, told))
     kept = ", ".join(target.float_layers)
     listed = element("p", element("b", "Left float: "), kept, class_="note") if kept else ""
     unmet = (result.fp16.message if result.fp16 is not None else None) or ""
@@ -132,13 +132,13 @@ def gates(target: MeasuredModel) -> Markup:
 
 
 def table(columns: Mapping[str, bool], rows: list[Markup], name: str, label: str = "") -> Markup:
-    """A table that scrolls by itself where the page is narrow, by the keyboard, too.
+    """A table that scrolls by itself on a narrow page, also by keyboard.
 
     Args:
-        columns: the name of each, and whether it holds numbers.
-        rows: its ``tr`` elements.
-        name: its class.
-        label: what it shows, for who does not see it; empty: its columns say that.
+        columns: the name of each column, and whether it holds numbers.
+        rows: the table's ``tr`` elements.
+        name: the table's class.
+        label: the content for screen readers; empty: the names of its columns.
     """
     head = [element("th", one, scope="col", class_="n" if number else None) for one, number in columns.items()]
     body = element("table", element("thead", element("tr", *head)), element("tbody", *rows), class_=name)
@@ -165,7 +165,7 @@ def _gate(one: GateResult) -> Markup:
 
 
 def _bullet(value: float, limit: float, *, passed: bool) -> Markup:
-    """A bar as long as the value, with a stroke at the limit."""
+    """A bar as long as the value, with a mark at the limit."""
     scale = 1.15 * max(abs(value), abs(limit)) or 1.0
     long, at = (100 * max(one, 0.0) / scale for one in (value, limit))
     return element(

@@ -1,6 +1,6 @@
-"""Histograms of the tensors that lose most on their int8 grid, with the ranges that were chosen. Inline SVG.
+"""Histograms of the tensors that lose most on their int8 grid, with the chosen ranges. Inline SVG.
 
-What a report says may be anything that JSON can hold: a picture of numbers that make none is left out.
+A report may contain any numbers that JSON can hold. Numbers that make no picture are left out.
 """
 
 import math
@@ -14,18 +14,18 @@ from edge_agent.report.html.markup import Markup, element
 
 _WIDTH, _HEIGHT, _BASE, _HEAD = 288.0, 110.0, 92.0, 8.0
 _ENDS = 0.8
-"""Half a line's width: those at the ends are not cut off."""
+"""Half a line's width, so that lines at the ends are not cut off."""
 _BINS = {"from": True, "to": True, "values": True}
 
 
 def of_layers(result: Result) -> dict[str, ValueHistogram]:
-    """Tensor → its histogram, of the worst layers, in their order."""
+    """Tensor → its histogram, for the worst layers, in their order."""
     found = {layer.tensor: layer.histogram for layer in result.layers if layer.tensor and layer.histogram}
     return dict(list(found.items())[:MAX_HISTOGRAMS])
 
 
 def cards(told: Mapping[str, ValueHistogram]) -> Markup:
-    """One card a tensor."""
+    """One card per tensor."""
     return element("div", *(_card(name, one) for name, one in told.items()), class_="tensors")
 
 
@@ -42,7 +42,7 @@ def _card(name: str, one: ValueHistogram) -> Markup:
 
 
 def _numbers(name: str, one: ValueHistogram) -> Markup:
-    """What the picture shows, for who reads it as a table: the bins that hold any values."""
+    """The picture as a table, for readers who cannot see it: the bins that hold any values."""
     rows = [
         element(
             "tr",
@@ -60,7 +60,7 @@ def _numbers(name: str, one: ValueHistogram) -> Markup:
 
 
 def _picture(name: str, one: ValueHistogram) -> Markup:
-    """Counts on a logarithmic scale; what the range cuts off is marked. Nothing if the numbers make no picture."""
+    """Counts on a logarithmic scale, with values outside the range marked. Empty if the numbers make no picture."""
     counts = [math.log1p(max(count, 0)) for count in one.counts[:MAX_BINS]]
     span = one.width * len(counts)
     if not (0 < span < math.inf and all(map(math.isfinite, (one.low, one.range_low, one.range_high)))):
@@ -90,5 +90,5 @@ def _picture(name: str, one: ValueHistogram) -> Markup:
 
 
 def _pixel(one: ValueHistogram, value: float, span: float) -> float:
-    """Where a value lies across; what is beyond the bins lies at their end."""
+    """The horizontal position of a value; a value beyond the bins is at their end."""
     return min(max((value - one.low) / span, 0.0), 1.0) * _WIDTH

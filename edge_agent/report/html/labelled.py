@@ -17,21 +17,21 @@ _NAMES = {
 
 
 def labelled(told: LabelledSet | None) -> Markup:
-    """The section of ``data.eval``; nothing if no labelled set came with the model, or none was opened."""
+    """The section of ``data.eval``; empty if no labelled set came with the model, or it was not opened."""
     if told is None or told.metrics is None:
         return Markup()
     decides = "" if told.decides else " It does not decide this verdict."
     agreement = numbers.known(numbers.share, told.agreement)
     what = (
         f"{numbers.known(numbers.plain, told.windows)} windows that came with the model, which count as "
-        f"{numbers.known(numbers.plain, told.windows_effective)}. int8 says what float says in {agreement}."
+        f"{numbers.known(numbers.plain, told.windows_effective)}. int8 agrees with float in {agreement}."
         f"{decides}"
     )
     parts = [element("h2", "Labelled set"), element("p", what, class_="note")]
     if told.metrics:
         parts.append(table(_METRICS, [_metric(one) for one in told.metrics], "metrics", "Metrics"))
     if told.classes:
-        parts.append(element("p", "Classes of which int8 has fewer right than float:", class_="note"))
+        parts.append(element("p", "Classes that int8 gets right less often than float:", class_="note"))
         parts.append(table(_CLASSES, [_class(one) for one in told.classes], "metrics", "Classes"))
     return element("section", *parts)
 

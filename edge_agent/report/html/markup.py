@@ -4,7 +4,7 @@ from html import escape
 
 
 class Markup(str):
-    """HTML that :func:`element` has made, and that need not be escaped again."""
+    """HTML that :func:`element` has made. It is not escaped again."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""How full something is, as a bar. Inline SVG: a length is an attribute there, which a page's policy permits."""
+"""A share as a bar. Inline SVG: its lengths are attributes, which a page's policy permits."""
 
 import math
 
@@ -8,7 +8,7 @@ _WIDTH = 100.0
 
 
 def meter(share: float) -> Markup:
-    """A bar that is filled from 0 to 1; beyond that it is empty or full, and of NaN it is empty."""
+    """A bar that is filled from 0 to 1. Below 0 and for NaN it is empty, above 1 full."""
     filled = 0.0 if math.isnan(share) else _WIDTH * min(max(share, 0.0), 1.0)
     return element(
         "svg",

@@ -1,4 +1,4 @@
-"""Numbers as people read them, with their unit; what is unknown is a dash."""
+"""Numbers as people read them, with their unit. An unknown one is a dash."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,9 @@ def size(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Milliseconds with three significant digits."""
+    """Milliseconds with three significant digits; 0 is exact, as a cost within the noise is."""
+    if not value:
+        return "0 ms"
     return f"{value:#.3g} ms" if value < 1000 else f"{value:,.0f} ms"  # noqa: PLR2004  # from here on digits are whole
 
 
@@ -37,12 +39,12 @@ def share(value: float) -> str:
 
 
 def confidence(value: float | None) -> str:
-    """Of a bound; 95 % where the result does not name it, as one of version 0.1."""
+    """The confidence of a bound; 95 % for results of version 0.1, which do not have it."""
     return f"{100 * (value or 0.95):g} %"
 
 
 def decibel(value: float) -> str:
-    """Decibel; of an error without a bound (int8 gives NaN) there is no number of them."""
+    """Decibels; an error without a bound (int8 gives NaN) has no number."""
     return "-" if value == -math.inf else f"{value:.1f} dB"
 
 

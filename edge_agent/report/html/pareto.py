@@ -1,4 +1,4 @@
-"""Candidates as points: latency ratio against how close they stay to float. Inline SVG."""
+"""Candidates as points: latency ratio against closeness to float. Inline SVG."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -39,12 +39,12 @@ def plot(
     Args:
         candidates: in the order of the table.
         key: ``agreement`` or ``sqnr_db``, upwards.
-        title: what the vertical axis says.
-        chosen: the place of the chosen one.
+        title: the title of the vertical axis.
+        chosen: the index of the chosen candidate.
         limits: gate to limit; ``max_latency_ratio`` is drawn.
 
     Returns:
-        Nothing if all that have both values are equally close to float.
+        Empty markup if all candidates with both values are equally close to float.
     """
     points = [
         (number, model.ratio_p50, float(getattr(model, key)))
@@ -85,7 +85,7 @@ def plot(
 
 
 def _axis(values: list[float], first: float, last: float, *, least: float, most: float = math.inf) -> _Axis:
-    """An axis for ``values``, at least ``least`` long, so that noise looks like no difference; none above ``most``."""
+    """An axis for ``values`` up to ``most``, at least ``least`` long, so that noise does not look like a difference."""
     middle, half = (min(values) + max(values)) / 2, max(max(values) - min(values), least) * 0.58
     return _Axis(middle - half, min(middle + half, most), first, last)
 
@@ -105,7 +105,7 @@ def _grid(across: _Axis, upward: _Axis, form: Callable[[float], str]) -> list[Ma
 def _front(
     candidates: Sequence[MeasuredModel], points: list[tuple[int, float, float]], across: _Axis, upward: _Axis
 ) -> Markup:
-    """A line through the candidates of the front, as long as slower is closer by this measure, too."""
+    """A line through the candidates of the front, as far as slower ones are closer by this measure."""
     front: list[tuple[float, float]] = []
     for x, y in sorted((x, y) for number, x, y in points if candidates[number].pareto):
         if not front or y >= front[-1][1]:
@@ -121,14 +121,14 @@ def _limit(x: float, limit: float) -> Markup:
 
 
 def _dot(number: int, model: MeasuredModel, x: float, y: float, *, chosen: bool) -> Markup:
-    """A point, and its name for whoever points at it."""
+    """A point, with its name as a tooltip."""
     kind = "chosen" if chosen else "on" if model.pareto else "dropped" if model.code else "off"
     circle = element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7 if chosen else 5, class_=kind)
     return element("g", element("title", f"{number + 1}: {candidate.label(model)}"), circle)
 
 
 def _labels(placed: Sequence[tuple[int, float, float]], chosen: int | None) -> list[Markup]:
-    """The numbers beside the points; those that lie together have one label."""
+    """The numbers beside the points; points that lie together share one label."""
     groups: list[list[tuple[int, float, float]]] = []
     for number, x, y in placed:
         near = [one for one in groups if abs(one[0][1] - x) < _NEAR and abs(one[0][2] - y) < _NEAR]

@@ -1,6 +1,6 @@
-"""What a page tells of a result below its verdict: which parts there are, and in which order. Pure.
+"""The parts of a result's page below its verdict, and their order. Pure.
 
-The page of one result and the host's page of a job have these parts from here.
+The page of one result and the host's page of a job share these parts.
 """
 
 from collections import Counter
@@ -20,18 +20,18 @@ from edge_agent.report.html.markup import Markup, element, join
 _ELSEWHERE = frozenset(
     {"classes", "detections", "outputs", "output_options", "enough", "eval", "findings", "kept", "warnings"}
 )
-"""What is told of the data in other places than the list of facts."""
+"""Keys of ``data`` that other parts show, so the list of facts leaves them out."""
 _CODES = {"why": False, "how many": True, "what it means": False, "what to do": False}
 _FINDINGS = {"finding": False, "what was seen": False, "what to do": False}
 
 
 def sections(result: Result, histograms: Mapping[str, ValueHistogram], range_method: str = "") -> list[Markup]:
-    """Every part that the result has anything for.
+    """Every part that is not empty.
 
     Args:
         result: the result object, of any verdict, or of none yet.
-        histograms: tensor to what calibration saw of it.
-        range_method: which chose their ranges.
+        histograms: tensor to its values in calibration.
+        range_method: the method that chose their ranges.
     """
     reference, target = result.reference or MeasuredModel(), result.judged or MeasuredModel()
     parts = [
@@ -50,13 +50,13 @@ def sections(result: Result, histograms: Mapping[str, ValueHistogram], range_met
 
 
 def other_warnings(result: Result) -> list[str]:
-    """The warnings that are no findings about the data, which have a part of their own."""
+    """The warnings without the findings about the data, which have a part of their own."""
     found = {one.message for one in result.data.findings}
     return [one for one in result.data.warnings if one not in found]
 
 
 def _findings(result: Result) -> Markup:
-    """What was found about the data, each with what to do about it."""
+    """The findings about the data, each with its remedy."""
     found = result.data.findings
     if not found:
         return Markup()
@@ -83,10 +83,10 @@ def _candidates(result: Result, target: MeasuredModel) -> Markup:
         for key, title in (("sqnr_db", "SQNR"), ("agreement", "agreement with float"))
     ]
     judged = any(one.agreement_lower is not None for one in models)
-    but = " What was refused by the held-out set shows what that said." if judged else ""
+    but = " Candidates that the held-out set rejected show the numbers of that set." if judged else ""
     what = (
-        f"Measured on the search set, which the verdict has not seen.{but} Further left is faster, further up is "
-        "closer to float; the line joins those that no other beats in both."
+        f"Measured on the search set, which the verdict does not use.{but} Further left is faster, further up is "
+        "closer to float. The line joins the candidates that no other beats in both."
     )
     listed = tables.candidates(models, chosen)
     pictures = element("div", *plots, class_="pair")
@@ -94,7 +94,7 @@ def _candidates(result: Result, target: MeasuredModel) -> Markup:
 
 
 def _codes(models: Sequence[MeasuredModel]) -> Markup:
-    """Each code that candidates were dropped by, once, with what to do about it."""
+    """Each code that dropped candidates, once, with its remedy."""
     found = Counter(one.code for one in models if one.code in CODES)
     if not found:
         return Markup()
@@ -116,7 +116,9 @@ def _outputs(result: Result) -> Markup:
     outputs = result.told_outputs
     if not outputs:
         return Markup()
-    what = "What int8 makes of each output. Channels whose scales differ are judged apart, and the worst group counts."
+    what = (
+        "int8 against float for each output. Channels of different scales are judged apart, and the worst group counts."
+    )
     return _section("Outputs", element("p", what, class_="note"), tables.outputs(outputs))
 
 
@@ -124,7 +126,7 @@ def _layers(result: Result) -> Markup:
     layers = result.lossy_layers
     if not layers:
         return Markup()
-    what = "Where most signal is lost when a layer becomes int8 by itself, the worst first."
+    what = "The layers that lose most signal when they alone become int8, the worst first."
     return _section("Layers", element("p", what, class_="note"), tables.layers(layers))
 
 
@@ -133,8 +135,8 @@ def _tensors(histograms: Mapping[str, ValueHistogram], range_method: str) -> Mar
         return Markup()
     chose = f" that {range_method} chose" if range_method else ""
     what = (
-        f"What calibration saw of the tensors that lose most, and the ranges{chose}. Counts are on a logarithmic "
-        "scale, zeros left out; what a range cuts off is marked. The SQNR is that of 256 even levels."
+        f"Values in calibration of the tensors that lose most, and the ranges{chose}. Counts are on a logarithmic "
+        "scale, without zeros. Values outside a range are marked. The SQNR is that of 256 even levels."
     )
     return _section("Ranges", element("p", what, class_="note"), histogram.cards(histograms))
 

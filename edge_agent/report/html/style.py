@@ -1,4 +1,4 @@
-"""The style sheets: those of the parts, which a server may link, and all of them for a page that fetches nothing."""
+"""The style sheets: one per part, which a server may link, and all in one for a page that fetches nothing."""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -13,4 +13,4 @@ def _read(name: str) -> str:
 SHEETS = MappingProxyType({name: _read(name) for name in ("base.css", "verdict.css")})
 """File name → style sheet: colours and elements first, then the parts of a result."""
 STYLE = Markup("\n".join((*SHEETS.values(), _read("page.css"))))
-"""What stands in the page of one result."""
+"""The style of the page of one result."""

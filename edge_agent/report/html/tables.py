@@ -31,9 +31,9 @@ _LAYERS = {
     "remedy": False,
     "cost in float": True,
 }
-_OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "what is to be said": False}
+_OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "note": False}
 _FAITHFUL_DB = 40.0
-"""A layer's bar is full from here on."""
+"""A layer's bar is full from this SQNR on."""
 _COLOURS = 5
 
 
@@ -55,13 +55,13 @@ def outputs(told: Sequence[OutputSummary]) -> Markup:
 
 
 def facts(told: Mapping[str, Any]) -> Markup:
-    """Names and values, nested ones by their path."""
+    """Names and values; a nested one is named by its path."""
     pairs = [element("div", element("dt", name), element("dd", value)) for name, value in _flat(told)]
     return element("dl", *pairs, class_="facts")
 
 
 def seconds(took: Mapping[str, Any]) -> Markup:
-    """What each stage took, as a bar and in numbers."""
+    """The time of each stage, as a bar and in numbers."""
     known = {stage: max(float(one), 0.0) for stage, one in took.items() if isinstance(one, int | float)}
     whole = sum(known.values()) or 1.0
     bar, begin = [], 0.0

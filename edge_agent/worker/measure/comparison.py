@@ -52,6 +52,18 @@ class Screened:
         """Its time as a multiple of ``reference``'s: the median over processes, each of which had both."""
         return median(mine / other for mine, other in zip(self.p50s_ms, reference.p50s_ms, strict=True))
 
+    def cost_ms(self, one: "Screened", twin: "Screened") -> float:
+        """The time that a call takes longer than ``one``; below zero: less.
+
+        ``twin`` is the same model as ``one`` a second time: a cost no larger than the difference of the two in some
+        process, or of no steady sign, is noise and given as 0.
+        """
+        pairs = list(zip(one.p50s_ms, twin.p50s_ms, strict=True))
+        costs = [mine - (first + second) / 2 for mine, (first, second) in zip(self.p50s_ms, pairs, strict=True)]
+        noise = max(abs(first - second) for first, second in pairs)
+        steady = min(costs) > 0 or max(costs) < 0
+        return median(costs) if steady and abs(median(costs)) > noise else 0.0
+
 
 def compare(
     reference: Served,

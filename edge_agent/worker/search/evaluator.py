@@ -245,22 +245,23 @@ class CandidateEvaluator:
         return Prospect(measured.lost, windows, effect, heldout.windows, drop, won=measured.won)
 
     def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:
-        """What a call takes longer (ms) with each of ``layers`` alone left float, too; below zero: it takes less.
+        """The time (ms) that a call takes longer with each of ``layers`` alone left float, too; below zero: less.
 
-        Measured: one process holds all and calls them in turn, so they share whatever slows the device. Empty where
-        they cannot be built or do not fit into memory together.
+        Measured: a process holds all of them and calls them in turn, so they share whatever slows the device. The
+        candidate itself is among them twice, and a cost that its two copies do not exceed is 0. Empty where the models
+        cannot be built or do not fit into memory together.
         """
         if not layers:
             return {}
-        specs = [with_float(item.spec, floats) for floats in ((), *((layer,) for layer in layers))]
+        specs = [with_float(item.spec, floats) for floats in ((), (), *((layer,) for layer in layers))]
         try:
             paths = [self._rewrite(one) for one in specs]
             option = _serving(item.record)
             models = [self._served(path, option) for path in paths]
-            plain, *others = screen(models, self.feeds, processes=1, most_bytes=self.most_bytes)
+            one, twin, *others = screen(models, self.feeds, most_bytes=self.most_bytes)
         except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
             return {}
-        return {layer: one.times.p50_ms - plain.times.p50_ms for layer, one in zip(layers, others, strict=True)}
+        return {layer: other.cost_ms(one, twin) for layer, other in zip(layers, others, strict=True)}
 
     @property
     def most_bytes(self) -> int:

@@ -227,7 +227,7 @@ def test_labels_without_a_kind_are_refused_before_anything_is_sent(host: Host, n
     assert found.exit == 2
     assert found.events[-1]["code"] == "output_kind_needed"
     assert (
-        f"{host.manifest}: a labelled set needs the kind of output that its labels are of; set [output] kind"
+        f"{host.manifest}: a labelled set needs the kind of output that its labels describe; set [output] kind"
         in found.err
     )
     assert pi.wants == []

@@ -92,7 +92,10 @@ def test_a_report_is_found_by_job_and_by_model(host: Host, device: MakeDevice) -
         by_job = tools(host, "report", job)
         by_model = tools(host, "report", "har", "--json")
         unknown = tools(host, "report", "hat")
+        nobody = tools(host, "report", "har", "--device", "pi-0l")
 
+    assert nobody.exit == 2
+    assert "no device 'pi-0l' has ever spoken here; did you mean 'pi-01'" in nobody.err
     assert by_job.exit == by_model.exit == 0
     assert "rejected agreement_too_low" in by_job.out
     assert json.loads(by_model.out)[0]["job"] == job

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
 from support.brokers import Broker
@@ -63,7 +64,7 @@ def test_a_model_reaches_a_device_and_its_result_is_shown(host: Host, device: Ma
     assert "/srv/har/1" in ended.out
     assert "62.5 KiB  0.25 of float" in ended.out
     assert "upload:" in ended.err
-    assert "pi-01: capture in_progress 50% 150 of 300 windows (3 s left)" in ended.err
+    assert "pi-01: capture 50% 150 of 300 windows (3 s left)" in ended.err
     assert pi.wants[0].inputs[0].channels == ["ax", "ay"]
 
 
@@ -413,7 +414,8 @@ def test_the_same_once_more_sends_nothing_unless_again(
 
     job = first.events[-1]["job"]
     assert [one.exit for one in (first, same, as_json, again, plain)] == [exit_code] * 5
-    assert f"har 3 with this very content was judged before, as job {job} (pi-01 {status}); nothing is sent" in same.err
+    judged = f"har 3 with this very content was judged before, as job {job} (pi-01 {status})"
+    assert f"{judged}, and nothing is sent" in same.err
     assert "upload" not in same.err
     assert code in same.out or status in same.out
     assert [event["event"] for event in as_json.events] == ["summary"]
@@ -448,7 +450,7 @@ def test_a_labelled_set_travels_as_a_second_blob(
     host: Host, device: MakeDevice, broker: Broker, namespace: str
 ) -> None:
     labelled = host.folder / "eval.npz"
-    labelled.write_bytes(b"labelled windows")
+    np.savez(labelled, imu=np.zeros((2, 3), np.float32))
     with device("pi-01", ends("succeeded", "accepted")) as pi:
         ended = host.push("--device", "pi-01", "--eval", labelled)
 
@@ -456,7 +458,35 @@ def test_a_labelled_set_travels_as_a_second_blob(
     assert ended.exit == 0
     assert evaluation is not None
     chunk = Topics(namespace).chunk(evaluation.sha256, 0)
-    assert retained(broker, namespace, chunk) == {chunk: b"labelled windows"}
+    assert retained(broker, namespace, chunk) == {chunk: labelled.read_bytes()}
+
+
+@pytest.mark.parametrize("written", [b"labelled windows", None])
+def test_a_labelled_set_that_is_no_archive_is_not_sent(host: Host, device: MakeDevice, written: bytes | None) -> None:
+    labelled = host.folder / "eval.npz"
+    if written is not None:
+        labelled.write_bytes(written)
+    host.write_manifest(f"{MANIFEST}[eval]\nfile = '{labelled}'\n")
+
+    with device("pi-01") as pi:
+        ended = host.push("--device", "pi-01")
+
+    assert ended.exit == 2
+    assert ("is no .npz file; save it with numpy.savez" if written else "[eval] file: no such file") in ended.err
+    assert pi.wants == []
+
+
+@pytest.mark.parametrize("name", ["broken.onnx", "broken.tflite"])
+def test_a_model_that_does_not_read_as_one_is_told_about(host: Host, device: MakeDevice, name: str) -> None:
+    broken = host.folder / name
+    broken.write_bytes(b"hello world " * 100)
+
+    with device("pi-01"):
+        ended = host.run(main, broken, "--manifest", host.manifest, "--device", "pi-01", "--dry-run")
+
+    assert ended.exit == 0, ended.err
+    assert f"{broken} does not read as" in ended.err
+    assert "check that the file is whole" in ended.err
 
 
 def pasted(sentence: str, before: str) -> "subprocess.CompletedProcess[str]":
@@ -476,7 +506,7 @@ def test_the_commands_that_are_printed_can_be_pasted(host: Host, device: MakeDev
         watched = pasted(sent.err, "watch it with: ")
         host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 2'))
         older = host.push("--device", "pi-01", "--dry-run")
-        rolled_back = pasted(older.err, "what was active before: ")
+        rolled_back = pasted(older.err, "to activate the release before: ")
         host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
         judged = host.push("--group", "lab")
         recalibrated = pasted(judged.err, "; or run ")

@@ -90,7 +90,7 @@ def assert_told(demo: subprocess.CompletedProcess[str], *, kept: bool = False) -
     assert "min_agreement" in demo.stdout
     assert re.search(r"samples, \d+ times faster than real time", demo.stdout)
     if demo.returncode == 0 and kept:
-        path = re.search(r"The release lies in (\S+):", demo.stdout)
+        path = re.search(r"The release is in (\S+):", demo.stdout)
         assert path is not None
         assert (Path(path[1]) / "release.json").is_file()
 
@@ -118,7 +118,7 @@ def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tm
     assert stopped.returncode == 0, stopped.stderr
     assert running(stage) == []
     assert not folder.exists()
-    assert "Nothing of it is left" in stopped.stdout
+    assert "Broker, sensor and agent have stopped" in stopped.stdout
     again = run_demo(environment, "--stop", str(folder))
     assert again.returncode == 2
     assert "is no folder of a kept demo" in again.stderr
@@ -188,7 +188,7 @@ def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
 
     assert_told(demo)
     assert list(tmp_path.glob("edge-agent-demo-*")) == []
-    assert "its folder is removed" in demo.stdout
+    assert "their folder is removed" in demo.stdout
     with Session(Settings(url=mosquitto.url)) as session:
         assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
 
@@ -244,7 +244,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing(
     assert running(stage) == []
     assert list(tmp_path.glob("edge-agent-demo-*")) == []
     assert "watch it with" not in err
-    assert number is not signal.SIGINT or "Stopped; nothing of it is left" in out
+    assert number is not signal.SIGINT or "Interrupted. Broker, sensor and agent have stopped" in out
     with Session(Settings(url=mosquitto.url)) as session:
         assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
 
@@ -274,7 +274,7 @@ def test_a_broker_that_is_not_there_ends_the_demo(environment: dict[str, str], t
     assert demo.returncode == 3
     assert "broker_unreachable" in demo.stderr
     assert running(stage_of(tmp_path)) == []
-    assert re.search(r"What broker, sensor and agent said is in (\S+);", demo.stdout), "kept, to look into"
+    assert re.search(r"The logs of broker, sensor and agent are in (\S+);", demo.stdout), "kept, to look into"
 
 
 @pytest.mark.parametrize("half", [["--model", "x.onnx"], ["--manifest", "m.toml"]])

@@ -29,11 +29,41 @@ def test_a_line_for_each_stage_quarter_and_end(capsys: pytest.CaptureFixture[str
     display.progress(progress(1.0, status="rejected", code="stuck_channel", message="channel az repeats 0.98"))
 
     assert capsys.readouterr().err.splitlines() == [
-        "pi-01: capture in_progress 0% capturing (4 min 10 s left)",
-        "pi-01: capture in_progress 26% capturing (4 min 10 s left)",
-        "pi-01: capture in_progress 99% capturing (4 min 10 s left)",
+        "pi-01: capture 0% capturing (4 min 10 s left)",
+        "pi-01: capture 26% capturing (4 min 10 s left)",
+        "pi-01: capture 99% capturing (4 min 10 s left)",
         "pi-01: rejected stuck_channel: channel az repeats 0.98",
     ]
+
+
+def test_a_small_upload_repeats_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    display, total = LineDisplay(), 545_293
+    large = LineDisplay()
+
+    for done in range(0, total, 65_536):
+        display.upload(done, total)
+    display.upload(total, total)
+    display.upload(total, total)
+    for done in (1_490_000, 1_500_000, 1_500_000):
+        large.upload(done, 1_500_000)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(set(lines))
+    assert lines[-1] == "upload: 1.5 of 1.5 MB"
+    assert lines[-2] == "upload: 545.3 of 545.3 kB"
+
+
+def test_lines_speak_to_a_person_and_not_in_words_of_the_wire(capsys: pytest.CaptureFixture[str]) -> None:
+    display = LineDisplay()
+
+    display.progress(progress(stage="receive", status="queued"))
+    display.progress(progress(0.4, stage="receive", status="queued"))
+    display.progress(progress(0.0, stage="calibrate"))
+    display.progress(progress(1.0, stage="activate", status="succeeded", code="accepted", message="int8 is active"))
+
+    assert capsys.readouterr().err.splitlines() == [
+        "pi-01: queued", "pi-01: receive 40%", "pi-01: calibrate 0%", "pi-01: succeeded: int8 is active",
+    ]  # fmt: skip
 
 
 def test_a_device_that_went_away_is_said_to_be_offline(capsys: pytest.CaptureFixture[str]) -> None:

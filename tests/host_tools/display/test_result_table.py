@@ -46,26 +46,26 @@ ACCEPTED = """\
 pi-01  har 7  succeeded
   int8 is active
 
-                          float               int8
-  size                532.5 KiB          148.4 KiB  0.28 of float
-  latency p50          0.412 ms           0.301 ms
-  latency p95           0.44 ms            0.33 ms
-  latency p99          0.501 ms            0.37 ms
-  latency ratio                              0.731  at most 0.748 (97.5 %)
-  preference                                -0.421
-  peak RSS             58.2 MiB           57.2 MiB
-  RSS of the model      3.0 MiB            2.0 MiB  peak, over an empty runtime
-  RSS, loaded           2.4 MiB            1.4 MiB
-  RSS, steady           2.6 MiB            1.5 MiB  float as usual: 4.8 MiB
-  time to load            21 ms            15.5 ms
-  first call             0.9 ms            0.61 ms
-  agreement                                 99.0 %  at least 97.4 % (95 %)
-  disagreements                           3 of 300
-  SQNR                                     31.2 dB
-  accuracy               95.2 %             94.9 %
-  method                  float  static percentile  layers left float: 1
-  runtime           onnxruntime        onnxruntime
-  threads                     1                  1
+                           float               int8
+  size                 532.5 KiB          148.4 KiB  0.28 of float
+  latency p50           0.412 ms           0.301 ms
+  latency p95            0.44 ms            0.33 ms
+  latency p99           0.501 ms            0.37 ms
+  latency ratio                               0.731  at most 0.748 (97.5 %)
+  preference                                 -0.421
+  process RSS, peak     58.2 MiB           57.2 MiB  runtime and model
+  model RSS, peak        3.0 MiB            2.0 MiB  without the runtime
+  model RSS, loaded      2.4 MiB            1.4 MiB
+  model RSS, in use      2.6 MiB            1.5 MiB  0.59 of float, float as usual: 4.8 MiB
+  time to load             21 ms            15.5 ms
+  first call              0.9 ms            0.61 ms
+  agreement                                  99.0 %  at least 97.4 % (95 %)
+  disagreements                            3 of 300
+  SQNR                                      31.2 dB
+  accuracy                95.2 %             94.9 %
+  method                   float  static percentile  layers left float: 1
+  runtime            onnxruntime        onnxruntime
+  threads                      1                  1
 
   gate                    value             limit
   min_agreement           0.974              0.95  pass
@@ -84,7 +84,7 @@ def report(status: str = "succeeded", code: str = "accepted", **more: Any) -> Jo
 
 def text_of(one: JobReport) -> str:
     out = io.StringIO()
-    Console(file=out, width=80, highlight=False, color_system=None).print(render(one))
+    Console(file=out, width=100, highlight=False, color_system=None).print(render(one))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

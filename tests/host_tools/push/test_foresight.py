@@ -157,7 +157,7 @@ def test_what_is_active_instead_is_named(active: int, sentence: str) -> None:
     (said,) = sentences({"pi-01": (Outlook.INACTIVE, active)}, asked(want(3)), 4, order)
 
     assert said.startswith(f"pi-01: {sentence}")
-    assert said.endswith("; give --again for a new try")
+    assert said.endswith("; give --again to try again")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_sentence_names_the_devices_and_what_to_do() -> None:
 
     assert older == (
         "har 4 is known here: pi-00, pi-01, pi-02, pi-03, pi-04 and 3 more will answer version 2 with downgrade; "
-        "leave version out of the manifest, or write 10 or more; to make active what was active before: "
+        "leave version out of the manifest, or write 10 or more; to activate the release before: "
         "rollback har " + " ".join(f"--device pi-{number:02}" for number in range(8))
     )
     assert other.startswith(

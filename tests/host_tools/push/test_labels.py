@@ -27,7 +27,7 @@ EVERY = ", ".join(f'"{kind}"' for kind in LABELLED_KINDS)
         (Output(), ONE, 'set [output] kind = "binary" (one value: or regression, or anomaly)'),
         (Output(), PICTURE, f"set [output] kind to one of {EVERY}"),
         (Output(), None, f"set [output] kind to one of {EVERY}"),
-        (Output(kind="mask"), PICTURE, f"set the kind that they are of ({EVERY}), or leave the labelled set out"),
+        (Output(kind="mask"), PICTURE, f"set the kind that they describe ({EVERY}), or leave the labelled set out"),
         (Output(kind="sequence"), SEVEN, "set [output] alphabet, the characters in the output's order"),
     ],
 )

@@ -47,7 +47,7 @@ def test_a_claim_far_above_what_is_signed_needs_the_operators_word() -> None:
     with pytest.raises(ConfigError, match="version_jump") as refused:
         chosen(device("pi-01", 3), liar, want=3)
 
-    assert "pi-07 says that it has accepted 9000000" in refused.value.message
+    assert "pi-07 reports that it has accepted 9000000" in refused.value.message
     assert "forget har --device pi-01 --device pi-07" in refused.value.message
     assert chosen(device("pi-01", 3), liar, want=3, force=True) == 9_000_001
 
