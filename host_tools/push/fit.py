@@ -8,11 +8,11 @@ is left to it.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from edge_agent.errors import ContractError
+from edge_agent.model_file.tensors import ModelTensors, Shape, Tensor
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, State
 from edge_agent.wire.messages import DeviceInfo
 from edge_agent.wire.steps import read_steps, shape_after
-from host_tools.model.tensors import ModelTensors, Shape, Tensor
 
 
 def troubles(

@@ -4,11 +4,11 @@ A device finds a kind that is not named from float's outputs, after it has captu
 So a labelled set is not sent without the kind that its labels are of.
 """
 
+from edge_agent.draft.manifest import kind_of
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.labelled_rows import labelled_rows_needed
+from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.wire.manifest import LABELLED_KINDS, Gates, Output
-from host_tools.model.tensors import ModelTensors
-from host_tools.push.draft import kind_of
 
 
 def check_labelled(output: Output, signature: ModelTensors | None, table: str = "[output]") -> None:

@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 from starlette.datastructures import FormData
 
+from edge_agent.draft.manifest import carried, draft, feed_of, kind_of
+from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.wire.manifest import OutputKind
 from edge_agent.wire.messages import DeviceInfo
-from host_tools.model.tensors import ModelTensors
-from host_tools.push.draft import carried, draft, feed_of, kind_of
 
 KINDS: tuple[str, ...] = get_args(OutputKind)
 _LONGEST = 20_000

@@ -7,7 +7,7 @@ stands (0: not there). Strings, vectors and tables stand where a field's own val
 from mmap import mmap
 from struct import Struct
 
-from host_tools.model.tensors import ModelTensors, Shape, Tensor
+from edge_agent.model_file.tensors import ModelTensors, Shape, Tensor
 
 _IDENTIFIER = b"TFL3"
 _MODEL_GRAPHS, _MODEL_SIGNATURES = 2, 7

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from edge_agent.model_file.tensors import ModelTensors, Shape, Tensor
 from edge_agent.wire.manifest import Gates, Output, OutputKind, Recipe, State
-from host_tools.model.tensors import ModelTensors, Shape, Tensor
 
 _WIDTH = 40
 _COLOURS = (1, 3)

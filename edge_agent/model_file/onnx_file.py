@@ -7,7 +7,7 @@ bytes. What is not asked for is stepped over, weights included. Field numbers: o
 from collections.abc import Iterator
 from mmap import mmap
 
-from host_tools.model.tensors import ModelTensors, Shape, Tensor
+from edge_agent.model_file.tensors import ModelTensors, Shape, Tensor
 
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12

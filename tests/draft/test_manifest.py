@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from support import onnx_models, tflite_models
 from support.device import DEMO_MODEL, TFLITE_MODEL
 
+from edge_agent.draft.manifest import SECTIONS, carried, draft, feed_of, kind_of, model_name
 from edge_agent.errors import ConfigError
+from edge_agent.model_file.signature import read_signature
+from edge_agent.model_file.tensors import ModelTensors, Tensor
 from edge_agent.settings.inputs import WindowTable
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
 from edge_agent.wire.steps import STEPS
-from host_tools.model.signature import read_signature
-from host_tools.model.tensors import ModelTensors, Tensor
-from host_tools.push.draft import SECTIONS, carried, draft, feed_of, kind_of, model_name
 from host_tools.push.fit import check_model
 from host_tools.push.manifest_file import EvalTable, ManifestFile, read_manifest_file
 
