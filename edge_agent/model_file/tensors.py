@@ -14,6 +14,9 @@ class Tensor:
     shape: Shape | None
     dtype: str
     """As numpy calls it; empty: unknown here."""
+    operator: str = ""
+    """By ONNX's names: of an input the first operator that computes with it, of an output the last one that computed
+    it. Operators that only move values are passed over. Empty: unknown here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ A device finds a kind that is not named from float's outputs, after it has captu
 So a labelled set is not sent without the kind that its labels are of.
 """
 
-from edge_agent.draft.manifest import kind_of
+from edge_agent.draft.outputs import kind_of
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.labelled_rows import labelled_rows_needed
 from edge_agent.model_file.tensors import ModelTensors
@@ -22,8 +22,8 @@ def check_labelled(output: Output, signature: ModelTensors | None, table: str = 
     if output.kind is None:
         trouble = "a labelled set needs the kind of output that its labels are of"
         guess = kind_of(signature.alone(output.name)) if signature is not None else None
-        if guess is not None and guess[0] in LABELLED_KINDS:
-            remedy = f'set {table} kind = "{guess[0]}" ({guess[1]})'
+        if guess is not None and guess.kind in LABELLED_KINDS:
+            remedy = f'set {table} kind = "{guess.kind}" ({guess.why})'
         else:
             remedy = f"set {table} kind to one of {_all_kinds()}"
     elif output.kind not in LABELLED_KINDS:
