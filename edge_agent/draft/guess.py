@@ -117,6 +117,10 @@ def guess(model: ModelTensors | None) -> Guess:
     sensed = [tensor for tensor in fed if not is_fixed(tensor)] or fed[:1]
     first = feed_of(sensed[0], model)
     inputs = [_input(tensor, model, first, from_windows=tensor in sensed) for tensor in fed]
+    if states:  # what is carried goes on where the window before has ended
+        inputs = [
+            one if one.feed is None else replace(one, feed=replace(one.feed, hop=one.feed.size)) for one in inputs
+        ]
     return Guess(tuple(inputs), states, kind_of(model))
 
 

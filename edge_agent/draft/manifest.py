@@ -17,6 +17,7 @@ from edge_agent.draft.outputs import KindGuess, kind_of
 from edge_agent.draft.toml_text import inline
 from edge_agent.model_file.tensors import ModelTensors, Tensor
 from edge_agent.printable import printable
+from edge_agent.strict import counted
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
 
 _WIDTH = 40
@@ -127,7 +128,7 @@ def _fed(guessed: Guess, feed: Feed) -> Iterator[str]:
         yield _line(f"source = {inline(guessed.source)}", "a source of this device's configuration")
     else:
         yield _line('source = ""', "fill in: a source as host-tools devices lists them")
-    count = f"{feed.channels} names" if feed.channels else "names"
+    count = counted(feed.channels, "name") if feed.channels else "names"
     if guessed.channels:
         yield _line(f"channels = {inline(guessed.channels)}", "of the source, in the model's order")
     else:
