@@ -21,6 +21,7 @@ from edge_agent.printable import printable_lines
 
 COMMANDS = {
     "run": "run the daemon",
+    "try": "say what int8 saves for a model here, and write a manifest to begin with",
     "quantize": "quantize a model with data from files, and judge the result",
     "capture": "look at what a sensor sends, and keep it for quantize",
     "status": "show jobs and active releases of this device",
@@ -35,14 +36,18 @@ COMMANDS = {
     "install": "install edge-agent as a systemd service",
     "completion": "print what lets bash complete these commands",
 }
-_NEED_RUNTIMES = {"run", "quantize", "install"}
-_STAY_ROOT = {"quantize", "capture", "doctor", "check-config", "install", "completion"}
+_NEED_RUNTIMES = {"run", "try", "quantize", "install"}
+_STAY_ROOT = {"try", "quantize", "capture", "doctor", "check-config", "install", "completion"}
 """These leave the state directory alone, or are its owner only while they look into it; all others become its owner."""
-_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order"}
+_SHARED_MODULES = {
+    "try": "trial.command", "rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order",
+}  # fmt: skip
+"""Commands that share a module, or are called by a word that no module may be called by."""
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\
 examples:
+  edge-agent try model.onnx --data recordings
   edge-agent quantize model.onnx --calibration c.npz --heldout h.npz --out result
   edge-agent check-config --config ./config.toml
   edge-agent run --config ./config.toml
