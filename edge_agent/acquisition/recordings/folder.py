@@ -50,7 +50,7 @@ class Listed:
 
     def left_out(self, used: Kind) -> str:
         """What is there beside ``used``, in words; empty: nothing."""
-        parts = [f"{len(files)} {kind.value}" for kind, files in self.of.items() if kind is not used and files]
+        parts = [_counted(len(files), kind) for kind, files in self.of.items() if kind is not used and files]
         if self.others:
             suffixes = Counter(path.suffix or path.name for path in self.others)
             named = ", ".join(name for name, _ in suffixes.most_common(_SHOWN))
@@ -75,6 +75,10 @@ def list_recordings(place: Path) -> Listed:
         kind = _kind(path.name.lower())
         (found.others if kind is None else found.of[kind]).append(path)
     return found
+
+
+def _counted(number: int, kind: Kind) -> str:
+    return f"{number} {kind.value if number > 1 else kind.value.removesuffix('s')}"
 
 
 def _kind(name: str) -> Kind | None:

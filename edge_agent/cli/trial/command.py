@@ -25,7 +25,7 @@ from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.cli.trial import rows, shown
-from edge_agent.cli.trial.measured import PACE_ROWS, Bench, Measured, rows_wanted
+from edge_agent.cli.trial.measured import PACE_ROWS, Bench, Measured, fewest, rows_wanted
 from edge_agent.cli.trial.plan import Draft, Plan, read_plan, tensors
 from edge_agent.cli.trial.request import FORMATS, Request, check
 from edge_agent.errors import CODES, EdgeAgentError
@@ -34,6 +34,7 @@ from edge_agent.jobs.task import INSPECT
 from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.printable import printable
 from edge_agent.settings.device import DEFAULT_PATH
+from edge_agent.strict import counted
 
 if TYPE_CHECKING:
     from edge_agent.backends import ModelInfo
@@ -138,13 +139,16 @@ def _tried(request: Request, plan: Plan | None, work: Path, *, as_json: bool) ->
     if data is not None:
         told.result = bench.judge(told.plan, data)
         if told.result.code == "too_few_windows" and not told.result.candidates:
-            told.why_unjudged = f"{told.windows} windows are too few: {shown.here(told.result.message)}"
+            told.why_unjudged = (
+                f"{counted(told.windows, 'window')} cannot prove anything; give {fewest(told.plan)} or more"
+            )
             told.result = None
         elif draft is not None and told.result.data.output is not None:
             draft.write(told.result.data.output)
     else:
         told.why_unjudged = "no data; give --data FOLDER or --source NAME"
     if told.result is None:
+        told.notes += info.notes
         data = data or rows.random_data(told.plan, info, _RANDOM_ROWS, work)
         told.reference, told.measured = bench.measure(told.plan, data)
     return told
@@ -181,12 +185,21 @@ def _inspected(bench: Bench, work: Path) -> "ModelInfo":
 def _print(request: Request, told: _Told) -> None:
     lines = [f"note: {note}" for note in told.notes]
     if told.result is not None:
-        lines += shown.judged(told.result, told.windows)
+        lines += shown.judged(told.result, told.windows, request.model.name)
     else:
-        lines += shown.unjudged(told.reference, told.measured, told.why_unjudged)
+        lines += shown.unjudged(told.reference, told.measured, told.why_unjudged, request.model.name)
+    if told.result is not None and told.result.code == "no_coverage" and (doubt := _scale_in_doubt(told.plan)):
+        lines.append(f"  to do: {doubt} of {request.written}, and give it with --manifest")
     _say(lines)
     fill = "fill in source in it, then" if not told.plan.sensed[0].source.isidentifier() else "then"
     print(f"\n{request.written}: check it, {fill} push-model {request.model} --manifest {request.written} --device ID")
+
+
+def _scale_in_doubt(plan: Plan) -> str:
+    """What else the pixels of guessed pictures may be scaled to; empty where nothing was guessed of that."""
+    pictures = plan.stated and any(one.frame for one in plan.sensed)
+    what = "the scale of pixels is guessed; leave the step scale out for 0 to 255"
+    return f"{what}, or take factor = {2 / 255:.6f} and offset = -1 for -1 to 1, in [input] steps" if pictures else ""
 
 
 def _body(request: Request, told: _Told, seconds: float) -> dict[str, Any]:
@@ -200,7 +213,7 @@ def _body(request: Request, told: _Told, seconds: float) -> dict[str, Any]:
         "judged": result is not None,
         "verdict": result.verdict if result is not None else None,
         "code": result.code if result is not None else "not_judged",
-        "message": shown.here(result.message) if result is not None else told.why_unjudged,
+        "message": shown.here(result.message, request.model.name) if result is not None else told.why_unjudged,
         "reference": Measured("float", told.reference).numbers() if told.reference is not None else None,
         "measured": [one.numbers() for one in told.measured],
         "result": msgspec.to_builtins(result),
@@ -210,7 +223,7 @@ def _body(request: Request, told: _Told, seconds: float) -> dict[str, Any]:
 
 def _failed(request: Request, error: EdgeAgentError, *, as_json: bool) -> int:
     verdict = "rejected" if CODES[error.code].status == "rejected" else "failed"
-    message = shown.here(error.message)
+    message = shown.here(error.message, request.model.name)
     print(printable(f"edge-agent try: {message} ({error.code})", 2000), file=sys.stderr)
     if to_do := remedy_for(error.code, message):
         print(f"  to do: {to_do}", file=sys.stderr)

@@ -161,6 +161,18 @@ class Bench:
             return run_stages(job, stages, line)
 
 
+def fewest(plan: Plan) -> int:
+    """The fewest rows of data with which the plan's gates can be proved at all: half of them decide."""
+    from edge_agent.worker.capture.enough_rows import heldout_needed  # noqa: PLC0415  # numpy
+
+    asked = plan.recipe
+    task = Task(
+        job="try", name="model", version=1, format="onnx", model="", output=asked.output, outputs=asked.outputs,
+        gates=asked.gates,
+    )  # fmt: skip
+    return 2 * heldout_needed(task, labelled=False).rows
+
+
 def rows_wanted(row_s: float, row_bytes: int) -> int:
     """As many rows as fit into a trial's minute, and into memory beside the engine.
 

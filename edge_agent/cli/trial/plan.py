@@ -19,6 +19,7 @@ from edge_agent.state.durable import write_durably
 from edge_agent.strict import read_toml
 from edge_agent.wire.manifest import InputContract, OutputKind
 
+_FOUND_FROM_DATA = ("binary", "regression")
 _UNNAMED = "(not named yet)"
 
 
@@ -77,7 +78,7 @@ class Draft:
         self._name = model_name(request.model.stem)
         self._out = request.out
         self._signature = read_signature(request.model) or known
-        self.guessed = guess(self._signature)
+        self.guessed = _decided(guess(self._signature))
 
     def fed_by(self, source: str, channels: tuple[str, ...], frame: tuple[int, int] | None) -> None:
         """Take a sensor that is known into the draft; its channels are named where they are as many as wanted."""
@@ -90,7 +91,7 @@ class Draft:
         Raises:
             ConfigError: ``usage``: the file cannot be written.
         """
-        guessed = self.guessed if found is None else _with_kind(self.guessed, found)
+        guessed = self.guessed if found is None else _with_found(self.guessed, found)
         try:
             write_durably(self._out, draft(self._file, self._name, self._signature, guessed).encode())
         except OSError as error:
@@ -126,9 +127,17 @@ def tensors(specs: Iterable[Ended]) -> tuple[Tensor, ...]:
     return tuple(Tensor(one.name, one.shape, one.dtype) for one in specs)
 
 
-def _with_kind(guessed: Guess, found: OutputKindFound) -> Guess:
+def _decided(guessed: Guess) -> Guess:
+    """The same with a kind that is said to the engine, unless the engine finds it from numbers, as it does of one."""
+    if guessed.kind is None or guessed.kind.kind in _FOUND_FROM_DATA:
+        return guessed
+    return replace(guessed, kind=guessed.kind._replace(sure=True))
+
+
+def _with_found(guessed: Guess, found: OutputKindFound) -> Guess:
+    """The same with the kind that the engine has found, where that was left to it; raw is what it calls anything."""
     kinds: dict[str, OutputKind] = {kind: kind for kind in get_args(OutputKind)}
-    if found.kind not in kinds:
+    if found.kind not in kinds or found.kind == "raw" or (guessed.kind is not None and guessed.kind.sure):
         return guessed
     return replace(guessed, kind=KindGuess(kinds[found.kind], f"found on your data: {found.found}", sure=True))
 

@@ -51,9 +51,9 @@ class Request:
 
 def check(args: argparse.Namespace) -> Request:
     """The request behind a command line; raises ``ConfigError`` (usage) before anything is written or opened."""
+    _require_file(args.model)
     if args.model.suffix.lower() not in FORMATS:
         raise ConfigError("usage", f"{args.model}: a model must end in {' or '.join(FORMATS)}")
-    _require_file(args.model)
     if args.manifest is not None:
         _require_file(args.manifest)
     if args.data is not None and not args.data.exists():

@@ -1,5 +1,6 @@
 """What a person reads of a trial. Pure."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from edge_agent.advice.remedy import remedy_for
@@ -10,6 +11,8 @@ from edge_agent.jobs.result import MeasuredModel, Result
 
 _UNKNOWN = "-"
 _MIB, _KIB = 1024 * 1024, 1024
+_COPY = re.compile(r"\bmodel\.(?:onnx|tflite)\b")
+"""What the engine calls the copy that it works on."""
 _OPTIONS_OF_QUANTIZE = (" (--heldout)", " (--calibration)")
 
 
@@ -41,7 +44,7 @@ def guesses(stated: Sequence[Stated], manifest: str) -> list[str]:
     ]
 
 
-def judged(result: Result, windows: int) -> list[str]:
+def judged(result: Result, windows: int, model: str) -> list[str]:
     """Float beside int8, and the verdict in a sentence."""
     lines = []
     target = result.judged
@@ -51,16 +54,16 @@ def judged(result: Result, windows: int) -> list[str]:
             rows.append(["agreement", _UNKNOWN, _agreement(target)])
         lines += [*plain_lines(rows), ""]
     lines.append(f"{windows} windows were used; nothing of them is kept")
-    lines += [f"warning: {here(warning)}" for warning in result.data.warnings]
+    lines += [f"warning: {here(warning, model)}" for warning in result.data.warnings]
     code = "" if result.code == result.verdict else f" ({result.code})"
-    message = here(result.message)
+    message = here(result.message, model)
     lines.append(f"{result.verdict}{code}: {message}")
     if result.verdict != "accepted" and (to_do := remedy_for(result.code, message)):
         lines.append(f"  to do: {to_do}")
     return lines
 
 
-def unjudged(reference: MeasuredModel | None, found: Sequence[Measured], why: str) -> list[str]:
+def unjudged(reference: MeasuredModel | None, found: Sequence[Measured], why: str, model: str) -> list[str]:
     """Float beside what each method makes of it, and that nothing says whether int8 still does what float did."""
     lines = []
     there = [one for one in found if one.record is not None]
@@ -72,16 +75,16 @@ def unjudged(reference: MeasuredModel | None, found: Sequence[Measured], why: st
         if reference.latency_p50_ms is not None:  # each method was timed beside float at another moment
             table.insert(2, [_LATENCY, _milliseconds(reference.latency_p50_ms), *ratios])
         lines += [*plain_lines(table), ""]
-    lines += [f"{one.method}: {here(one.message)} ({one.code})" for one in found if one.record is None]
+    lines += [f"{one.method}: {here(one.message, model)} ({one.code})" for one in found if one.record is None]
     lines.append(f"not judged: {why}; speed and size only")
     return lines
 
 
-def here(text: str) -> str:
-    """A sentence of the engine without options that only another command has."""
+def here(text: str, model: str) -> str:
+    """A sentence of the engine without options that only another command has, and with the operator's file name."""
     for option in _OPTIONS_OF_QUANTIZE:
         text = text.replace(option, "")
-    return text
+    return _COPY.sub(model, text)
 
 
 def _table(header: list[str], models: Iterable[MeasuredModel]) -> list[list[str]]:

@@ -172,18 +172,26 @@ class _Reader:
             text = f"{path.name} does not say its rate, so it is taken for the model's {wanted_hz:g} Hz"
             self._notes.append(text)
         resample = Resampler(rate_ratio(recording.rate_hz or wanted_hz or 1.0, wanted_hz or recording.rate_hz or 1.0))
-        hop = own or window.hop
         most = -(-each // pieces)
         for start, length in stretches(recording, pieces, resample.needed(window.size)):
-            count = min(most, 1 + (resample.outputs(length) - window.size) // hop)
-            if count < 1:
+            room = resample.outputs(length) - window.size
+            if room < 0:
                 continue
+            hop = own or self._hop(room, most)
+            count = min(most, 1 + room // hop)
             samples = recording.take(start, resample.needed((count - 1) * hop + window.size))[..., places]
             samples = resample(samples)
             yield [
                 self._made(samples[begin : begin + window.size], columns, path)
                 for begin in range(0, len(samples) - window.size + 1, hop)
             ]
+
+    def _hop(self, room: int, most: int) -> int:
+        """From one window to the next: as far apart as ``most`` windows can be, at best without an overlap."""
+        window = self._asked.window
+        if self._asked.in_order:
+            return window.hop
+        return max(window.hop, min(max(window.size, window.hop), room // max(1, most - 1)))
 
     def _columns(self, path: Path, recording: Recording) -> tuple[list[str], list[int]]:
         """Names and places of the channels that the contracts may want."""
