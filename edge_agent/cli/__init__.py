@@ -33,11 +33,12 @@ COMMANDS = {
     "clock": "show the time that expiry is judged by, or take it back",
     "doctor": "check everything the daemon needs, and say what to do",
     "check-config": "check the configuration file",
+    "init": "write the configuration: asks for device id, broker and sensor",
     "install": "install edge-agent as a systemd service",
     "completion": "print what lets bash complete these commands",
 }
 _NEED_RUNTIMES = {"run", "try", "quantize", "install"}
-_STAY_ROOT = {"try", "quantize", "capture", "doctor", "check-config", "install", "completion"}
+_STAY_ROOT = {"try", "quantize", "capture", "doctor", "check-config", "init", "install", "completion"}
 """These leave the state directory alone, or are its owner only while they look into it; all others become its owner."""
 _SHARED_MODULES = {
     "try": "trial.command", "rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order",
