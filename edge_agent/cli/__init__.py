@@ -35,7 +35,7 @@ COMMANDS = {
     "check-config": "check the configuration file",
     "init": "write the configuration: asks for device id, broker and sensor",
     "install": "install edge-agent as a systemd service",
-    "completion": "print what lets bash complete these commands",
+    "completion": "print what lets a shell complete these commands",
 }
 _NEED_RUNTIMES = {"run", "try", "quantize", "install"}
 _STAY_ROOT = {"try", "quantize", "capture", "doctor", "check-config", "init", "install", "completion"}
