@@ -36,6 +36,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "wire": (set(), {"msgspec"}),
     "settings": ({"wire"}, {"msgspec"}),
     "jobs": ({"foreign", "wire"}, {"msgspec"}),
+    "model_file": (set(), set()),
+    "draft": ({"model_file", "wire"}, {"msgspec"}),
     # what the daemon rests on
     "device": (set(), set()),
     "mqtt": ({"retry", "settings"}, {"paho"}),
@@ -92,22 +94,21 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "msgspec", "numpy"}),
 }  # fmt: skip
 ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry", "telemetry"}
-HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "retry", "trust"}
+HOST = EVERYWHERE | VALUES | {"draft", "model_file", "mqtt", "report.html", "retry", "trust"}
 HOST_PACKAGES: dict[str, set[str]] = {
     "broker": set(),
     "display": {"broker", "fleet"},
-    "model": set(),
-    "push": {"broker", "display", "model"},
+    "push": {"broker", "display"},
     "demo": {"broker", "display", "push"},
     "simulation": {"broker"},
     "fleet": {"broker"},
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
-    "dashboard": {"broker", "display", "fleet", "history", "model", "push"},
+    "dashboard": {"broker", "display", "fleet", "history", "push"},
     "dashboards": set(),
     "setup": set(),
     "cli": {
-        *("broker", "dashboard", "dashboards", "demo", "display", "exporter", "fleet", "history", "model", "push"),
+        *("broker", "dashboard", "dashboards", "demo", "display", "exporter", "fleet", "history", "push"),
         *("setup", "simulation"),
     },
 }

@@ -22,6 +22,7 @@ from edge_agent.printable import printable_lines
 
 COMMANDS = {
     "run": "run the daemon",
+    "try": "say what int8 saves for a model here, and write a manifest to begin with",
     "quantize": "quantize a model with data from files, and judge the result",
     "capture": "show the samples of a sensor, and store them for quantize",
     "status": "show jobs and active releases of this device",
@@ -33,18 +34,23 @@ COMMANDS = {
     "clock": "show the time that decides about expiry, or reset it",
     "doctor": "check everything that the daemon needs, and name the remedies",
     "check-config": "check the configuration file",
+    "init": "write the configuration: asks for device id, broker and sensor",
     "install": "install edge-agent as a systemd service",
-    "completion": "print a script that lets bash complete these commands",
+    "completion": "print a script that lets a shell complete these commands",
 }
-_NEED_RUNTIMES = {"run", "quantize", "install"}
-_STAY_ROOT = {"quantize", "capture", "doctor", "check-config", "install", "completion"}
+_NEED_RUNTIMES = {"run", "try", "quantize", "install"}
+_STAY_ROOT = {"try", "quantize", "capture", "doctor", "check-config", "init", "install", "completion"}
 """These do not touch the state directory, or act as its owner only while they read it. All others become its owner."""
-_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order"}
+_SHARED_MODULES = {
+    "try": "trial.command", "rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order",
+}  # fmt: skip
+"""Commands that share a module, or whose name no module may have."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\
 examples:
+  edge-agent try model.onnx --data recordings
   edge-agent quantize model.onnx --calibration c.npz --heldout h.npz --out result
   edge-agent check-config --config ./config.toml
   edge-agent run --config ./config.toml

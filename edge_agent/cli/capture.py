@@ -15,7 +15,6 @@ arrays have the names of its inputs. A sensor that the daemon captures from is b
 import argparse
 import os
 import sys
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 from edge_agent.advice.installation import how_to_add, require
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.device import print_json
+from edge_agent.cli.opened_source import opened_source
 from edge_agent.cli.owner import as_owner
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import ConfigError, EdgeAgentError
@@ -74,7 +74,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Capture, write, print; raises ``ConfigError`` (exit 2) before anything is opened or written."""
     contracts = _contracts(args)
-    table = _table(args)
+    table = source_table(args)
     _check_paths(args)
     require("numpy")
     # numpy and the sensor's driver; only a command that is asked for pays for them
@@ -141,28 +141,13 @@ def _take(
 ) -> tuple[Any, float, dict[str, Any]]:
     """New windows, their rate, and the origin of the rate; a shared sensor is read beside its other readers."""
     from edge_agent.acquisition.source import rate_said_by  # noqa: PLC0415  # numpy
-    from edge_agent.sensing.subscribe import subscribe  # noqa: PLC0415  # numpy
-    from edge_agent.sources import open_source  # noqa: PLC0415
     from edge_agent.worker.capture import preview  # noqa: PLC0415
 
-    with ExitStack() as until_taken:
-        if not args.source_config and _is_served(folder := _folder(args)):
-            until_taken.enter_context(as_owner(folder))  # it connects again where the socket's process starts again
-            source: Any = subscribe(args.source, folder)
-        else:
-            source = open_source(args.source, table)
-        until_taken.callback(source.close)
+    with opened_source(args.source, table, None if args.source_config else _folder(args)) as source:
         sampler = preview.WindowSampler(source, args.source, wanted, window, rate_hz)
         with ProgressLine() as line:
             seen = sampler.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said))
             return seen, source.rate_hz, {"rate_said_by": rate_said_by(source)}
-
-
-def _is_served(folder: Path) -> bool:
-    from edge_agent.sensing.subscribe import is_served  # noqa: PLC0415  # numpy
-
-    with as_owner(folder):
-        return is_served(folder)
 
 
 def _take_kept(
@@ -173,7 +158,7 @@ def _take_kept(
     from edge_agent.worker.capture.preview_reservoir import preview_segments, summarize  # noqa: PLC0415
 
     folder = _folder(args) / KEPT_FOLDER
-    if not split_common_keys(args.source, _table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
+    if not split_common_keys(args.source, source_table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
         text = f"nothing is kept of {args.source}: set keep_windows = 1000 in [sources.{args.source}] of {args.config}"
         raise ConfigError("usage", f"{text}, and restart edge-agent")
     with as_owner(folder), read(folder) as kept:
@@ -190,8 +175,8 @@ def _folder(args: argparse.Namespace) -> Path:
     return source_folder(Path(read_config(args.config).state_dir), args.source)
 
 
-def _table(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of SOURCE."""
+def source_table(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of SOURCE; raises ``ConfigError`` (usage) that names the nearest source there is."""
     where = args.source_config or args.config
     sources = read_toml(where).get("sources", {}) if args.source_config else read_config(where).sources
     if not isinstance(sources, dict) or not isinstance(sources.get(args.source), dict):

@@ -67,7 +67,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         _trust(config, service),
         *check_sources(config, service),
         *_daemon(config),
-        *_broker(config, service),
+        *check_broker(config, service),
     ]
 
 
@@ -222,7 +222,8 @@ def _daemon(config: Config) -> Iterator[Check]:
         yield Check(f"sensor {name}", "warn", describe(name, msgspec.structs.replace(state, message=what)), to_do)
 
 
-def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
+def check_broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
+    """Whether the broker lets this device in, and then whether it may write to its topics."""
     for key in ("password_file", "ca_file", "cert_file", "key_file"):
         path = getattr(config.mqtt, key)
         if service is not None and path and (why := service.unreadable(path)):

@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -22,15 +21,14 @@ import msgspec
 
 from edge_agent.advice.installation import require
 from edge_agent.cli.progress import ProgressLine
+from edge_agent.cli.stages import run_stages
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import ConfigError, StageError
-from edge_agent.execution.run import run_stage
 from edge_agent.foreign.opening import read_file
 from edge_agent.foreign.removal import remove
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task, chosen_folder, encode_task
-from edge_agent.process.child_limits import ChildLimits
 from edge_agent.report.text import render
 from edge_agent.settings.recipe import RecipeFile, read_recipe
 from edge_agent.state.durable import write_durably
@@ -164,17 +162,9 @@ def _quantize(request: Request) -> Result:
     task = _task(request)
     shutil.copyfile(request.model, job_dir / task.model)
     write_durably(job_dir / TASK_FILE, encode_task(task))
-    code, message = "accepted", ""
-    seconds: dict[str, float] = {}
     with ProgressLine() as line:
-        for stage in WORKER_STAGES:
-            line.show(stage, 0.0, "starting", None)
-            end = run_stage(job_dir, stage, ChildLimits(timeout_s=None), partial(line.show, stage))
-            seconds[stage] = end.seconds
-            if end.code:
-                code, message = end.code, end.message
-                break
-    result = conclude(job_dir, code, message, seconds)
+        end = run_stages(job_dir, WORKER_STAGES, line)
+    result = conclude(job_dir, end.code or "accepted", end.message, end.seconds)
     if (job_dir / Stage.CALIBRATE / "ranges.json").exists():
         _take(job_dir, (Stage.CALIBRATE, "ranges.json"), request.out / "ranges.json")
     if result.verdict == "accepted":

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from edge_agent.draft.manifest import draft, model_name
 from edge_agent.errors import ConfigError, WireError
+from edge_agent.model_file.signature import read_signature
 from edge_agent.wire.topics import check_name
 from host_tools.invocation import typed
-from host_tools.model.signature import read_signature
-from host_tools.push.draft import draft, model_name
 from host_tools.push.manifest_file import model_format
 
 

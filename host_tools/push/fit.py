@@ -7,11 +7,11 @@ the device: a device without an info message, a model that this host cannot read
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from edge_agent.errors import ContractError
+from edge_agent.model_file.tensors import ModelTensors, Shape, Tensor
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, State
 from edge_agent.wire.messages import DeviceInfo
 from edge_agent.wire.steps import read_steps, shape_after
-from host_tools.model.tensors import ModelTensors, Shape, Tensor
 
 
 def troubles(

@@ -4,11 +4,11 @@ Without a named kind, a device finds it from float's outputs after the capture, 
 a labelled set is not sent without the kind of its labels.
 """
 
+from edge_agent.draft.outputs import kind_of
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.labelled_rows import labelled_rows_needed
+from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.wire.manifest import LABELLED_KINDS, Gates, Output
-from host_tools.model.tensors import ModelTensors
-from host_tools.push.draft import kind_of
 
 
 def check_labelled(output: Output, signature: ModelTensors | None, table: str = "[output]") -> None:
@@ -22,8 +22,8 @@ def check_labelled(output: Output, signature: ModelTensors | None, table: str = 
     if output.kind is None:
         trouble = "a labelled set needs the kind of output that its labels describe"
         guess = kind_of(signature.alone(output.name)) if signature is not None else None
-        if guess is not None and guess[0] in LABELLED_KINDS:
-            remedy = f'set {table} kind = "{guess[0]}" ({guess[1]})'
+        if guess is not None and guess.kind in LABELLED_KINDS:
+            remedy = f'set {table} kind = "{guess.kind}" ({guess.why})'
         else:
             remedy = f"set {table} kind to one of {_all_kinds()}"
     elif output.kind not in LABELLED_KINDS:

@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from edge_agent.errors import ConfigError, ContractError
+from edge_agent.model_file.signature import read_signature
+from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE
 from edge_agent.wire.manifest import Manifest, encode_manifest
@@ -29,8 +31,6 @@ from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.broker.signing import enclose_order, own_keyring
 from host_tools.display.progress import Display
-from host_tools.model.signature import read_signature
-from host_tools.model.tensors import ModelTensors
 from host_tools.push.features import check_features
 from host_tools.push.fit import troubles
 from host_tools.push.foresight import Asked, Outlook, nothing_new, outlook, sentences

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,10 @@ def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.endswith("no command 'stauts'; did you mean 'status'?\n")
 
 
+CURSOR = "|"
+"""Marks the word that is completed, where it is not the last."""
+
+
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
@@ -60,14 +65,24 @@ def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture
         (["quantize", "--he"], "--help --heldout"),
         (["capture", "imu", "--so"], "--source-config"),
         (["quantize", "--out=my"], "--out=my\\ model.onnx"),
+        (["capture", "--config", "device.toml", "--windows", "i"], ""),
+        (["capture", "i|", "--config", "device.toml"], "imu"),
+        (["capture", "|", "--config", "=", "device.toml"], "imu front"),
+        (["try", "m.onnx", "--config", "device.toml", "--source", "f"], "front"),
+        (["rollback", "|", "--config", "device.toml"], "har kws"),
+        (["forget", "k|", "--config", "device.toml"], "kws"),
+        (["completion", "z"], "zsh"),
     ],
 )
 def test_bash_completes_commands_and_options(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], completed: str
 ) -> None:
     (tmp_path / "my model.onnx").touch()
+    write_device(tmp_path)
     assert main(["completion"]) == 0
-    call = f"COMP_WORDS=(edge-agent {' '.join(words)}); COMP_CWORD={len(words)}; _edge_agent; echo ${{COMPREPLY[@]}}"
+    at = next((place for place, word in enumerate(words, 1) if word.endswith(CURSOR)), len(words))
+    line = " ".join(word.removesuffix(CURSOR) or "''" for word in words)
+    call = f"COMP_WORDS=(edge-agent {line}); COMP_CWORD={at}; _edge_agent; echo ${{COMPREPLY[@]}}"
 
     done = subprocess.run(
         ["/bin/bash", "-euc", f"{capsys.readouterr().out}\n{call}"],
@@ -78,6 +93,53 @@ def test_bash_completes_commands_and_options(
     )
 
     assert done.stdout.split() == completed.split()
+
+
+def write_device(folder: Path) -> Path:
+    """A configuration of two sources, and a state directory that knows two models."""
+    (folder / "state" / "models").mkdir(parents=True)
+    for name in ("har", "kws"):
+        (folder / "state" / "models" / f"{name}.json").touch()
+    config = folder / "device.toml"
+    config.write_text(
+        f'device_id = "pi"\nstate_dir = "{folder}/state"  # here\n[sources.imu]\nkind = "serial"\n[sources.front]\n'
+    )
+    return config
+
+
+@pytest.mark.parametrize(
+    ("shell", "typed", "completed"),
+    [
+        ("fish", "edge-agent roll", ["rollback"]),
+        ("fish", "edge-agent quantize --held", ["--heldout"]),
+        ("fish", "edge-agent capture --config device.toml ", ["front", "imu"]),
+        ("fish", "edge-agent try m.onnx --config=device.toml --source f", ["front"]),
+        ("fish", "edge-agent rollback --config device.toml k", ["kws"]),
+        ("fish", "edge-agent completion z", ["zsh"]),
+        ("zsh", "edge-agent roll\t", ["rollback"]),
+        ("zsh", "edge-agent try m.onnx --config device.toml --source fr\t", ["front"]),
+    ],
+)
+def test_other_shells_complete_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str, typed: str, completed: list[str]
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    write_device(tmp_path)
+    assert main(["completion", shell]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+
+    if shell == "fish":
+        asked = f"source script; complete -C '{typed}'"
+        argv = ["fish", "--no-config", "-c", asked]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert done.stderr == ""
+        assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == completed
+    else:
+        shown = at_shell(
+            tmp_path, ["zsh", "-f", "-i"], ["source script", "edge-agent() { print got $* }", typed, "exit"]
+        )
+        assert completed[0] in shown.partition("got ")[2]
 
 
 @pytest.mark.parametrize(
@@ -110,9 +172,13 @@ def test_a_person_at_bash_gets_files_quoted(
 
 def at_bash(folder: Path, lines: list[str]) -> str:
     """What a terminal shows while these lines are typed at bash there."""
+    return at_shell(folder, ["/bin/bash", "--norc", "--noprofile", "-i"], lines)
+
+
+def at_shell(folder: Path, argv: list[str], lines: list[str]) -> str:
+    """What a terminal shows while these lines are typed at a shell there."""
     ours, theirs = pty.openpty()
     environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "INPUTRC": os.devnull, "HOME": str(folder)}
-    argv = ["/bin/bash", "--norc", "--noprofile", "-i"]
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment) as bash:
         os.close(theirs)
         os.write(ours, "".join(f"{line}\n" for line in lines).encode())

@@ -24,6 +24,7 @@ EXPECTED = (
     r"needs Node 18 or newer with npm",  # for a foreign parser that one file of the docs is held against
     r"needs the npm registry",
     r"needs Chromium",  # Debian's package, which Ubuntu has as a snap alone
+    r"needs (fish|zsh)$",  # shells of a person's choice
     r"needs (PostgreSQL|Prometheus)",  # servers of other projects, whose packages not every system has
     NO_ARM64,  # takes minutes in an emulator, and root; run by hand, see tests/bench/ARM64.md
 )

@@ -42,6 +42,8 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
 _NO_TEXT = frozenset(range(0x20)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
 """Bytes that do not occur in text; escape characters and an end-of-file mark (0x1A) may."""
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
+PICTURES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""How the names of image files end."""
 _TABLES = (".csv", ".tsv", ".txt")
 _KNOWN = "recordings are .npz, .csv, .tsv, .txt, .wav, or a folder of pictures"
 

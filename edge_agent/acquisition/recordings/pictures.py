@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edge_agent.acquisition.recordings import Unbroken
+from edge_agent.acquisition.recordings.formats import PICTURES
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 COLOURS = {"rgb": ["r", "g", "b"], "bgr": ["b", "g", "r"], "gray": ["gray"]}
 _BAD_IMAGE = (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, Image.DecompressionBombError)
 
@@ -27,9 +27,9 @@ class PictureRecording(Unbroken):
 
     def __init__(self, folder: Path, colour: str, size: tuple[int, int] | None) -> None:
         """Read every file's header; ``size`` is width and height. Raise one of ``BROKEN``."""
-        self._files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        self._files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
         if not self._files:
-            raise ValueError(f"it contains no image; known suffixes are {', '.join(SUFFIXES)}")
+            raise ValueError(f"it contains no image; known suffixes are {', '.join(PICTURES)}")
         self._colour = colour
         self._size = size
         self.names = COLOURS[colour]
@@ -48,17 +48,11 @@ class PictureRecording(Unbroken):
         """Do nothing: no file is open."""
 
     def _load(self, path: Path) -> NDArray[np.uint8] | None:
-        try:
-            with Image.open(path) as opened:
-                image = ImageOps.exif_transpose(opened).convert("L" if self._colour == "gray" else "RGB")
-        except _BAD_IMAGE:
+        picture = read_picture(path, self._colour, self._size)
+        if picture is None:
             self.malformed += 1
             self.malformed_example = self.malformed_example or f"{path.name}: it is not an image"
-            return None
-        if self._size is not None and image.size != self._size:
-            image = image.resize(self._size, Image.Resampling.BILINEAR)
-        picture = np.asarray(image, np.uint8).reshape(*self.frame_shape, self.columns)
-        return picture[..., ::-1] if self._colour == "bgr" else picture
+        return picture
 
     def _one_size(self) -> tuple[int, int]:
         sizes: dict[tuple[int, int], Path] = {}
@@ -75,6 +69,19 @@ class PictureRecording(Unbroken):
             (first, one), (second, other) = list(sizes.items())[:2]
             raise ValueError(f"{one.name} is {first[0]}x{first[1]}, {other.name} {second[0]}x{second[1]}; add size")
         return next(iter(sizes))
+
+
+def read_picture(path: Path, colour: str, size: tuple[int, int] | None) -> NDArray[np.uint8] | None:
+    """A picture ``[height, width, channels]``, upright and resized to ``size`` (width, height); None: no image."""
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened).convert("L" if colour == "gray" else "RGB")
+    except _BAD_IMAGE:
+        return None
+    if size is not None and image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    picture = np.asarray(image, np.uint8).reshape(image.height, image.width, len(COLOURS[colour]))
+    return picture[..., ::-1] if colour == "bgr" else picture
 
 
 _ORIENTATION, _ON_THE_SIDE = 0x0112, (5, 6, 7, 8)

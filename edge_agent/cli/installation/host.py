@@ -5,6 +5,7 @@ import pwd
 import re
 from pathlib import Path
 
+from edge_agent.cli.initial.config_text import filled_in
 from edge_agent.cli.installation.programs import call
 from edge_agent.errors import ConfigError
 from edge_agent.process.layers import missing, without
@@ -14,7 +15,7 @@ PREFIX = Path("/opt/edge-agent")
 UNIT = Path("/etc/systemd/system/edge-agent.service")
 COMMAND = Path("/usr/local/bin/edge-agent")
 USER = "edge-agent"
-_REQUIRED, _WITHOUT = "require_confinement = true", "require_confinement = false"
+REQUIRED, WITHOUT = "require_confinement = true", "require_confinement = false"
 _SERIAL_GROUPS = ("dialout", "uucp")
 
 
@@ -49,11 +50,15 @@ def make_config(path: Path, example: str) -> None:
     if path.exists():
         print(f"kept       {path}")
         return
-    text = example.replace('device_id = "pi-01"', f'device_id = "{device_name(platform.node())}"')
-    lacking = missing()
-    write(path, text.replace(_REQUIRED, _WITHOUT) if lacking else text)
-    if lacking:
-        print(f"important  {without(lacking)};\n           so {path} has {_WITHOUT}: see SECURITY.md for the rest")
+    write(path, example_for(example))
+    if lacking := missing():
+        print(f"important  {without(lacking)};\n           so {path} has {WITHOUT}: see SECURITY.md for the rest")
+
+
+def example_for(example: str) -> str:
+    """The unedited example for this device."""
+    text = filled_in(example, {("", "device_id"): device_name(platform.node())})
+    return text.replace(REQUIRED, WITHOUT) if missing() else text
 
 
 def may_replace(path: Path, text: str, *, unedited: set[str], yes: bool) -> bool:

@@ -10,7 +10,7 @@ from edge_agent.settings.device import DEFAULT_PATH, Trust
 
 _FIRST = f"""
 next:
-  1. sudoedit {DEFAULT_PATH}        device_id, [mqtt] url, [sources.…]
+  1. sudo edge-agent init        asks for device id, broker and sensor; or sudoedit {DEFAULT_PATH}
   2. copy the public keys (*.pem) of those who may push to {Trust().keys_dir}
   3. edge-agent check-config
   4. sudo systemctl enable --now edge-agent

@@ -7,10 +7,13 @@ from typing import Any, get_args
 
 from starlette.datastructures import FormData
 
+from edge_agent.draft.guess import guess
+from edge_agent.draft.manifest import draft
+from edge_agent.draft.states import carried
+from edge_agent.draft.toml_text import inline
+from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.wire.manifest import OutputKind
 from edge_agent.wire.messages import DeviceInfo
-from host_tools.model.tensors import ModelTensors
-from host_tools.push.draft import carried, draft, feed_of, kind_of
 
 KINDS: tuple[str, ...] = get_args(OutputKind)
 _LONGEST = 20_000
@@ -70,8 +73,8 @@ def sources(infos: Mapping[str, DeviceInfo | None]) -> list[Source]:
 
 def first_guess(name: str, signature: ModelTensors | None, known: Sequence[Source]) -> Described:
     """The values that the shapes suggest, and the source if there is only one."""
-    feed = feed_of(signature.inputs[0].shape if signature and signature.inputs else None)
-    kind = kind_of(signature) if signature else None
+    guessed = guess(signature)
+    feed = guessed.feed
     only = known[0] if len(known) == 1 else None
     fits = only is not None and len(only.channels) == feed.channels
     return Described(
@@ -80,9 +83,10 @@ def first_guess(name: str, signature: ModelTensors | None, known: Sequence[Sourc
         channels=", ".join(only.channels) if only and fits else "",
         size=str(feed.size),
         hop=str(feed.hop),
-        steps=feed.steps,
+        rate_hz=f"{feed.rate_hz:g}" if feed.rate_hz else "",
+        steps=inline(feed.steps),
         frame=", ".join(map(str, feed.frame)) if feed.frame else "",
-        kind=kind[0] if kind else "",
+        kind=guessed.kind.kind if guessed.kind else "",
     )
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from edge_agent.draft.manifest import model_name
 from edge_agent.errors import ConfigError
-from host_tools.push.draft import model_name
 from host_tools.push.manifest_file import FORMATS
 
 MOST_BYTES: Final = 512 << 20

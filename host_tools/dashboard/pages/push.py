@@ -14,7 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message
 
+from edge_agent.draft.manifest import model_name
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.model_file.signature import read_signature
+from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.report.html.markup import Markup, element
 from host_tools.dashboard.access.guard import check_token, why_not
 from host_tools.dashboard.context import Context, context_of, viewer_of
@@ -28,9 +31,6 @@ from host_tools.dashboard.pages import push_forms
 from host_tools.dashboard.pages.new_order import commander_of
 from host_tools.dashboard.threads import in_thread
 from host_tools.dashboard.widgets.trouble import trouble
-from host_tools.model.signature import read_signature
-from host_tools.model.tensors import ModelTensors
-from host_tools.push.draft import model_name
 
 _MOST_MANIFEST_BYTES = 64 * 1024
 _AROUND_BYTES = 1 << 20

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from edge_agent.backends import TensorSpec
 from edge_agent.contract.feeding import fed_shape
 from edge_agent.errors import ContractError
+from edge_agent.model_file.tensors import ModelTensors, Tensor
 from edge_agent.wire.manifest import InputContract, State, Window
 from edge_agent.wire.messages import DeviceInfo
-from host_tools.model.tensors import ModelTensors, Tensor
 from host_tools.push.fit import fits, troubles
 
 TRANSPOSE = {"op": "transpose", "axes": [1, 0]}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_agent.errors import ContractError, Refusal
+from edge_agent.model_file.tensors import ModelTensors, Tensor
 from edge_agent.wire.manifest import LABELLED_KINDS, Gates, Output
-from host_tools.model.tensors import ModelTensors, Tensor
 from host_tools.push.labelled_file import labelled_rows
 from host_tools.push.labels import check_labelled, check_labelled_rows
 

@@ -1,9 +1,9 @@
 import tomllib
 from pathlib import Path
 
+from edge_agent.model_file.tensors import ModelTensors, Tensor
 from edge_agent.wire.messages import DeviceInfo
 from host_tools.dashboard.orders.described import Described, first_guess, needs_text, sources, toml
-from host_tools.model.tensors import ModelTensors, Tensor
 from host_tools.push.manifest_file import read_manifest_file
 
 IMU = {"kind": "serial", "channels": ["ax", "ay", "az", "gx", "gy", "gz"], "rate_hz": 50}

@@ -4,8 +4,8 @@ import mmap
 import struct
 from pathlib import Path
 
-from host_tools.model import onnx_file, tflite_file
-from host_tools.model.tensors import ModelTensors
+from edge_agent.model_file import onnx_file, tflite_file
+from edge_agent.model_file.tensors import ModelTensors
 
 _READERS = {".onnx": onnx_file.read, ".tflite": tflite_file.read}
 

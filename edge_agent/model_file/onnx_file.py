@@ -5,12 +5,15 @@ many bytes. Other fields are skipped, including weights. Field numbers: onnx.pro
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from mmap import mmap
 
-from host_tools.model.tensors import ModelTensors, Shape, Tensor
+from edge_agent.model_file.tensors import ModelTensors, Shape, Tensor
+from edge_agent.model_file.wiring import Wiring
 
 _MODEL_GRAPH = 7
-_GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR = 1, 2, 4
 _TENSOR_NAME = 8
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR = 1
@@ -35,7 +38,7 @@ def read(data: mmap) -> ModelTensors:
         ValueError, IndexError: the file is not of this format.
     """
     graph = _last(data, range(len(data)), _MODEL_GRAPH)
-    weights, inputs, outputs = set[str](), list[Tensor](), list[Tensor]()
+    weights, inputs, outputs, wiring = set[str](), list[Tensor](), list[Tensor](), Wiring[str]()
     for number, place in _fields(data, graph):
         if isinstance(place, range):
             if number == _GRAPH_INITIALIZER:
@@ -44,7 +47,25 @@ def read(data: mmap) -> ModelTensors:
                 inputs.append(_value(data, place))
             elif number == _GRAPH_OUTPUT:
                 outputs.append(_value(data, place))
-    return ModelTensors(tuple(one for one in inputs if one.name not in weights), tuple(outputs))
+            elif number == _GRAPH_NODE:
+                _add_node(data, place, wiring)
+    return ModelTensors(
+        tuple(replace(one, operator=wiring.taker(one.name)) for one in inputs if one.name not in weights),
+        tuple(replace(one, operator=wiring.maker(one.name)) for one in outputs),
+    )
+
+
+def _add_node(data: mmap, place: range, wiring: Wiring[str]) -> None:
+    inputs, outputs, operator = list[str](), list[str](), ""
+    for number, found in _fields(data, place):
+        if isinstance(found, range):
+            if number == _NODE_INPUT:
+                inputs.append(_text(data, found))
+            elif number == _NODE_OUTPUT:
+                outputs.append(_text(data, found))
+            elif number == _NODE_OPERATOR:
+                operator = _text(data, found)
+    wiring.add(operator, inputs, outputs)
 
 
 def _value(data: mmap, place: range) -> Tensor:

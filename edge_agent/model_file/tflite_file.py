@@ -4,14 +4,19 @@ A table begins with the distance back to its list of fields, which gives the off
 absent). A field's own value points to strings, vectors and tables. Field numbers: schema.fbs.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from mmap import mmap
 from struct import Struct
 
-from host_tools.model.tensors import ModelTensors, Shape, Tensor
+from edge_agent.model_file.tensors import ModelTensors, Shape, Tensor
+from edge_agent.model_file.wiring import Wiring
 
 _IDENTIFIER = b"TFL3"
-_MODEL_GRAPHS, _MODEL_SIGNATURES = 2, 7
-_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 0, 1, 2
+_MODEL_CODES, _MODEL_GRAPHS, _MODEL_SIGNATURES = 1, 2, 7
+_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_NODES = 0, 1, 2, 3
+_CODE_FORMER, _CODE = 0, 3
+_NODE_CODE, _NODE_INPUTS, _NODE_OUTPUTS = 0, 1, 2
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_WISHED_SHAPE = 0, 1, 3, 7
 _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_KEY, _SIGNATURE_GRAPH = 0, 1, 2, 4
 _NAMED_NAME, _NAMED_TENSOR = 0, 1
@@ -19,6 +24,12 @@ _DTYPES = (
     *("float32", "float16", "int32", "uint8", "int64", "", "bool", "int16", "complex64", "int8", "float64"),
     *("complex128", "uint64", "", "", "uint32", "uint16"),
 )
+_OPERATORS = {
+    0: "Add", 6: "Dequantize", 9: "Gemm", 11: "L2Normalization", 14: "Sigmoid", 18: "Mul", 22: "Reshape", 25: "Softmax",
+    28: "Tanh", 39: "Transpose", 41: "Sub", 42: "Div", 43: "Squeeze", 50: "LogSoftmax", 53: "Cast", 56: "ArgMax",
+    70: "ExpandDims",
+}  # fmt: skip
+"""Those that say what an input or output may mean, by ONNX's names."""
 _UNSIGNED, _SIGNED, _SHORT = Struct("<I"), Struct("<i"), Struct("<H")
 _MAX_COUNT = 1 << 16
 
@@ -37,13 +48,31 @@ def read(data: mmap) -> ModelTensors:
     mine = [one for one in model.tables(_MODEL_SIGNATURES) if not one.number(_SIGNATURE_GRAPH)]
     named = next((one for one in mine if one.text(_SIGNATURE_KEY) == "serving_default"), mine[0] if mine else None)
 
-    def described(field: int, names_field: int) -> tuple[Tensor, ...]:
+    wiring = _wiring(model, graph)
+
+    def described(field: int, names_field: int, operator: Callable[[int], str]) -> tuple[Tensor, ...]:
         names: dict[int, str] = {}
         for pair in named.tables(names_field) if named else ():
             names.setdefault(pair.number(_NAMED_TENSOR), pair.text(_NAMED_NAME))
-        return tuple(_tensor(tensors[index], names.get(index, "")) for index in graph.numbers(field))
+        return tuple(
+            replace(_tensor(tensors[index], names.get(index, "")), operator=operator(index))
+            for index in graph.numbers(field)
+        )
 
-    return ModelTensors(described(_GRAPH_INPUTS, _SIGNATURE_INPUTS), described(_GRAPH_OUTPUTS, _SIGNATURE_OUTPUTS))
+    return ModelTensors(
+        described(_GRAPH_INPUTS, _SIGNATURE_INPUTS, wiring.taker),
+        described(_GRAPH_OUTPUTS, _SIGNATURE_OUTPUTS, wiring.maker),
+    )
+
+
+def _wiring(model: "_Table", graph: "_Table") -> Wiring[int]:
+    """The operators of the graph; one that no name is known of is called by its number."""
+    codes = [max(one.byte(_CODE_FORMER), one.number(_CODE)) for one in model.tables(_MODEL_CODES)]
+    wiring = Wiring[int]()
+    for node in graph.tables(_GRAPH_NODES):
+        code = codes[node.number(_NODE_CODE)]
+        wiring.add(_OPERATORS.get(code, str(code)), node.numbers(_NODE_INPUTS), node.numbers(_NODE_OUTPUTS))
+    return wiring
 
 
 def _tensor(table: "_Table", public: str) -> Tensor:

@@ -14,6 +14,9 @@ class Tensor:
     shape: Shape | None
     dtype: str
     """Numpy's name of the type; empty: unknown here."""
+    operator: str = ""
+    """ONNX's name of the first operator that computes with an input, or of the last one that computed an output.
+    Operators that only move values are passed over. Empty: unknown here."""
 
 
 @dataclass(frozen=True, slots=True)

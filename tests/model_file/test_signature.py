@@ -14,8 +14,8 @@ from support.device import DEMO_MODEL, TFLITE_MODEL
 
 from edge_agent.backends.onnx import inspection as of_onnx
 from edge_agent.backends.tflite import inspection as of_tflite
-from host_tools.model.signature import read_signature
-from host_tools.model.tensors import ModelTensors
+from edge_agent.model_file.signature import read_signature
+from edge_agent.model_file.tensors import ModelTensors
 
 ONNX = ("conv_net", "separable_net", "mlp", "batch_norm_net", "old_net", "two_inputs", "embedding_net", "stateful_net")
 TFLITE = (

@@ -1,0 +1,146 @@
+"""How a model is fed and judged in a trial: guessed from its file, or as a corrected manifest says."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, get_args
+
+from edge_agent.cli.trial.request import Request
+from edge_agent.draft.guess import Guess, Stated, guess
+from edge_agent.draft.manifest import draft, model_name
+from edge_agent.draft.outputs import KindGuess
+from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.jobs.data_summary import OutputKindFound
+from edge_agent.model_file.signature import read_signature
+from edge_agent.model_file.tensors import ModelTensors, Tensor
+from edge_agent.settings.inputs import read_inputs
+from edge_agent.settings.recipe import RecipeFile, read_recipe
+from edge_agent.state.durable import write_durably
+from edge_agent.strict import read_toml
+from edge_agent.wire.manifest import InputContract, OutputKind
+
+_FOUND_FROM_DATA = ("binary", "regression")
+_UNNAMED = "(not named yet)"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a trial does.
+
+    Attributes:
+        contracts: of every input that is no carried state.
+        recipe: the output's meaning, the state, the gates and what may be tried.
+        channels: of a sample as the model wants it; 0: unknown.
+        stated: the guesses, for a person to check; none where a manifest says it.
+    """
+
+    contracts: list[InputContract]
+    recipe: RecipeFile
+    channels: int
+    stated: list[Stated]
+
+    @property
+    def sensed(self) -> list[InputContract]:
+        """The inputs that windows feed."""
+        return [one for one in self.contracts if one.constant is None]
+
+    @property
+    def constants(self) -> list[InputContract]:
+        """The inputs that take a fixed value."""
+        return [one for one in self.contracts if one.constant is not None]
+
+
+class Ended(Protocol):
+    """An input or output of a model."""
+
+    @property
+    def name(self) -> str:
+        """As the model calls it."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """As numpy calls it."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Sizes of the axes; None: it may change."""
+        ...
+
+
+class Draft:
+    """The guesses at a model, and the file that they are written to."""
+
+    def __init__(self, request: Request, known: ModelTensors) -> None:
+        """Guess; ``known`` is what the engine says of the model where its file does not tell by itself."""
+        self._file = request.model.name
+        self._name = model_name(request.model.stem)
+        self._out = request.out
+        self._signature = read_signature(request.model) or known
+        self.guessed = _decided(guess(self._signature))
+
+    def fed_by(self, source: str, channels: tuple[str, ...], frame: tuple[int, int] | None) -> None:
+        """Take a sensor that is known into the draft; its channels are named where they are as many as wanted."""
+        wanted = self.guessed.feed.channels
+        self.guessed = self.guessed.fed_by(source, channels if wanted in (0, len(channels)) else (), frame)
+
+    def write(self, found: OutputKindFound | None = None) -> None:
+        """Write the manifest, with what the engine has ``found`` of the output on real data.
+
+        Raises:
+            ConfigError: ``usage``: the file cannot be written.
+        """
+        guessed = self.guessed if found is None else _with_found(self.guessed, found)
+        try:
+            write_durably(self._out, draft(self._file, self._name, self._signature, guessed).encode())
+        except OSError as error:
+            raise ConfigError("usage", f"cannot write {self._out}: {error.strerror}; give another --out") from None
+
+    def plan(self) -> Plan:
+        """The same as a plan."""
+        recipe = RecipeFile(output=self.guessed.output, state=self.guessed.state)
+        return Plan(self.guessed.contracts, recipe, self.guessed.feed.channels, list(self.guessed.stated()))
+
+
+def read_plan(path: Path, *, needs_source: bool) -> Plan:
+    """The plan that a manifest describes; ``source`` may still be empty there unless the data come from it.
+
+    Raises:
+        ConfigError: ``usage``: it says what no manifest may say.
+    """
+    tables = read_toml(path)
+    if not needs_source:
+        for table in [tables.get("input"), *_tables(tables.get("inputs"))]:
+            if isinstance(table, dict) and not table.get("source") and "constant" not in table:
+                table["source"] = _UNNAMED
+    try:
+        contracts = read_inputs(path, tables)
+    except EdgeAgentError as error:
+        raise ConfigError("usage", error.message) from None
+    sensed = next(one for one in contracts if one.constant is None)
+    return Plan(contracts, read_recipe(path), len(sensed.channels), [])
+
+
+def tensors(specs: Iterable[Ended]) -> tuple[Tensor, ...]:
+    """Inputs or outputs as the engine found them."""
+    return tuple(Tensor(one.name, one.shape, one.dtype) for one in specs)
+
+
+def _decided(guessed: Guess) -> Guess:
+    """The same with a kind that is said to the engine, unless the engine finds it from numbers, as it does of one."""
+    if guessed.kind is None or guessed.kind.kind in _FOUND_FROM_DATA:
+        return guessed
+    return replace(guessed, kind=guessed.kind._replace(sure=True))
+
+
+def _with_found(guessed: Guess, found: OutputKindFound) -> Guess:
+    """The same with the kind that the engine has found, where that was left to it; raw is what it calls anything."""
+    kinds: dict[str, OutputKind] = {kind: kind for kind in get_args(OutputKind)}
+    if found.kind not in kinds or found.kind == "raw" or (guessed.kind is not None and guessed.kind.sure):
+        return guessed
+    return replace(guessed, kind=KindGuess(kinds[found.kind], f"found on your data: {found.found}", sure=True))
+
+
+def _tables(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,102 @@
+"""What a person reads of a trial. Pure."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from edge_agent.advice.remedy import remedy_for
+from edge_agent.cli.tables import plain_lines
+from edge_agent.cli.trial.measured import Measured
+from edge_agent.draft.guess import Stated
+from edge_agent.jobs.result import MeasuredModel, Result
+
+_UNKNOWN = "-"
+_MIB, _KIB = 1024 * 1024, 1024
+_COPY = re.compile(r"\bmodel\.(?:onnx|tflite)\b")
+"""What the engine calls the copy that it works on."""
+_OPTIONS_OF_QUANTIZE = (" (--heldout)", " (--calibration)")
+
+
+def _bytes(value: float) -> str:
+    return f"{value / _KIB:,.1f} KiB" if value < _MIB else f"{value / _MIB:,.1f} MiB"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.3f} ms"
+
+
+_LATENCY, _RATIO = "latency, median", "of float's time"
+_ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("size", "size_bytes", _bytes),
+    (_LATENCY, "latency_p50_ms", _milliseconds),
+    (_RATIO, "ratio_p50", "{:.2f}".format),
+    ("memory of the model", "steady_rss_bytes", _bytes),
+)
+
+
+def guesses(stated: Sequence[Stated], manifest: str) -> list[str]:
+    """The guesses, a line each."""
+    if not stated:
+        return []
+    return [
+        f"guessed from the model file; check it in {manifest}:",
+        *(f"  {one.about}: {one.what} ({one.why})" for one in stated),
+        "",
+    ]
+
+
+def judged(result: Result, windows: int, model: str) -> list[str]:
+    """Float beside int8, and the verdict in a sentence."""
+    lines = []
+    target = result.judged
+    if result.reference is not None and target is not None:
+        rows = _table(["", "float", "int8"], [result.reference, target])
+        if target.agreement is not None:
+            rows.append(["agreement", _UNKNOWN, _agreement(target)])
+        lines += [*plain_lines(rows), ""]
+    lines.append(f"{windows} windows were used; nothing of them is kept")
+    lines += [f"warning: {here(warning, model)}" for warning in result.data.warnings]
+    code = "" if result.code == result.verdict else f" ({result.code})"
+    message = here(result.message, model)
+    lines.append(f"{result.verdict}{code}: {message}")
+    if result.verdict != "accepted" and (to_do := remedy_for(result.code, message)):
+        lines.append(f"  to do: {to_do}")
+    return lines
+
+
+def unjudged(reference: MeasuredModel | None, found: Sequence[Measured], why: str, model: str) -> list[str]:
+    """Float beside what each method makes of it, and that nothing says whether int8 still does what float did."""
+    lines = []
+    there = [one for one in found if one.record is not None]
+    if reference is not None and there:
+        header = ["", "float", *(one.method for one in there)]
+        records = [one.record or MeasuredModel() for one in there]
+        table = [row for row in _table(header, [reference, *records]) if row[0] not in (_LATENCY, _RATIO)]
+        ratios = [_UNKNOWN if one.ratio_p50 is None else f"{one.ratio_p50:.2f} of it" for one in records]
+        if reference.latency_p50_ms is not None:  # each method was timed beside float at another moment
+            table.insert(2, [_LATENCY, _milliseconds(reference.latency_p50_ms), *ratios])
+        lines += [*plain_lines(table), ""]
+    lines += [f"{one.method}: {here(one.message, model)} ({one.code})" for one in found if one.record is None]
+    lines.append(f"not judged: {why}; speed and size only")
+    return lines
+
+
+def here(text: str, model: str) -> str:
+    """A sentence of the engine without options that only another command has, and with the operator's file name."""
+    for option in _OPTIONS_OF_QUANTIZE:
+        text = text.replace(option, "")
+    return _COPY.sub(model, text)
+
+
+def _table(header: list[str], models: Iterable[MeasuredModel]) -> list[list[str]]:
+    rows = [header]
+    told = list(models)
+    for title, key, form in _ROWS:
+        values = [getattr(one, key) for one in told]
+        if any(value is not None for value in values):
+            rows.append([title, *(_UNKNOWN if value is None else form(value) for value in values)])
+    return rows
+
+
+def _agreement(target: MeasuredModel) -> str:
+    shown = f"{target.agreement:.1%} of {target.windows} windows"
+    return shown if target.agreement_lower is None else f"{shown}, at least {target.agreement_lower:.1%}"

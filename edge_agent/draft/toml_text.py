@@ -1,0 +1,20 @@
+"""Values as TOML writes them on one line."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+def inline(value: Any) -> str:
+    """``value`` in TOML; empty for None, which TOML cannot say."""
+    if value is None:
+        return ""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {inline(inner)}' for key, inner in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(inline, value))}]"
+    return json.dumps(value, ensure_ascii=False)

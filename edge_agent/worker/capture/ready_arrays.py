@@ -1,0 +1,100 @@
+"""Arrays of files whose rows are a model's inputs already: taken as they are, with labels and groups beside them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.backends import ModelInfo
+from edge_agent.contract.feeding import check_dtype, fed_shape
+from edge_agent.errors import ContractError
+from edge_agent.worker.capture.rows_asked import Asked, evenly
+from edge_agent.worker.data.array_matching import GROUPS, LABELS, RESERVED, match_arrays
+from edge_agent.worker.data.npz_rows import ArrayFile
+
+Array = NDArray[Any]
+
+
+def ready_rows(files: Sequence[Path], asked: Asked, scratch: Path) -> dict[str, Array] | None:
+    """The rows of the files that fit, evenly over them; None: no file does.
+
+    Labels and groups come along where every file has them. Groups of two files are never one.
+    """
+    fitting = [one for path in files if (one := _opened(path, asked.info, scratch)) is not None]
+    if not fitting:
+        return None
+    keys = set.intersection(*(one.keys for one in fitting))
+    each = -(-asked.most_rows // len(fitting))
+    parts = [one.take(keys, each, in_order=asked.in_order) for one in fitting]
+    for number, part in enumerate(parts):
+        if GROUPS in part and len(parts) > 1:
+            part[GROUPS] = np.array([f"{number}:{group}" for group in part[GROUPS]])
+    return {key: np.concatenate([part[key] for part in parts]) for key in sorted(keys)}
+
+
+class _Fitting:
+    """A file with an array for inputs of the model."""
+
+    def __init__(self, rows: int, arrays: dict[str, Array] | ArrayFile, names: dict[str, str]) -> None:
+        self._rows = rows
+        self._arrays = arrays
+        self._names = names
+        """What an array is called in the end → in the file."""
+
+    @property
+    def keys(self) -> set[str]:
+        """The arrays that it gives."""
+        return set(self._names)
+
+    def take(self, keys: set[str], most: int, *, in_order: bool) -> dict[str, Array]:
+        """At most ``most`` rows of each array: evenly over all, or the first ones, which follow each other."""
+        places = list(range(min(self._rows, most))) if in_order else evenly(self._rows, most)
+        taken: dict[str, Array] = {}
+        for key in keys:
+            name = self._names[key]
+            if isinstance(self._arrays, dict):
+                taken[key] = np.array(self._arrays[name][places])
+            elif key in RESERVED:
+                taken[key] = self._arrays.load(name)[places]
+            else:
+                taken[key] = np.stack(list(self._arrays.rows(name, places)))
+        return taken
+
+
+def _opened(path: Path, info: ModelInfo, scratch: Path) -> _Fitting | None:
+    if path.suffix.lower() == ".npy":
+        return _single(path, info)
+    try:
+        file = ArrayFile(path, scratch)
+        matched = match_arrays(file.members, info)
+        specs = {spec.name: spec for spec in info.inputs}
+        for name, array in matched.items():
+            fed_shape(file.members[array].shape[1:], specs[name], "a row")
+            check_dtype(file.members[array].dtype, specs[name], "a row")
+    except (ContractError, IndexError):
+        return None
+    if info.inputs[0].name not in matched:
+        return None
+    names = {_key(name): array for name, array in matched.items()}
+    names |= {name: name for name in (LABELS, GROUPS) if name in file.members}
+    return _Fitting(min(file.members[array].rows for array in names.values()), file, names)
+
+
+def _single(path: Path, info: ModelInfo) -> _Fitting | None:
+    """A ``.npy``: rows of the first input."""
+    try:
+        data = np.load(path, allow_pickle=False, mmap_mode="r")
+        fed_shape(data.shape[1:], info.inputs[0], "a row")
+        check_dtype(data.dtype, info.inputs[0], "a row")
+    except (ContractError, OSError, ValueError, EOFError):
+        return None
+    if data.ndim < 2:  # noqa: PLR2004  # a row of at least one value
+        return None
+    name = info.inputs[0].name
+    return _Fitting(len(data), {name: data}, {_key(name): name})
+
+
+def _key(name: str) -> str:
+    return f"input:{name}" if name in RESERVED else name

@@ -1,5 +1,0 @@
-"""Reads the inputs and outputs from a model file without a library for its format.
-
-The host has neither numpy nor onnx. This is enough to detect an impossible window before the push, and to draft a
-manifest. Only the device decides whether the model is sound, so a file that cannot be read here is no error.
-"""
