@@ -16,7 +16,7 @@ def export_dashboards(
 ) -> None:
     """Write the ready-made dashboards and alert rules into a folder, and say where each is.
 
-    docs/dashboards.md says what shows them and what they show.
+    docs/integrations.md says what shows them and what they show.
     """
     found = {folder / name: content for name, content in ready_made().items()}
     try:

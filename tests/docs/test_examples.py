@@ -15,8 +15,8 @@ from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.push.manifest_file import read_manifest_file
 
-EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
-RECORDING = Path(__file__).parent.parent / "host_tools" / "demo" / "data" / "imu_recording.npz"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+RECORDING = Path(__file__).parents[2] / "host_tools" / "demo" / "data" / "imu_recording.npz"
 
 
 def test_a_trial_without_a_sensor_feeds_the_demos_model_what_it_knows(
