@@ -116,6 +116,14 @@ def test_commands_and_options_in_the_text_exist(page: Path) -> None:
             assert line.split()[0].split("=")[0] in every_option(), line
 
 
+def test_every_command_is_on_a_page() -> None:
+    shown = {tuple(line.split()[:2]) for page in PAGES for line in [*typed(page), *inline(page)] if of_ours(line)}
+    wanted = [("edge-agent", command) for command in COMMANDS]
+    wanted += [("host-tools", command) for command in host_program("host-tools").commands if command != "push-model"]
+
+    assert [" ".join(command) for command in wanted if command not in shown] == []
+
+
 @each_page
 def test_what_make_is_asked_for_it_makes(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

@@ -5,7 +5,7 @@ A key is what stands as code in the first column of a table. A default that is T
 
 import tomllib
 from importlib import import_module
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
@@ -59,6 +59,20 @@ def default(field: msgspec.structs.FieldInfo) -> Any:
     return list(made) if isinstance(made, tuple) else msgspec.to_builtins(made)
 
 
+def words(field: msgspec.structs.FieldInfo) -> set[str]:
+    """The words that a field may have, if it has words."""
+    kinds = [field.type, *get_args(field.type)]
+    return {word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind) if isinstance(word, str)}
+
+
+def check_words(part: str, known: dict[str, msgspec.structs.FieldInfo]) -> None:
+    """Each word that a key may have stands as code in its row, with or without quotes."""
+    for cells in rows(part):
+        for key in code(cells[0]):
+            shown = {word.strip('"') for cell in cells[1:] for word in code(cell)}
+            assert words(known[key]) - {""} <= shown, key
+
+
 def check_defaults(told: dict[str, str], known: dict[str, msgspec.structs.FieldInfo]) -> None:
     for key, cell in told.items():
         field = known[key]
@@ -74,6 +88,7 @@ def test_a_manifests_table_has_its_keys(heading: str) -> None:
     known = fields(*TABLES[heading])
 
     assert keys(part).keys() == known.keys()
+    check_words(part, known)
     if heading != "## `[input]`: from the sensor to the tensor":
         check_defaults({key: cell for key, cell in keys(part).items() if key not in fields(Head)}, known)
 
@@ -116,6 +131,7 @@ def test_a_kind_of_sensor_has_its_keys(kind: str) -> None:
     told = keys(section(SENSORS, f"## `{kind}`"))
 
     assert told.keys() == options.keys() - {"silence_s"}
+    check_words(section(SENSORS, f"## `{kind}`"), options)
     check_defaults(told, options)
 
 
@@ -156,6 +172,8 @@ def test_a_mistake_would_be_found() -> None:
 
     with pytest.raises(AssertionError, match="search_windows"):
         check_defaults({"search_windows": "151"}, known)
+    with pytest.raises(AssertionError, match="method"):
+        check_words("| a | b |\n|---|---|\n| `method` | `auto`, `static` |", known)
     with pytest.raises(KeyError):
         check_defaults({"search_window": "150"}, known)
     with pytest.raises(AssertionError):
