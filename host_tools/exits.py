@@ -1,4 +1,4 @@
-"""How a host command ends: one sentence on stderr and one of the exit codes of the README."""
+"""How a host command ends: one sentence on stderr and one of the exit codes in ``docs/push.md``."""
 
 import logging
 import sys
