@@ -100,7 +100,7 @@ def draft(file: str, name: str, signature: ModelTensors | None) -> str:
     lines = [
         f"# Draft of a manifest for {file}.",
         *(f"# {side}: {_said(tensor)}" for side, tensor in _tensors(signature)),
-        "# Fill in source (and channels); what stands behind # is the default or an example. docs/manifest.md has every key.",
+        "# Fill in source (and channels); what stands behind # is the default or an example. More: docs/manifest.md",
         "",
         _line(f'name = "{name}"', "topics and folders have it: small letters, digits, _ and -"),
         _line("# version = 1", "left out: one more than the highest that is known"),
