@@ -42,6 +42,11 @@ def test_a_page_is_not_a_book(page: Path) -> None:
         assert len(text(page).splitlines()) <= LONGEST
 
 
+@pytest.mark.parametrize("page", [page for page in DOCS.glob("*.md") if page.name != "README.md"], ids=name)
+def test_a_page_starts_with_an_example(page: Path) -> None:
+    assert "\n```" in text(page).partition("\n## ")[0]
+
+
 def test_the_index_has_every_page_once() -> None:
     index = DOCS / "README.md"
     listed = [(index.parent / link.path).resolve() for link in links(index)]
