@@ -15,8 +15,8 @@
     ├── BrokerError           the MQTT broker is not there or refuses
     └── Refusal               not a fault: the model ran, and data quality or a gate said no (status ``rejected``)
 
-``CODES`` is the one list of codes. Users script against codes, so one is never renamed; the README prints this
-table and a test compares the two. An unknown code is a bug and raises ``KeyError`` where it is made.
+``CODES`` is the one list of codes. Users script against codes, so one is never renamed; ``docs/codes.md`` is generated
+from it. An unknown code is a bug and raises ``KeyError`` where it is made.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The end of a host command: one sentence on stderr and one of the exit codes in the README."""
+"""The end of a host command: one sentence on stderr and one of the exit codes in ``docs/push.md``."""
 
 import logging
 import sys

@@ -123,7 +123,7 @@ class DeviceInfo(Message, frozen=True, kw_only=True):
 
 
 class JobReport(Message, frozen=True, kw_only=True):
-    """Retained; a view of a job. ``results`` is the result object (see the README), which grows stage by stage."""
+    """Retained; a view of a job. ``results`` is the result object, which grows stage by stage."""
 
     device: str
     job: str

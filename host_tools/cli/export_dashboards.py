@@ -16,7 +16,7 @@ def export_dashboards(
 ) -> None:
     """Write ready-made dashboards and alert rules. Prints the path of each file.
 
-    docs/dashboards.md explains their use and content.
+    docs/integrations.md explains their use and content.
     """
     found = {folder / name: content for name, content in ready_made().items()}
     try:

@@ -1,6 +1,7 @@
 """``edge-agent install`` below another root: real files, real venvs, real wheels, and a daemon that really runs."""
 
 import io
+import re
 import stat
 import subprocess
 import tomllib
@@ -92,6 +93,9 @@ def test_installs_what_the_unit_starts_and_keeps_what_the_operator_changed(
     assert bare.current == "0.2.0"
     assert stat.S_IMODE((root / "opt/edge-agent/0.2.0").stat().st_mode) == 0o755
     assert f"ExecStart=/{program.relative_to(root)} run" in unit.read_text(encoding="utf-8")
+    (documentation,) = re.findall(r"^Documentation=file:///(.+)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    assert (root / documentation).is_file()
+    assert (root / documentation).with_name("docs").joinpath("hook.md").is_file(), "config.toml names it"
     assert stat.S_IMODE(unit.stat().st_mode) == 0o644
     assert stat.S_IMODE(keys.stat().st_mode) == 0o755
     assert parse_config(tomllib.loads(config.read_text(encoding="utf-8"))).device_id

@@ -78,7 +78,7 @@ def test_what_is_not_finite_is_null(value: float) -> None:
 
 
 def test_every_key_that_readers_rely_on_is_there_from_the_start() -> None:
-    """README and DESIGN name these; they may only grow."""
+    """Programs of others read these; they may only grow."""
     fields = msgspec.to_builtins(Result())
 
     assert fields.keys() >= {

@@ -22,8 +22,13 @@ SERIAL = {"port": "/dev/ttyUSB0", "rate_hz": 50, "channels": ["ax", "ay", "az"]}
 HEAD = """\
 # What is read of recordings and serial lines
 
-Nothing of this is configured: what a file or a line looks like is found by counting. Each row is a test; the test makes
-this page, too. A file that is not read is refused with the line and what to do; a sensor's line is dropped and shown.
+```sh
+edge-agent capture imu --windows 5      # shows what was read of [sources.imu], and what was dropped
+```
+
+[sensors.md](sensors.md) explains the kinds of sensors. Nothing on this page is configured: the form of a file or a line
+is found by counting. Each row is a test, and the tests generate this page. A file that cannot be read is refused with
+the line and what to do. A sensor's line that cannot be read is dropped and shown.
 """
 
 

@@ -59,9 +59,9 @@ def build_wheel(
 def copy_of_checkout(source: Path, version: str) -> Path:
     """What a wheel is built from."""
     source.mkdir(parents=True)
-    for name in ("edge_agent", "host_tools", "systemd"):
+    for name in ("edge_agent", "host_tools", "systemd", "docs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE", "README.md", "constraints.txt"):
+    for name in ("pyproject.toml", "LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", "constraints.txt"):
         shutil.copy(ROOT / name, source)
     set_version(source, version)
     return source

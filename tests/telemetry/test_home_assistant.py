@@ -154,7 +154,7 @@ def test_the_summary_names_whole_commands_or_none() -> None:
 
 
 def test_a_message_has_room_for_as_many_models_as_the_page_says() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text(encoding="utf-8")
     (number,) = re.findall(r"A message has room for (\d+) models", page)
     most = [f"model-of-a-kind-{number:02d}" for number in range(20)]
 

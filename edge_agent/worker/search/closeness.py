@@ -8,7 +8,7 @@ Counts of a hundred windows hardly tell candidates apart: a difference of one wi
 errors are small, the share of windows that they tip over grows in proportion to them. So all candidates that agree in
 nine windows of ten say how many windows an error of that size tips over, and a candidate's own count is shrunk towards
 that, as if it were seen on ``_PRIOR_WINDOWS`` more windows (Robbins 1956, "An empirical Bayes approach to statistics").
-Measured on real models with thousands of rows (``docs/verdicts.md``): of 150 windows the order of two candidates costs
+Measured on real models with thousands of rows (``docs/search.md``): of 150 windows the order of two candidates costs
 a third to two thirds of the points that it costs by counts alone.
 """
 

@@ -26,7 +26,7 @@ TOPICS = Topics("t/history")
 NOW = time.time()
 HOUR_S = 3600.0
 RANGES_H = {"an hour, of samples": 1.0, "three days, of hours": 72.0}
-DOCS = Path(__file__).parents[3] / "docs" / "dashboards.md"
+DOCS = Path(__file__).parents[3] / "docs" / "integrations.md"
 QUERIES = [
     pytest.param(query, id=f"{name}: {query.panel} {query.of.get('refId', '')}")
     for name in ("fleet", "device")

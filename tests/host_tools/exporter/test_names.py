@@ -11,7 +11,7 @@ from edge_agent.wire.topics import Topics
 from host_tools.exporter.collector import Exported, FleetCollector
 from host_tools.fleet.reading import Said, read
 
-PAGE = Path(__file__).parents[3] / "docs" / "dashboards.md"
+PAGE = Path(__file__).parents[3] / "docs" / "integrations.md"
 TOPICS = Topics("t/names")
 
 

@@ -17,7 +17,7 @@ from edge_agent.settings.device import parse_config
 from edge_agent.strict import strict
 from host_tools.broker.settings import Settings
 
-PAGE = (Path(__file__).parent.parent / "docs" / "broker.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "broker.md").read_text(encoding="utf-8")
 
 pytestmark = [
     pytest.mark.mosquitto,

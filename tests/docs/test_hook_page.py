@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "hook.md").read_text(encoding="utf-8")
 UNIT = (ROOT / "systemd" / "edge-agent.service").read_text(encoding="utf-8")
 
