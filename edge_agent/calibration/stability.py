@@ -26,8 +26,7 @@ from edge_agent.quant.bounds import CONFIDENCE, student_quantile
 BINS = 512
 TOLERANCE = 0.25
 """A range that is a quarter too wide costs int8 2 dB (20 lg 1.25); one that is too narrow clips rare values. The value
-is
-a choice; its effect on accuracy has not been measured."""
+is a choice; its effect on accuracy has not been measured."""
 FEWEST_SEGMENTS = 5
 _SHARE = 0.001
 _DRAWS = 100

@@ -77,14 +77,7 @@ EVERY_PROCESS: tuple[Denied, ...] = (
         *(("unshare", 272, 97), ("setns", 308, 268)),
     ),
     Denied("clone", 56, 220, "the same, for a new process", Condition(0, "any_bit", (_NAMESPACES,))),
-    Denied(
-        "clone3",
-        435,
-        435,
-        "its flags are in memory, which no filter can read; libc then uses clone",
-        None,
-        errno.ENOSYS,
-    ),
+    Denied("clone3", 435, 435, "no filter can read its flags in memory; libc then uses clone", None, errno.ENOSYS),
     *_all(
         "the machine: modules, kernels, clocks, names, swap, quotas, power, ports",
         *(("init_module", 175, 105), ("finit_module", 313, 273), ("delete_module", 176, 106)),
@@ -113,13 +106,7 @@ WITH_A_MODEL: tuple[Denied, ...] = (
     ),
     Denied("kill", 62, 129, "a signal to another process", Condition(0, "except", _ITSELF)),
     Denied("tgkill", 234, 131, "a signal to another process", Condition(0, "except", (OWN_PID,))),
-    Denied(
-        "fcntl",
-        72,
-        25,
-        "a signal to a process of its choice on writes to a pipe",
-        Condition(1, "among", _SIGNAL_OTHERS),
-    ),
+    Denied("fcntl", 72, 25, "a signal to any process when a pipe is written", Condition(1, "among", _SIGNAL_OTHERS)),
     *_all(
         "leaves the group of processes that the daemon ends together with it",
         *(("setsid", 112, 157), ("setpgid", 109, 154)),

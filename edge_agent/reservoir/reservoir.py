@@ -29,8 +29,7 @@ from edge_agent.reservoir.time_blocks import PARTS, Part
 WRITE_BUDGET_MB_PER_DAY = 256.0
 """At this rate a 32 GB card is overwritten once in four months; cards endure hundreds of times."""
 HORIZON_DAYS = 7.0
-"""In sensor time: a week has all kinds of days, and of data from a month ago, before the sensor was moved, 1 % is
-left."""
+"""In sensor time. A week has all kinds of days; of data from before the sensor was moved a month ago, 1 % is left."""
 _CALIBRATION_SHARE = 0.4
 """Share of all places: that of 300 calibration windows among the 750 windows of a default recipe."""
 _FEWEST_SPARE, _MOST_SPARE, _SPARE_BYTES = 4, 64, 1 << 20

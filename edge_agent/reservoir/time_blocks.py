@@ -19,11 +19,9 @@ Part = Literal["calibration", "judging"]
 PARTS: tuple[Part, Part] = ("calibration", "judging")
 
 _SHORTEST_S = 60.0
-"""Neighbouring samples are similar, samples minutes apart much less so; rare events of minutes are still in both
-parts."""
+"""Neighbouring samples are similar, samples minutes apart less so; rare events of minutes are in both parts."""
 _STRETCHES = 16
-"""With this many segments per block the gap before it and the remainder at its end cost less than a tenth of the
-time."""
+"""Segments per block, so that the gap before it and the remainder at its end cost less than a tenth of the time."""
 
 
 def block_seconds(shape: SegmentFormat) -> float:

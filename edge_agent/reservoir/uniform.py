@@ -9,8 +9,7 @@ a biased reservoir; d = 1 is uniform). The mean age of the sample settles at 1/(
 number. Without it, data from before a sensor was moved would never leave the sample.
 
 All of this holds while W >= places. W never exceeds 1/(1-d). So with a horizon below ``places`` (a stream that the
-write
-budget thins to less than a sample in a horizon) every element is taken and replaces one drawn at random. Then the
+write budget thins to less than a sample in a horizon) every element is taken and replaces one drawn at random. Then the
 probability is (1 - 1/places)^age, and the mean age settles at ``places`` elements instead. That is a longer memory than
 requested, but still fair, since the probability depends only on age. With a longer horizon the same is true of the few
 elements after the first ``places``, as W lags behind their number.

@@ -10,9 +10,8 @@
     silence_s = 10           # time without a sample after which the sensor counts as lost
 
 Commas, semicolons, tabs or blanks separate the decimals; the first line determines which. Lines may have labels
-instead,
-as for Arduino's plotter (``ax:0.1,ay:0.2``). The channels are then the labels, and other labels are ignored. The output
-of a booting board is only counted as malformed.
+instead, as for Arduino's plotter (``ax:0.1,ay:0.2``). The channels are then the labels, and other labels are ignored.
+The output of a booting board is only counted as malformed.
 
 Other framings:
 

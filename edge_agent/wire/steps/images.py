@@ -8,8 +8,7 @@
     { op = "color", from = "bgr", to = "rgb" }             # rgb, bgr, gray
     { op = "transpose", axes = [0, 3, 1, 2] }              # HWC → CHW
 
-A window of pictures (``frame = [height, width]`` in the input) is ``[size, height, width, channels]``, mostly of size
-1.
+A window of pictures (``frame = [height, width]`` in the input) is ``[size, height, width, channels]``; mostly size 1.
 """
 
 from typing import Annotated, Literal, NamedTuple
