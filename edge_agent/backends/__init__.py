@@ -196,6 +196,8 @@ class Backend(Protocol):
     TOOLS: Sequence[str]
     """The packages that rewriting a model needs beside any runtime that works, by the names they are imported under."""
 
+    JOB_COPIES: float
+    """The memory that a job takes at least beside its imports, in sizes of the model's file."""
     SWITCHED: Sequence[Method]
     """The methods whose roundings :meth:`switches` knows."""
 

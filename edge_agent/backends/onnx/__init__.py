@@ -1,6 +1,7 @@
 """The ONNX backend: ``.onnx`` models on onnxruntime. Implements :class:`edge_agent.backends.Backend`.
 
     skeleton      a file without its weights
+    mapped_weights a file whose large weights the kernel maps
     inspection    what a file holds, read from its skeleton and without the runtime
     stored_weights whether a model's weights are integers already
     preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
@@ -49,6 +50,8 @@ from edge_agent.errors import ModelError
 SUFFIX = ".onnx"
 RUNTIMES = ("onnxruntime",)
 TOOLS = ("onnx", "onnxruntime")
+JOB_COPIES = 2.5
+"""A model of 98 MiB passes where a worker may have 320 MiB, and fails at 256 while it is prepared."""
 SWITCHED: Sequence[Method] = ("static", "dynamic")
 
 

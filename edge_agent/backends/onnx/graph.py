@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf, prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import Array, Flow, Layer, Node
+from edge_agent.backends.onnx.mapped_weights import read_mapped
 from edge_agent.backends.onnx.operators import (
     FOLDED,
     JOINING,
@@ -23,6 +25,7 @@ from edge_agent.backends.onnx.operators import (
     SETTINGS_BEHIND,
     WEIGHTED,
 )
+from edge_agent.backends.onnx.skeleton import read_skeleton
 
 _MATRIX = 2
 
@@ -30,7 +33,9 @@ _MATRIX = 2
 class Graph:
     """A prepared model's main graph with what the questions below need: constants by name, types by tensor."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, weights: Mapping[str, Array] = MappingProxyType({})) -> None:
+        """``weights``: values of constants that ``model`` is without."""
+        self._weights = weights
         self.nodes = list(model.graph.node)
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
         values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
@@ -79,7 +84,9 @@ class Graph:
         if tensor is None or tensor.data_type != TensorProto.FLOAT:
             return False
         if name not in self._no_range:
-            without_values = not tensor.raw_data and not tensor.float_data and prod(tensor.dims)  # a skeleton
+            without_values = (
+                name not in self._weights and not tensor.raw_data and not tensor.float_data and prod(tensor.dims)
+            )  # a skeleton
             self._no_range[name] = not without_values and not (
                 prod(tensor.dims) and bool(np.isfinite(self.array(name)).all())
             )
@@ -134,7 +141,8 @@ class Graph:
 
     def array(self, name: str) -> Array:
         """A constant's value."""
-        return onnx.numpy_helper.to_array(self.constants[name])
+        given = self._weights.get(name)
+        return onnx.numpy_helper.to_array(self.constants[name]) if given is None else given
 
     def depthwise(self, node: Any) -> bool:
         """Whether a node is a convolution of each channel by itself."""
@@ -176,8 +184,8 @@ def attribute(node: Any, name: str, default: int = 0) -> int:
 
 
 def read_layers(prepared: Path) -> list[Layer]:
-    """Every quantizable node of a prepared model, in graph order."""
-    graph = Graph(onnx.load_model(prepared, load_external_data=False))
+    """Every quantizable node of a prepared model, in graph order; large weights are read-only views of the file."""
+    graph = Graph(*read_mapped(prepared))
     layers = []
     for node in graph.quantizable():
         weight = graph.weight(node)
@@ -198,7 +206,7 @@ def read_layers(prepared: Path) -> list[Layer]:
 
 def read_flow(prepared: Path) -> Flow:
     """A prepared model's main graph; a node with graphs of its own reads what these read."""
-    model = onnx.load_model(prepared, load_external_data=False)
+    model, _ = read_skeleton(prepared)
     graph = Graph(model)
     nodes = [
         Node(

@@ -27,6 +27,7 @@ from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.backends.onnx.tensor_types import infer_types
 from edge_agent.backends.said import first_line
 from edge_agent.errors import ModelError
+from edge_agent.process.heap import give_back
 
 MIN_OPSET = 13
 _MIN_IR = 4  # from here on an initializer need not be listed as an input
@@ -47,8 +48,9 @@ def prepare_model(path: Path, out: Path) -> None:
         source = path if _is_modern(skeleton) else _modernised(path, Path(folder) / "modern.onnx")
         folded = Path(folder) / "folded.onnx"
         _fold(source, folded, size)
+        give_back()
         types = infer_types(folded)
-        model = _load(folded)
+        model = _load(folded, weights_beside=True)
     del model.graph.value_info[:]
     model.graph.value_info.extend(types)
     _drop_unused_opsets(model)
@@ -68,11 +70,15 @@ def prepare_model(path: Path, out: Path) -> None:
     onnx.save_model(model, out)
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, *, weights_beside: bool = False) -> Any:
     try:
-        return onnx.load_model(path, load_external_data=False)
+        model = onnx.load_model(path, load_external_data=weights_beside)
     except Exception as error:  # protobuf's DecodeError has no stable import path across its implementations
         raise ModelError("model_unreadable", f"{path.name} is no ONNX model: {error}; export it again") from error
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.DEFAULT:
+            tensor.ClearField("data_location")  # onnx writes down where it has just put the weights
+    return model
 
 
 def _opset(model: Any) -> int:
@@ -109,8 +115,12 @@ def _fold(source: Path, out: Path, size: int) -> None:
     create_session(
         source,
         optimized_path=out,
-        # A constant that unfolds to more than the whole file is an expansion, and may be meant to fill the memory.
-        entries={"optimization.constant_folding_max_output_size_in_bytes": str(size + _FOLD_SLACK_BYTES)},
+        entries={
+            # A constant that unfolds to more than the whole file is an expansion, and may be meant to fill the memory.
+            "optimization.constant_folding_max_output_size_in_bytes": str(size + _FOLD_SLACK_BYTES),
+            # Weights that go into the file itself are in memory three times.
+            "session.optimized_model_external_initializers_file_name": f"{out.name}.data",
+        },
     )
 
 

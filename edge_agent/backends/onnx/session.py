@@ -70,6 +70,7 @@ def create_session(
     arena: bool = True,
     pattern: bool = True,
     optimize: bool = True,
+    weights: Path | None = None,
     optimized_path: Path | None = None,
     saved_path: Path | None = None,
     entries: Mapping[str, str] = MappingProxyType({}),
@@ -82,6 +83,7 @@ def create_session(
         arena: False frees every activation at once, so memory follows what is alive; slower.
         pattern: False plans no single block for all activations of a call.
         optimize: False leaves the graph as it is: for a session that never runs, or a graph that is optimised already.
+        weights: the folder of the files that a serialized model refers to for its weights.
         optimized_path: where the runtime leaves the graph after its basic, hardware-independent optimisations.
         saved_path: where it leaves the graph after all of them.
         entries: session configuration entries by name.
@@ -100,6 +102,8 @@ def create_session(
         options.graph_optimization_level = _ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     for name, value in entries.items():
         options.add_session_config_entry(name, value)
+    if weights is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights))
     if optimized_path is not None:
         options.graph_optimization_level = _ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(optimized_path)

@@ -17,7 +17,8 @@ import onnx
 from edge_agent.errors import ModelError
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
-_PAYLOAD_BYTES = 1024
+PAYLOAD_BYTES = 1024
+"""Longer values are left out."""
 _MAX_DEPTH = 64
 _MAX_VARINT = 10  # bytes
 _MORE = 0x80  # the bit that says that a varint goes on
@@ -97,46 +98,8 @@ def read_skeleton(path: Path) -> tuple[Any, int]:
     return model, size
 
 
-def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 0) -> bytearray:
-    """Bytes ``[position, end)`` of the file, which encode a ``message``, without large payloads."""
-    if depth > _MAX_DEPTH:
-        raise _DamagedError("nests graphs too deeply for a model")
-    children, structure, text = _CHILDREN[message], _STRUCTURE[message], _TEXT[message]
-    drops = message in _PAYLOADS
-    out = bytearray()
-    while position < end:
-        start = position
-        tag, position = _varint(file, position, end)
-        number = tag >> 3
-        match tag & 7:
-            case 0:
-                _, position = _varint(file, position, end)
-            case 1:
-                position += 8
-            case 2:
-                length, body = _varint(file, position, end)
-                position = body + length
-                if position > end:
-                    raise _truncated()
-                if number in children:
-                    inner = _strip(file, body, position, children[number], depth + 1)
-                    out += _encoded(tag) + _encoded(len(inner)) + inner
-                    continue
-                if number in text:
-                    _check_text(file[body:position])
-                if drops and length > _PAYLOAD_BYTES and number not in structure:
-                    continue
-            case 5:
-                position += 4
-            case _:
-                raise _DamagedError("is no ONNX model")
-        if position > end:
-            raise _truncated()
-        out += file[start:position]
-    return out
-
-
-def _varint(file: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+def read_varint(file: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+    """A variable-length integer at ``position`` and the position behind it; raises if it does not end by ``end``."""
     value = 0
     for shift in range(_MAX_VARINT):
         if position >= end:
@@ -149,20 +112,60 @@ def _varint(file: mmap.mmap, position: int, end: int) -> tuple[int, int]:
     raise _DamagedError("is no ONNX model")
 
 
-def _check_text(data: bytes) -> None:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise _DamagedError("is damaged: a name in it is no text") from error
-
-
-def _encoded(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
+    """An integer as protobuf writes it."""
     out = bytearray()
     while value >= _MORE:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 0) -> bytearray:
+    """Bytes ``[position, end)`` of the file, which encode a ``message``, without large payloads."""
+    if depth > _MAX_DEPTH:
+        raise _DamagedError("nests graphs too deeply for a model")
+    children, structure, text = _CHILDREN[message], _STRUCTURE[message], _TEXT[message]
+    drops = message in _PAYLOADS
+    out = bytearray()
+    while position < end:
+        start = position
+        tag, position = read_varint(file, position, end)
+        number = tag >> 3
+        match tag & 7:
+            case 0:
+                _, position = read_varint(file, position, end)
+            case 1:
+                position += 8
+            case 2:
+                length, body = read_varint(file, position, end)
+                position = body + length
+                if position > end:
+                    raise _truncated()
+                if number in children:
+                    inner = _strip(file, body, position, children[number], depth + 1)
+                    out += encode_varint(tag) + encode_varint(len(inner)) + inner
+                    continue
+                if number in text:
+                    _check_text(file[body:position])
+                if drops and length > PAYLOAD_BYTES and number not in structure:
+                    continue
+            case 5:
+                position += 4
+            case _:
+                raise _DamagedError("is no ONNX model")
+        if position > end:
+            raise _truncated()
+        out += file[start:position]
+    return out
+
+
+def _check_text(data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise _DamagedError("is damaged: a name in it is no text") from error
 
 
 def _truncated() -> _DamagedError:

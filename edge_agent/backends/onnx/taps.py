@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from edge_agent.backends import Feeds
 from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.mapped_weights import referring
 from edge_agent.backends.onnx.session import create_session, run_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
-from edge_agent.backends.onnx.tensor_types import with_outputs
 from edge_agent.errors import StageError
 
 
@@ -42,7 +42,8 @@ class OnnxTap:
     @cached_property
     def _session(self) -> Any:
         """Made when it is first wanted: who asks for names only need not load a model for it."""
-        return create_session(with_outputs(self._prepared, self._added), arena=False)
+        content = referring(self._prepared, self._added)
+        return create_session(content, weights=self._prepared.parent, arena=False)
 
     def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Each tensor's value for one row; errors as :meth:`.session.OnnxSession.run`."""

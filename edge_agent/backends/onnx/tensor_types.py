@@ -5,14 +5,13 @@ every process that prepares a model. Shapes are left out: the runtime finds them
 know as it does a scalar's.
 """
 
-from collections.abc import Iterable
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import onnx
 from onnx import TensorProto
 
+from edge_agent.backends.onnx.mapped_weights import referring
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 
@@ -34,19 +33,8 @@ def infer_types(path: Path) -> list[Any]:
     graph = read_skeleton(path)[0].graph
     known = {value.name for value in (*graph.input, *graph.output)}
     between = dict.fromkeys(name for node in graph.node for name in node.output if name and name not in known)
-    session = create_session(with_outputs(path, between), optimize=False)
+    session = create_session(referring(path, between), weights=path.parent, optimize=False)
     return [made for value in session.get_outputs() if value.name in between and (made := _value(value)) is not None]
-
-
-def with_outputs(path: Path, names: Iterable[str]) -> bytes:
-    """The bytes of a model file with these tensors as further outputs, their types left to the runtime.
-
-    A message that follows another of its kind is merged into it
-    (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so the file need not be parsed.
-    """
-    graph = onnx.GraphProto(output=[onnx.ValueInfoProto(name=name) for name in names])
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as model:
-        return b"".join((model, onnx.ModelProto(graph=graph).SerializeToString()))
 
 
 def _value(found: Any) -> Any:

@@ -45,6 +45,8 @@ from edge_agent.backends import (
 SUFFIX = ".tflite"
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 TOOLS = ("litert_quantizer", "ai_edge_litert")  # of the latter the schema, which is Python; its runtime need not work
+JOB_COPIES = 2.0
+"""The file in memory, and its weights once more in the layout of the runtime."""
 SWITCHED: Sequence[Method] = ("static",)
 
 

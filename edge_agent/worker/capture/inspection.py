@@ -23,7 +23,7 @@ from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
 from edge_agent.strict import UNDECODABLE
 from edge_agent.worker.capture.labelled_set import LabelledSummary, check_labelled_set
-from edge_agent.worker.capture.preflight import check_asked
+from edge_agent.worker.capture.preflight import check_asked, check_memory
 from edge_agent.worker.context import Context
 
 T = TypeVar("T")
@@ -61,9 +61,12 @@ def look_at_model(context: Context) -> ModelInfo:
         ModelError: the model cannot be read.
         RecipeError: the task asks for what is not available here.
         ContractError: the output's shape does not fit its kind.
+        LimitError: ``out_of_memory``: a job for it takes more than a worker may have.
     """
     context.progress(0.0, CHECKING, force=True)
-    info = load(context.task.format).inspect(context.model_path)
+    backend = load(context.task.format)
+    info = backend.inspect(context.model_path)
+    check_memory(context.task.memory_bytes, info.size_bytes, backend.JOB_COPIES)
     check_asked(context.task, info)
     return info
 

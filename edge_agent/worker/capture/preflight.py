@@ -5,11 +5,38 @@ import numpy as np
 from edge_agent.backends import Array, ModelInfo, TensorSpec
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
-from edge_agent.errors import ModelError, RecipeError
+from edge_agent.errors import LimitError, ModelError, RecipeError
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import resolve_kind
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.search.policy import check_recipe
+
+_IMPORTS_BYTES = 64 << 20
+"""A worker with numpy, onnx and a runtime, before it opens a model."""
+
+
+def check_memory(memory_bytes: int, model_bytes: int, copies: float) -> None:
+    """Refuse a model that no job on this device has the memory for, as far as that is certain beforehand.
+
+    Args:
+        memory_bytes: what a worker may take; 0: no limit.
+        model_bytes: the size of the model's file.
+        copies: of the format, :attr:`edge_agent.backends.Backend.JOB_COPIES`.
+
+    Raises:
+        LimitError: ``out_of_memory``.
+    """
+    least = _IMPORTS_BYTES + int(copies * model_bytes)
+    if memory_bytes and least > memory_bytes:
+        raise LimitError(
+            "out_of_memory",
+            f"a job for this model of {_mib(model_bytes)} takes at least {_mib(least)} of memory, and a worker may "
+            f"take {_mib(memory_bytes)} here; free memory, raise [limits] worker_memory_bytes, or use a smaller model",
+        )
+
+
+def _mib(count: int) -> str:
+    return f"{count / (1 << 20):.0f} MiB"
 
 
 def check_asked(task: Task, info: ModelInfo) -> None:

@@ -97,16 +97,22 @@ def _alone(request: Request, model: Served) -> Answer:
 def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[Refused]]:
     """The models, warmed up: all, or as many of the first as memory allows; seconds of the slowest's last call; others.
 
-    Where memory is counted each is warmed up as it is loaded: only then it has taken what it needs.
+    Where memory is counted each is warmed up as it is loaded: only then it has taken what it needs. A model that is
+    asked for twice and does not fit twice is loaded once, and called under both places.
     """
     sessions: list[Session] = []
+    opened: dict[Served, Session] = {}
     refused: list[Refused] = []
     slowest_s = 0.0
     at_once = bool(request.most_bytes) or request.tolerant
     taken, largest = _peak_rss_bytes(), 0
     for place, model in enumerate(request.models):
-        if request.most_bytes and len(sessions) >= request.fewest and taken + largest > request.most_bytes:
+        full = bool(request.most_bytes) and taken + largest > request.most_bytes
+        if full and len(sessions) >= request.fewest:
             break
+        if full and model in opened:
+            sessions.append(opened[model])
+            continue
         try:
             session = _open(model)
             slowest_s = max(slowest_s, _warm_up(session, feeds) if at_once else 0.0)
@@ -116,6 +122,7 @@ def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[
             refused.append(Refused(place, error.code, error.message))
             continue
         sessions.append(session)
+        opened[model] = session
         before, taken = taken, _peak_rss_bytes()
         largest = max(largest, taken - before)
     if not at_once:

@@ -9,12 +9,9 @@ they are small float's answers for the search set. Memory does not grow with the
 histograms, and where a memory limit is set, as many activations at a time as fit.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
-from itertools import islice
 from pathlib import Path
-from statistics import median
 
 import msgspec
 import numpy as np
@@ -23,8 +20,6 @@ from msgspec.structs import replace
 from edge_agent.backends import Array, Backend, ModelInfo, Range, load
 from edge_agent.calibration.observer import Observer
 from edge_agent.calibration.stability import TOLERANCE
-from edge_agent.contract.carried_state import CarriedState
-from edge_agent.errors import ModelError
 from edge_agent.jobs.data_summary import MovedRanges
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.process.heap import give_back, trimmed_heap
@@ -40,6 +35,7 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.division import write_division
 from edge_agent.worker.data.finding import Finding, with_more_findings
+from edge_agent.worker.data.prepared_proof import prove_prepared
 from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
 from edge_agent.worker.data.tensor_groups import TensorGroups
@@ -52,13 +48,6 @@ from edge_agent.worker.search.bound_layers import blame_ends, bound_to_float, to
 from edge_agent.worker.search.float_answers import POOL, ask_float
 from edge_agent.worker.search.policy import range_methods
 
-_PROOF_WINDOWS = 8
-_RELATIVE_ERROR = 1e-3
-"""Prepared against original: folding constants reorders float sums, it does not change values."""
-_PART = 65_536
-"""Values that are compared together."""
-_ROUNDED_ERROR = 0.1
-"""The same for an original that rounds by itself; measured on a keyword spotter: 0.02 to 0.035."""
 _COUNTED_AT_MOST = 2**29
 """Values over all windows: two or three seconds of counting on a server, half a minute on a small board."""
 _ONE_IN = 32
@@ -89,7 +78,7 @@ def run(context: Context) -> Outcome:
     reach = InputReach(info, data.channels, data.count("calibration"))
     watched = Watched(data, "calibration", lambda row: reach.add(row.feeds))
     calibration = _Calibration(context, backend, prepared, watched, info, runtimes[0])
-    window_s = calibration.prove_prepared()
+    window_s = prove_prepared(backend, (context.model_path, prepared), watched, info, context.task.state, runtimes[0])
     methods = range_methods(context.task.recipe)
     names, same_range = _wanted(backend, prepared, runtimes[0]) if methods else ((), {})
     one_in = calibration.one_in(names, context.task.recipe.counting)
@@ -200,32 +189,6 @@ class _Calibration:
         self.early: dict[str, Range] = {}
         """The ranges after two thirds of the first pass."""
 
-    def prove_prepared(self) -> float:
-        """Compare prepared and original on the first windows; seconds that the original takes for one window.
-
-        Raises:
-            ModelError: ``prepare_mismatch``.
-        """
-        give_back()  # two models are to be loaded
-        original, prepared = (
-            self._backend.open(path, runtime=self._runtime) for path in (self._context.model_path, self._prepared)
-        )
-        carried = CarriedState(self._context.task.state, self._info)
-        seconds = []
-        for row in islice(self._data.rows("calibration"), _PROOF_WINDOWS):
-            feeds = carried.feeds(row)
-            started = time.perf_counter()
-            outputs = original.run(feeds)
-            seconds.append(time.perf_counter() - started)
-            for spec, wanted, got in zip(self._info.outputs, outputs, prepared.run(feeds), strict=True):
-                if not _same(wanted, got, _ROUNDED_ERROR if self._info.rounds else _RELATIVE_ERROR):
-                    raise ModelError(
-                        "prepare_mismatch",
-                        f"output {spec.name!r} of the prepared float model differs from the original; report it",
-                    )
-            carried.keep(outputs)
-        return median(seconds)
-
     def observe(self, observer: Observer, names: Sequence[str], *, begin: float, end: float) -> None:
         """One pass over the calibration set for the tensors ``names``, in as many groups as memory asks for."""
         if not names:
@@ -255,23 +218,3 @@ class _Calibration:
         values = size / np.dtype(np.float32).itemsize * self._data.count("calibration")
         sampled = counting == "sampled" or (counting == "auto" and values > _COUNTED_AT_MOST)
         return _ONE_IN if sampled else 1
-
-
-def _same(wanted: Array, got: Array, relative: float) -> bool:
-    if wanted.shape != got.shape or wanted.dtype != got.dtype:
-        return False
-    if wanted.dtype.kind != "f":
-        return bool(np.array_equal(wanted, got))
-    # NaN or Inf is no size to measure an error by: it is the same only where both have it.
-    pairs = list(_parts(wanted, got))
-    largest = max((float(np.max(np.abs(one), initial=0.0, where=np.isfinite(one))) for one, _ in pairs), default=0.0)
-    with np.errstate(over="ignore"):  # two huge values of unlike sign are Inf apart
-        return all(
-            np.allclose(other, one, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True) for one, other in pairs
-        )
-
-
-def _parts(first: Array, second: Array) -> Iterator[tuple[Array, Array]]:
-    """Views of both, a part at a time: scratch for a large output would be several times as large as it."""
-    one, other = first.reshape(-1), second.reshape(-1)
-    return ((one[at : at + _PART], other[at : at + _PART]) for at in range(0, one.size, _PART))

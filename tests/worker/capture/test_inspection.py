@@ -78,6 +78,17 @@ def test_why_a_model_is_refused_is_passed_on(tmp_path: Path) -> None:
     assert "io 'int8' is for .tflite models" in caught.value.message
 
 
+def test_a_model_without_room_for_its_job_is_refused_before_the_sensor_is_opened(tmp_path: Path) -> None:
+    here = make_job(tmp_path, memory_bytes=60 << 20)
+    (tmp_path / "r.npz").unlink()  # a sensor that is asked now would fail in another way
+
+    with pytest.raises(EdgeAgentError) as caught:
+        inspection.look_apart(here)
+
+    assert caught.value.code == "out_of_memory"
+    assert "takes at least 69 MiB of memory, and a worker may take 60 MiB here" in caught.value.message
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, code: str, *, leaves: Callable[[], None] = lambda: None) -> None:
     """Another process than ours, with the same argument; when it is started, ``leaves`` is there."""
 

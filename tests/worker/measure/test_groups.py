@@ -57,6 +57,16 @@ def test_a_process_takes_no_more_models_than_fit_and_the_fewest_in_any_case(fold
     assert len(fewest.times_ms) == 3
 
 
+def test_float_that_does_not_fit_twice_is_loaded_once_and_timed_twice(folder: Path) -> None:
+    models = [Served(str(folder / "wide.onnx"), "onnxruntime")] * 3
+    request = Request(feeds=str(folder / "feeds.npz"), models=models, rounds=4, min_rounds=4, seconds=0.0, fewest=3)
+
+    apart, shared = ask(request), ask(replace(request, most_bytes=1))
+
+    assert [len(times) for times in shared.times_ms] == [4, 4, 4]
+    assert apart.peak_rss_bytes - shared.peak_rss_bytes > 1.5 * ACTIVATION_BYTES
+
+
 def test_a_screening_in_groups_finds_every_model(folder: Path) -> None:
     models = [Served(str(folder / "wide.onnx"), "onnxruntime")] * 5
 

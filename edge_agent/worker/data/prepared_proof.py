@@ -1,0 +1,108 @@
+"""Proves on data that a prepared float model computes what the original does.
+
+One model is in memory at a time: a device with little memory has no room for both.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from edge_agent.backends import Array, Backend, Feeds, ModelInfo, Session
+from edge_agent.contract.carried_state import CarriedState
+from edge_agent.errors import ModelError
+from edge_agent.process.heap import give_back
+from edge_agent.wire.manifest import State
+from edge_agent.worker.data.dataset import DataSet
+
+_WINDOWS = 8
+_RELATIVE_ERROR = 1e-3
+"""Folding constants reorders float sums; it does not change values."""
+_ROUNDED_ERROR = 0.1
+"""For an original that rounds by itself; measured on a keyword spotter: 0.02 to 0.035."""
+_PART = 65_536
+"""Values that are compared together."""
+
+
+def prove_prepared(
+    backend: Backend,
+    models: tuple[Path, Path],
+    data: DataSet,
+    info: ModelInfo,
+    state: Sequence[State],
+    runtime: str,
+) -> float:
+    """Compare original and prepared model on the first calibration windows.
+
+    Args:
+        backend: of the models' format.
+        models: the original, then the prepared model.
+        data: has the calibration set.
+        info: of the original.
+        state: what the model carries from one window to the next.
+        runtime: runs both.
+
+    Returns:
+        Seconds that the original takes for one window.
+
+    Raises:
+        ModelError: ``prepare_mismatch``.
+    """
+    original, prepared = models
+    answers: list[list[Array]] = []
+    seconds = []
+    session = _open(backend, original, runtime)
+    for feeds in _feeds(data, CarriedState(state, info), answers):
+        started = time.perf_counter()
+        answers.append(session.run(feeds))
+        seconds.append(time.perf_counter() - started)
+    del session
+    session = _open(backend, prepared, runtime)
+    tolerance = _ROUNDED_ERROR if info.rounds else _RELATIVE_ERROR
+    for place, feeds in enumerate(_feeds(data, CarriedState(state, info), answers)):
+        for spec, wanted, got in zip(info.outputs, answers[place], session.run(feeds), strict=True):
+            if not same(wanted, got, tolerance):
+                raise ModelError(
+                    "prepare_mismatch",
+                    f"output {spec.name!r} of the prepared float model differs from the original; report it",
+                )
+    return median(seconds)
+
+
+def _open(backend: Backend, path: Path, runtime: str) -> Session:
+    give_back()
+    return backend.open(path, runtime=runtime)
+
+
+def _feeds(data: DataSet, carried: CarriedState, answers: Sequence[Sequence[Array]]) -> Iterator[Feeds]:
+    """Feeds of the first windows, with the state that the original carries.
+
+    ``answers[n]`` are the original's outputs for window n. They must be there before window n + 1 is asked for.
+    """
+    for place, row in enumerate(islice(data.rows("calibration"), _WINDOWS)):
+        yield carried.feeds(row)
+        carried.keep(answers[place])
+
+
+def same(wanted: Array, got: Array, relative: float) -> bool:
+    """Whether two outputs differ by no more than ``relative`` of the largest value, element by element."""
+    if wanted.shape != got.shape or wanted.dtype != got.dtype:
+        return False
+    if wanted.dtype.kind != "f":
+        return bool(np.array_equal(wanted, got))
+    # NaN or Inf is no size to measure an error by: it is the same only where both have it.
+    pairs = list(_parts(wanted, got))
+    largest = max((float(np.max(np.abs(one), initial=0.0, where=np.isfinite(one))) for one, _ in pairs), default=0.0)
+    with np.errstate(over="ignore"):  # two huge values of unlike sign are Inf apart
+        return all(
+            np.allclose(other, one, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True) for one, other in pairs
+        )
+
+
+def _parts(first: Array, second: Array) -> Iterator[tuple[Array, Array]]:
+    """Views of both, a part at a time: scratch for a large output would be several times as large as it."""
+    one, other = first.reshape(-1), second.reshape(-1)
+    return ((one[at : at + _PART], other[at : at + _PART]) for at in range(0, one.size, _PART))
