@@ -104,7 +104,7 @@ def comparison(result: Result, reference: MeasuredModel, target: MeasuredModel) 
         made = f"{candidate.label(target)}; {candidate.served(target)}" if target.method else ""
         cards.append(_card(_judged(result, target), made, target, rows))
     if (fp16 := result.fp16) is not None:
-        told = [row for row in _ROWS if getattr(fp16, row[0]) is not None]
+        told = [row for row in (("ratio_p50", numbers.ratio), *_ROWS) if getattr(fp16, row[0]) is not None]
         cards.append(_card("fp16, on the search set", f"not judged; {candidate.served(fp16)}", fp16, told))
     if (usual := result.usual) is not None:
         told = [row for row in _ROWS if getattr(usual, row[0]) is not None]

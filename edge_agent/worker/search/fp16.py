@@ -131,7 +131,8 @@ def _weighed(context: Context, evaluator: CandidateEvaluator, item: EvaluatedCan
         ratio = kept_ratio(taken.steady_rss_bytes, of_float.steady_rss_bytes)
     known = costs(item.record, reference)
     gain = gains(time_ratio=known.time, size_ratio=known.size, memory_ratio=ratio)
-    judgement = evaluate_measured(gates, taken.peak_rss_bytes, 1.0 if ratio is None else ratio, gain)
+    known_gates = gates if ratio is not None else replace(gates, max_memory_ratio=None)
+    judgement = evaluate_measured(known_gates, taken.peak_rss_bytes, 1.0 if ratio is None else ratio, gain)
     found = with_memory(item.record, taken, gates=[*item.record.gates, *judgement.gates])
     if found.code is None and not judgement.passed:
         found = replace(found, code=judgement.code, message=judgement.message)

@@ -126,6 +126,7 @@ def test_a_job_tells_of_fp16_on_the_search_set_and_does_not_judge_it(
     shown = str(comparison(result, result.reference, result.chosen))
     assert "fp16, on the search set" in shown
     assert "not judged" in shown
+    assert f"<dt>latency ratio</dt><dd>{fp16.ratio_p50:.3f}</dd>" in shown
     text = render(result)
     assert f"fp16 was compared on {fp16.windows} windows of the search set and not judged" in text
     assert text.splitlines()[0].split() == ["float", "int8", "fp16"]
