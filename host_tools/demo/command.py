@@ -113,7 +113,7 @@ def demo(
     if not keep:
         _say(_GONE)
         _say(f"To look around in a demo that goes on: {typed('host-tools')} demo --keep")
-        _say("Next: push a model of your own to such a demo, or install the agent on a device, as docs/install.md shows.")
+        _say("Next: push a model of your own to such a demo, or install the agent on a device: docs/install.md")
     raise typer.Exit(result.exit)
 
 
