@@ -18,6 +18,7 @@ nothing overflows there that would elsewhere. Whether activations fit is for :mo
 """
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,36 @@ from edge_agent.backends.onnx.sharing import share_constants
 from edge_agent.errors import ModelError
 
 _CONVERTER = "onnxruntime.transformers.float16"
+LARGEST = 65504.0
+"""The largest 16-bit float; the converter has constants end there."""
+_NO_MEMORY = ("Arena alloc failed", "Failed to serialize proto")
+"""What protobuf says of a sound model where memory ends; it raises no ``MemoryError``."""
 
 
 def rewrite_float16(prepared: Path, out: Path) -> None:
-    """Write the model in 16-bit floats; raises ``ModelError`` (``rewrite_invalid``) where the converter fails."""
-    model = onnx.load_model(prepared, load_external_data=False)
+    """Write the model in 16-bit floats.
+
+    Raises:
+        ModelError: ``rewrite_invalid`` where the converter fails.
+        MemoryError: it does not fit.
+    """
     try:
-        made = import_module(_CONVERTER).convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
-    except Exception as error:  # by graph an AssertionError, ValueError, KeyError …: this candidate ends, no other
-        said = ": ".join(filter(None, (type(error).__name__, str(error).partition("\n")[0][:300])))
-        raise ModelError("rewrite_invalid", f"onnxruntime's float16 converter fails: {said}") from error
-    nodes = _sorted(made.graph.node)
-    del made.graph.node[:], made.graph.value_info[:]
-    made.graph.node.extend(nodes)
-    share_constants(made)
-    name_nodes(made.graph.node)
-    onnx.save_model(made, out)
+        made = _converted(onnx.load_model(prepared, load_external_data=False))
+        nodes = _sorted(made.graph.node)
+        del made.graph.node[:], made.graph.value_info[:]
+        made.graph.node.extend(nodes)
+        share_constants(made)
+        name_nodes(made.graph.node)
+        onnx.save_model(made, out)
+    except Exception as error:
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise MemoryError(str(error)) from error
+        raise
+
+
+def converter() -> Any:
+    """The module of the runtime's converter."""
+    return import_module(_CONVERTER)
 
 
 def float16_weights(model: Any) -> int:
@@ -54,20 +69,36 @@ def float16_weights(model: Any) -> int:
     return sum(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
 
 
+def _converted(model: Any) -> Any:
+    try:
+        return converter().convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # by graph an AssertionError, ValueError, KeyError …: this candidate ends, no other
+        said = ": ".join(filter(None, (type(error).__name__, str(error).partition("\n")[0][:300])))
+        raise ModelError("rewrite_invalid", f"onnxruntime's float16 converter fails: {said}") from error
+
+
 def _sorted(nodes: Iterable[Any]) -> list[Any]:
     """The nodes in an order in which they can run, as near as may be to the one in which they are."""
-    left = list(nodes)
-    made = {name for node in left for name in node.output if name}
-    order: list[Any] = []
-    while left:
-        later = []
-        for node in left:
-            if made.isdisjoint(name for one in with_inner([node]) for name in one.input if name not in node.output):
-                order.append(node)
-                made.difference_update(node.output)
-            else:
-                later.append(node)
-        if len(later) == len(left):  # a circle, which is no order of ours to find
-            return order + later
-        left = later
-    return order
+    given = list(nodes)
+    maker = {name: place for place, node in enumerate(given) for name in node.output if name}
+    awaited = [
+        {maker[name] for one in with_inner([node]) for name in one.input if name in maker} - {place}
+        for place, node in enumerate(given)
+    ]
+    readers: dict[int, list[int]] = {}
+    for place, makers in enumerate(awaited):
+        for one in makers:
+            readers.setdefault(one, []).append(place)
+    missing = [len(makers) for makers in awaited]
+    ready = [place for place, count in enumerate(missing) if not count]  # ascending, so a heap
+    order: list[int] = []
+    while ready:
+        order.append(heappop(ready))
+        for place in readers.get(order[-1], ()):
+            missing[place] -= 1
+            if not missing[place]:
+                heappush(ready, place)
+    circle = [place for place, count in enumerate(missing) if count]  # no order of ours to find
+    return [given[place] for place in (*order, *circle)]
