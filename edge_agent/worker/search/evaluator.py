@@ -5,6 +5,7 @@ needed; one that cannot be built concerns no other. Where a model can be served 
 candidate's is the one in which its structure was screened fastest, and float's the one in which float was.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
@@ -58,6 +59,7 @@ class CandidateEvaluator:
         reference: the float model, served in its fastest way; its latency is from the last screening.
         feeds: one row, for timing.
         forms: model file → its optimised form, which is served in its place.
+        rewriting_s: seconds that the slowest candidate took to be written.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class CandidateEvaluator:
         self._heldout = heldout
         self.feeds = feeds
         self.forms: dict[str, Path] = {}
+        self.rewriting_s = 0.0
         memory_bytes = context.task.memory_bytes
         self._screening = Screening(context.model_path, feeds, options, memory_bytes, screening_s)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
@@ -121,8 +124,21 @@ class CandidateEvaluator:
     def _rewrite(self, spec: CandidateSpec) -> Path:
         path = self._folder / f"{next(self._numbers)}{self._backend.SUFFIX}"
         ranges = self._ranges
-        self._backend.rewrite(self._prepared, ranges.of(spec.calibration), ranges.bounded(spec), path)
+        begun = time.monotonic()
+        try:
+            self._backend.rewrite(self._prepared, ranges.of(spec.calibration), ranges.bounded(spec), path)
+        except BaseException as error:
+            path.unlink(missing_ok=True)  # half of a file takes space that what follows may need
+            if isinstance(error, MemoryError) and spec.method == "float16":  # no reason to end what int8 is tried for
+                raise ModelError("out_of_memory", "making it needs more memory than this stage may have") from error
+            raise
+        self.rewriting_s = max(self.rewriting_s, time.monotonic() - begun)
         return path
+
+    def discard(self, spec: CandidateSpec) -> None:
+        """Remove the file of a candidate that nobody asks for any more; nothing happens where there is none."""
+        if (path := self._built.pop(spec, None)) is not None:
+            path.unlink(missing_ok=True)
 
     def blank(self, spec: CandidateSpec) -> MeasuredModel:
         """What is known of a candidate before it is built."""

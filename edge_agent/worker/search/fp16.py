@@ -31,23 +31,33 @@ from edge_agent.worker.search.prepared import Prepared
 from edge_agent.worker.search.search import PROVED, Search
 from edge_agent.worker.search.sensitivity import fits
 
-_LARGEST = 65504.0
-"""The largest 16-bit float."""
+_INFINITE = 65520.0
+"""From here on a number becomes infinite in 16 bits; below it, it is rounded to the largest, 65,504."""
 _PEAKS_S = 5.0
 """After this no further window is looked at for how large activations become."""
+_PEAKS_COPIES = 3.0
+"""A pass with the peaks of all activations, in passes of float: they are computed, and nothing is fused."""
 _SCREENING_S = 2.0
 """What a screening of one model takes besides its calls."""
+_CONVERSION_COPIES = 2.0
+"""The time of the conversion, in those of the slowest of the search's own; 1.9 of uniform's measured, for 96 MiB."""
+_MODEL_COPIES = 3.5
+"""The memory that the conversion takes, in sizes of the model; 3.1 measured. Peaks take 1.2."""
 _NOT_COMPARED = "the model in 16-bit floats was not compared"
+_TOO_LARGE = "this model needs more memory for that than this stage may have"
 
 
 def without_overflow(
     planned: list[CandidateSpec], context: Context, prepared: Prepared, search: Search
 ) -> list[CandidateSpec]:
-    """``planned``, without the float16 candidate if activations outgrow it, which the search then counts as refused."""
+    """``planned``, without the float16 candidate if activations outgrow it, or memory does not do to find out.
+
+    The search then counts it as refused.
+    """
     if FLOAT16 not in planned:
         return planned
     try:
-        _check_peaks(context, prepared)
+        _check(context, prepared)
     except ModelError as error:
         search.refuse(FLOAT16, error)
         return [spec for spec in planned if spec != FLOAT16]
@@ -61,20 +71,35 @@ def compare_fp16(
 
     A failure is worth a sentence and ends nothing.
     """
-    if "fp16" in context.task.recipe.accept or search.left_s() < _expected_s(prepared, evaluator):
-        return None
-    if not fits(context.task.memory_bytes, prepared.info.size_bytes):
-        search.warn(f"{_NOT_COMPARED}: this model needs more memory for that")
+    recipe = context.task.recipe
+    if "fp16" in recipe.accept or recipe.io == "int8" or search.left_s() < _expected_s(prepared, evaluator):
         return None
     context.progress(PROVED, "comparing fp16", force=True)
     try:
-        _check_peaks(context, prepared)
+        _check(context, prepared)
         return _weighed(context, evaluator, _scored(context, prepared, evaluator))
     except (ModelError, LimitError, StageError) as error:
         search.warn(f"{_NOT_COMPARED}: {error.message}")
     except MemoryError:
-        search.warn(f"{_NOT_COMPARED}: it needs more memory than this stage may have")
+        search.warn(f"{_NOT_COMPARED}: {_TOO_LARGE}")
+    except OSError as error:
+        search.warn(f"{_NOT_COMPARED}: its file could not be written ({error.strerror}); free space in state_dir")
+    finally:
+        evaluator.discard(FLOAT16)
     return None
+
+
+def _check(context: Context, prepared: Prepared) -> None:
+    """Raise ``ModelError`` if the model cannot be a float16 one.
+
+    ``fp16_overflow``: as :func:`_check_peaks`; ``out_of_memory``: there is too little to make it, or to know its peaks.
+    """
+    if not fits(context.task.memory_bytes, prepared.info.size_bytes, copies=_MODEL_COPIES):
+        raise ModelError("out_of_memory", _TOO_LARGE)
+    try:
+        _check_peaks(context, prepared)
+    except MemoryError as error:
+        raise ModelError("out_of_memory", _TOO_LARGE) from error
 
 
 def _check_peaks(context: Context, prepared: Prepared) -> None:
@@ -93,7 +118,7 @@ def _check_peaks(context: Context, prepared: Prepared) -> None:
     for row in prepared.data.rows("search"):
         feeds = carried.feeds(row)
         for name, peak in peaks.run(feeds).items():
-            if _LARGEST < peak < math.inf:
+            if _INFINITE <= peak < math.inf:
                 raise ModelError(
                     "fp16_overflow", f"tensor {name!r} reaches {peak:.3g}, and 16-bit floats end at 65,504"
                 )
@@ -148,5 +173,7 @@ def _float_counts(gates: Gates, record: MeasuredModel, reference: MeasuredModel)
 def _expected_s(prepared: Prepared, evaluator: CandidateEvaluator) -> float:
     """Seconds of the comparison with a model that is as slow as float."""
     call_ms = evaluator.reference.latency_p50_ms or 0.0
-    passes_s = 2 * prepared.data.count("search") * call_ms / 1000.0
-    return passes_s + _SCREENING_S + FEW * memory.expected_s(call_ms, 1)
+    pass_s = prepared.data.count("search") * call_ms / 1000.0
+    peaks_s = min(_PEAKS_S, _PEAKS_COPIES * pass_s)
+    making_s = _CONVERSION_COPIES * evaluator.rewriting_s
+    return peaks_s + making_s + 2 * pass_s + _SCREENING_S + FEW * memory.expected_s(call_ms, 1)

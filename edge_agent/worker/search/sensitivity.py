@@ -39,7 +39,7 @@ _QUESTIONS_EACH = 1.0
 """Questions expected for each place; a plain bisection of all would need two."""
 
 
-def fits(memory_bytes: int, model_bytes: int, called_bytes: int = 0) -> bool:
+def fits(memory_bytes: int, model_bytes: int, called_bytes: int = 0, *, copies: float = _MODEL_COPIES) -> bool:
     """Whether :func:`measure` fits into ``memory_bytes`` (0: no limit) beside what this process has already.
 
     What is there at the moment is told in steps of :data:`_STEP_BYTES`, so that two runs of one command hardly ever
@@ -49,13 +49,14 @@ def fits(memory_bytes: int, model_bytes: int, called_bytes: int = 0) -> bool:
         memory_bytes: what the process may take; 0: no limit.
         model_bytes: of the model's file.
         called_bytes: what float takes that is loaded and called, if it is known.
+        copies: the memory that is needed, in sizes of the model; of something else than :func:`measure`, its own.
     """
     if not memory_bytes:
         return True
     give_back()
     activations = max(called_bytes - model_bytes, 0)
     mine, limit = -(-resident_bytes() // _STEP_BYTES), memory_bytes // _STEP_BYTES
-    return _MODEL_COPIES * model_bytes + _CALL_COPIES * activations <= (limit - mine) * _STEP_BYTES
+    return copies * model_bytes + _CALL_COPIES * activations <= (limit - mine) * _STEP_BYTES
 
 
 def measure(

@@ -1,5 +1,6 @@
 """fp16 beside int8, in real jobs: compared on the search set and never judged, or judged like any other candidate."""
 
+import resource
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import Stage
+from edge_agent.process.heap import resident_bytes
 from edge_agent.report.html.cards import comparison
 from edge_agent.report.text import render
 from edge_agent.wire.manifest import Gates, MinGain, Recipe
@@ -236,6 +238,44 @@ def test_no_time_left_is_no_reason_to_compare(tmp_path: Path, classifier: Path) 
 
     assert result.fp16 is None
     assert not any("16-bit" in one for one in result.data.warnings)
+
+
+@pytest.mark.parametrize("accept", [("int8",), ("int8", "fp16")])
+def test_too_little_memory_for_fp16_leaves_int8_as_it_is(tmp_path: Path, classifier: Path, accept: Any) -> None:
+    little = resident_bytes() + (4 << 20)
+    job_dir = job(tmp_path, classifier, recipe=Recipe(**QUICK, accept=accept), memory_bytes=little)
+
+    result = ended(job_dir, run_stages(job_dir, *SEARCHED))
+
+    assert result.fp16 is None
+    said = "this model needs more memory for that than this stage may have"
+    if "fp16" in accept:
+        (float16,) = [one for one in result.candidates if one.method == "float16"]
+        assert (float16.code, float16.message) == ("out_of_memory", said)
+    else:
+        assert f"the model in 16-bit floats was not compared: {said}" in result.data.warnings
+    assert any(one.code is None and one.method == "static" for one in result.candidates)
+
+
+def test_a_full_disk_leaves_fp16_out_and_ends_nothing(tmp_path: Path, classifier: Path) -> None:
+    """The limit is above every int8 file, and below the float16 one."""
+    limit = int(0.4 * classifier.stat().st_size)
+    job_dir = job(tmp_path, classifier, recipe=Recipe(**QUICK))
+    run_stages(job_dir, *SEARCHED[:-1])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        result = ended(job_dir, run_stages(job_dir, Stage.QUANTIZE))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert result.finalist is not None
+    assert result.fp16 is None
+    (said,) = [one for one in result.data.warnings if "16-bit" in one]
+    assert said == (
+        "the model in 16-bit floats was not compared: its file could not be written (File too large); free space in "
+        "state_dir"
+    )
 
 
 @pytest.mark.parametrize(
