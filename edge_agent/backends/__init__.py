@@ -283,10 +283,10 @@ class Backend(Protocol):
         """Open a prepared model with a switch at every place that ``spec``, of a method in ``SWITCHED``, rounds."""
         ...
 
-    def check(self, original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:
+    def check(self, original: Path, quantized: Path, *, runtime: str = "", float16: bool = False) -> dict[str, int]:
         """Prove a rewritten file sound, and count what is int8 in it: ``{"int8_weights": n, "int8_nodes": m}``.
 
-        Both are 0 of a float16 file, which has ``float16_weights`` in their place.
+        ``float16``: it is the candidate of 16-bit floats. Of that both are 0, and it has ``float16_weights`` as well.
         """
         ...
 

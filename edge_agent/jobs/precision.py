@@ -10,7 +10,8 @@ import msgspec
 
 from edge_agent.jobs.result import MeasuredModel
 
-_INT8 = re.compile(r"\bint8\b")
+_INT8 = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)|\bint8\b""")
+"""The word, or what stands in quotes: a name or a value, and no word of ours. An apostrophe opens no quotes."""
 
 
 def precision(*methods: str) -> str:
@@ -20,7 +21,8 @@ def precision(*methods: str) -> str:
 
 def worded(sentence: str, *methods: str) -> str:
     """A sentence about int8, in the word for candidates of these methods."""
-    return _INT8.sub(precision(*methods), sentence)
+    word = precision(*methods)
+    return _INT8.sub(lambda found: word if found[0] == "int8" else found[0], sentence)
 
 
 def in_its_words(model: MeasuredModel) -> MeasuredModel:

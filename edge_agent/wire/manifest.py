@@ -6,7 +6,7 @@ ignores unknown fields, since a newer host may send more; the TOML reader is str
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -28,6 +28,7 @@ Method = Literal["auto", "static", "dynamic", "uniform"]
 RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
 Preference = Literal["speed", "size", "memory", "balanced"]
 Precision = Literal["int8", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 OutputKind = Literal[
     "classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "detection_head", "sequence", "mask"
 ]
@@ -155,7 +156,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The gain over float that counts most when several candidates pass."""
     accept: Annotated[tuple[Precision, ...], msgspec.Meta(min_length=1)] = ("int8",)
     """What the candidates may be made of; with ``fp16`` the model in 16-bit floats is one of them, without ``int8`` the
-    only one."""
+    only one. Their order means nothing: it is int8, fp16 here, so that one recipe is one digest."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.accept)) < len(self.accept):
+            raise ValueError("accept names one of them twice; name each once")
+        msgspec.structs.force_setattr(self, "accept", tuple(one for one in PRECISIONS if one in self.accept))
 
 
 AS_FLOAT = math.nextafter(1.0, 2.0)

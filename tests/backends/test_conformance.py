@@ -110,10 +110,10 @@ def refused(call: Callable[[], object], code: str) -> EdgeAgentError:
     return caught.value
 
 
-def sound(subject: Subject, path: Path) -> dict[str, int] | None:
+def sound(subject: Subject, path: Path, *, float16: bool = False) -> dict[str, int] | None:
     """What is int8 in a rewritten file, or None if its runtime does not load it."""
     try:
-        return subject.backend.check(subject.original, path, runtime=subject.runtime)
+        return subject.backend.check(subject.original, path, runtime=subject.runtime, float16=float16)
     except ModelError as error:
         if error.code == "rewrite_invalid" and "does not load" in error.message:
             return None
@@ -250,7 +250,7 @@ def test_every_scheme_worth_trying_gives_a_sound_file_that_does_what_float_does(
         path = subject.rewrite(spec)
         first = path.read_bytes()
         assert subject.rewrite(spec).read_bytes() == first, "the same file each time"
-        counted = sound(subject, path)
+        counted = sound(subject, path, float16=method == "float16")
         if counted is None:  # the second runtime may lack a kernel; the preferred must not
             assert subject.runtime != backend.RUNTIMES[0]
             continue

@@ -182,3 +182,25 @@ def _table(said: dict[str, Any], feature: Feature) -> dict[str, Any]:
         Recipe: said["recipe"],
     }  # fmt: skip
     return tables[feature.struct]
+
+
+def test_what_may_be_accepted_has_one_order_on_the_wire() -> None:
+    one, other = (
+        encode_manifest(msgspec.structs.replace(SENT, recipe=Recipe(accept=accept)))
+        for accept in (("int8", "fp16"), ("fp16", "int8"))
+    )
+
+    assert one == other
+    turned = one.replace(b'["int8","fp16"]', b'["fp16","int8"]')
+    assert turned != one
+    assert decode_manifest(turned) == decode_manifest(one)
+
+
+def test_what_may_be_accepted_is_named_once() -> None:
+    sent = encode_manifest(msgspec.structs.replace(SENT, recipe=Recipe(accept=("int8", "fp16"))))
+
+    with pytest.raises(WireError) as caught:
+        decode_manifest(sent.replace(b'["int8","fp16"]', b'["fp16","fp16"]'))
+
+    assert caught.value.code == "malformed"
+    assert "names one of them twice" in caught.value.message

@@ -185,8 +185,14 @@ def switches(
     return OnnxSwitches(prepared, ranges, spec)
 
 
-def check(original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:  # noqa: ARG001  # there is one
+def check(
+    original: Path,
+    quantized: Path,
+    *,
+    runtime: str = "",  # noqa: ARG001  # there is one
+    float16: bool = False,
+) -> dict[str, int]:
     """Prove a rewritten file sound, and count what is int8 in it; raises ``ModelError`` (rewrite_invalid)."""
     from edge_agent.backends.onnx.soundness import check_model
 
-    return check_model(original, quantized)
+    return check_model(original, quantized, float16=float16)

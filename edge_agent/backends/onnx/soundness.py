@@ -30,20 +30,27 @@ _OWN_SCALES = {"MatMulNBits": (2,), "DynamicQuantizeLSTM": (8, 10)}
 """Operators that are given the scales of their weights, and where."""
 
 
-def check_model(original: Path, quantized: Path) -> dict[str, int]:
+def check_model(original: Path, quantized: Path, *, float16: bool = False) -> dict[str, int]:
     """Check and count.
+
+    Args:
+        original: the float model.
+        quantized: what was made of it.
+        float16: it is the candidate of 16-bit floats. An int8 file may have such constants as well, of its original.
 
     Returns:
         ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: nodes that read them, or
         dequantized values, so that the runtime can run them on integers; ``qdq_nodes``: QuantizeLinear and
-        DequantizeLinear nodes. A file with weights in 16-bit float has none of these, and ``float16_weights``.
+        DequantizeLinear nodes. A float16 candidate has none of these, and ``float16_weights``.
 
     Raises:
         ModelError: ``rewrite_invalid``.
     """
     _check_interface(original, quantized)
     model = onnx.load_model(quantized, load_external_data=False)
-    if halves := float16_weights(model):
+    if float16:
+        if not (halves := float16_weights(model)):
+            raise _invalid("nothing in the rewritten model is in 16-bit floats")
         return {"int8_weights": 0, "int8_nodes": 0, "qdq_nodes": 0, "float16_weights": halves}
     pairs = [node for node in model.graph.node if node.op_type in _PAIR]
     constants = {tensor.name: tensor for tensor in model.graph.initializer}

@@ -166,8 +166,8 @@ def switches(
     return TfliteSwitches(prepared, ranges, spec, runtime=runtime)
 
 
-def check(original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:
+def check(original: Path, quantized: Path, *, runtime: str = "", float16: bool = False) -> dict[str, int]:
     """Prove a rewritten file sound, and count what is int8 in it; raises ``ModelError`` (rewrite_invalid)."""
     from edge_agent.backends.tflite.soundness import check_model
 
-    return check_model(original, quantized, runtime=runtime)
+    return check_model(original, quantized, runtime=runtime, float16=float16)

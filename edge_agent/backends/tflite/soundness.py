@@ -19,13 +19,19 @@ _PAIR = ("QUANTIZE", "DEQUANTIZE")
 _BIAS_TOLERANCE = 0.01
 
 
-def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:
+def check_model(original: Path, quantized: Path, *, runtime: str = "", float16: bool = False) -> dict[str, int]:
     """Check and count.
+
+    Args:
+        original: the float model.
+        quantized: what was made of it.
+        runtime: loads it.
+        float16: it is the candidate of 16-bit floats. An int8 file may have such constants as well, of its original.
 
     Returns:
         ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: operators that compute on
-        integers or read such weights; ``qdq_nodes``: QUANTIZE and DEQUANTIZE operators; ``float16_weights``, where
-        there are any: constants in 16-bit float, which DEQUANTIZE unpacks.
+        integers or read such weights; ``qdq_nodes``: QUANTIZE and DEQUANTIZE operators; of a float16 candidate
+        ``float16_weights`` as well: constants in 16-bit float, which DEQUANTIZE unpacks.
 
     Raises:
         ModelError: ``rewrite_invalid``.
@@ -39,7 +45,7 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
     unknown = {operator.custom for operator in after.main.operators if operator.name == "CUSTOM"} - custom
     if unknown:
         raise _invalid(f"the rewritten model has an operator {min(unknown)!r} that is not known")
-    halves = float16_weights(after)
+    halves = float16_weights(after) if float16 else 0
     counts = [_checked(graph) for graph in after.graphs]
     weights, nodes, pairs = (sum(part) for part in zip(*counts, strict=True))
     if not nodes and not halves:

@@ -117,7 +117,7 @@ class CandidateEvaluator:
         """
         if spec not in self._built:
             path = self._rewrite(spec)
-            self._backend.check(self._context.model_path, path, runtime=runtime)
+            self._check(spec, path, runtime)
             self._built[spec] = path
         return self._built[spec]
 
@@ -134,6 +134,11 @@ class CandidateEvaluator:
             raise
         self.rewriting_s = max(self.rewriting_s, time.monotonic() - begun)
         return path
+
+    def _check(self, spec: CandidateSpec, path: Path, runtime: str) -> None:
+        """Prove a file sound, or raise ``ModelError``."""
+        model, float16 = self._context.model_path, spec.method == "float16"
+        self._backend.check(model, path, runtime=runtime, float16=float16)
 
     def discard(self, spec: CandidateSpec) -> None:
         """Remove the file of a candidate that nobody asks for any more; nothing happens where there is none."""
@@ -184,7 +189,7 @@ class CandidateEvaluator:
     def _sound(self, spec: CandidateSpec, path: Path, speed: Speed) -> MeasuredModel | ModelError:
         """Its record, if the file is sound too."""
         try:
-            self._backend.check(self._context.model_path, path, runtime=speed.option.runtime)
+            self._check(spec, path, speed.option.runtime)
         except ModelError as error:
             return error
         self._built[spec] = path
@@ -202,7 +207,7 @@ class CandidateEvaluator:
         option = _serving(like)
         if (error := self._screening.refusal(path, option)) is not None:
             raise error
-        self._backend.check(self._context.model_path, path, runtime=option.runtime)
+        self._check(spec, path, option.runtime)
         self._built[spec] = path
 
     def score(self, spec: CandidateSpec, served: MeasuredModel, pace: Pace) -> EvaluatedCandidate:

@@ -3,6 +3,8 @@
 By point estimates on the search set: enough to say that fp16 is worth being judged, proof of nothing.
 """
 
+import math
+
 from msgspec.structs import replace
 
 from edge_agent.jobs.outcome import Outcome
@@ -10,8 +12,8 @@ from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import Task
 from edge_agent.wire.manifest import Preference
 from edge_agent.worker.data.finding import Finding, with_more_findings
-from edge_agent.worker.search.policy import SAME_SPEED
-from edge_agent.worker.search.preference import costs, score, tie
+from edge_agent.worker.search.policy import COARSE, SAME_SPEED
+from edge_agent.worker.search.preference import WEIGHTS, costs, score, tie
 
 _OF_INT8 = frozenset({
     "agreement_too_low", "accuracy_too_low", "sqnr_too_low", "class_lost", "output_ruined", "detections_lost",
@@ -44,13 +46,18 @@ def _told(code: str, result: Result, prefer: Preference) -> str | None:
     if chosen is None or searched is None or chosen.steady_rss_bytes is None:  # before the benchmark nothing is sure
         return None
     gained = score(costs(chosen, reference), prefer) - score(costs(fp16, reference), prefer)
-    if gained <= tie(prefer, SAME_SPEED) or (fp16.agreement or 0.0) < (searched.agreement or 0.0):
+    if gained <= _least(prefer) or (fp16.agreement or 0.0) < (searched.agreement or 0.0):
         return None
     of_int8 = replace(chosen, windows=searched.windows, disagreements=searched.disagreements)
     return (
         f"on the search set fp16 does better than the int8 that passed: it {_does(fp16, reference)}, where int8 "
         f"{_does(of_int8, reference)}; {_TO_DO}"
     )
+
+
+def _least(prefer: Preference) -> float:
+    """How far fp16's number has to be below int8's: one process has told its time, and three its memory."""
+    return max(WEIGHTS[prefer].time * math.log1p(COARSE), tie(prefer, SAME_SPEED))
 
 
 def _finalist(result: Result) -> MeasuredModel | None:

@@ -28,7 +28,7 @@ def prepared(built: Any, folder: Path) -> Path:
 def rewritten(built: Any, folder: Path) -> Path:
     out = folder / "float16.onnx"
     backend.rewrite(prepared(built, folder), {}, FLOAT16, out)
-    assert backend.check(folder / "m.onnx", out)["float16_weights"] > 0
+    assert backend.check(folder / "m.onnx", out, float16=True)["float16_weights"] > 0
     return out
 
 

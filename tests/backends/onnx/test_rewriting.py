@@ -351,6 +351,14 @@ def test_check_finds_a_scale_that_is_not_finite_and_positive(tmp_path: Path, val
     assert "scale" in damaged(Bench(models.conv_net(), tmp_path), set_scale(value))
 
 
+def test_a_constant_of_16_bits_hides_no_bad_scale(tmp_path: Path) -> None:
+    def change(model: Any) -> None:
+        set_scale(0.0)(model)
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.float16), "half"))
+
+    assert "scale" in damaged(Bench(models.conv_net(), tmp_path), change)
+
+
 def test_check_finds_a_changed_interface(tmp_path: Path) -> None:
     assert "logits_2" in damaged(Bench(models.conv_net(), tmp_path), rename_output)
 

@@ -42,7 +42,7 @@ def rewritten(built: bytes, folder: Path, runtime: str = "") -> tuple[Path, Path
     original, made = save(built, folder / "m.tflite"), folder / "float16.tflite"
     backend.prepare(original, folder / "prepared.tflite")
     backend.rewrite(folder / "prepared.tflite", {}, FLOAT16, made)
-    counted = backend.check(original, made, runtime=runtime)
+    counted = backend.check(original, made, runtime=runtime, float16=True)
     assert counted["float16_weights"] > 0
     assert not counted["int8_weights"] + counted["int8_nodes"]
     return original, made

@@ -54,6 +54,11 @@ def test_better_is_what_the_recipe_prefers(prefer: Preference) -> None:
     assert said(ended(prefer=prefer, fp16=replace(FP16, ratio_p50=0.75)))
 
 
+def test_a_tenth_of_the_time_may_be_the_error_of_one_process_and_is_no_gain() -> None:
+    assert said(ended(fp16=replace(FP16, ratio_p50=0.83))) == []
+    assert said(ended(fp16=replace(FP16, ratio_p50=0.81)))
+
+
 @pytest.mark.parametrize("prefer", ["size", "balanced"])
 def test_what_is_larger_by_more_than_it_is_faster_is_no_better(prefer: Preference) -> None:
     assert said(ended(prefer=prefer, fp16=replace(FP16, ratio_p50=0.75))) == []
