@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.result import MeasuredModel, Result
 
 _INT8 = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)|\bint8\b""")
 """The word, or what stands in quotes: a name or a value, and no word of ours. An apostrophe opens no quotes."""
@@ -17,6 +17,11 @@ _INT8 = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)|\bint8\b""")
 def precision(*methods: str) -> str:
     """``fp16`` if all that is spoken of is float16, else ``int8``."""
     return "fp16" if methods and set(methods) == {"float16"} else "int8"
+
+
+def judged_precision(result: Result) -> str:
+    """What a result's verdict is about."""
+    return precision(*([] if result.judged is None else [result.judged.method]))
 
 
 def worded(sentence: str, *methods: str) -> str:

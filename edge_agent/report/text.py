@@ -7,7 +7,7 @@ from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.data_summary import LabelledSet
 from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
-from edge_agent.jobs.precision import precision
+from edge_agent.jobs.precision import judged_precision, precision
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.printable import printable
@@ -63,6 +63,7 @@ _ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
 def render(result: Result) -> str:
     """The result as lines of text, without a trailing newline."""
     target = result.judged
+    name = judged_precision(result)
     lines = []
     if target is not None or result.reference is not None:
         models = result.reference or MeasuredModel(), target or MeasuredModel()
@@ -73,14 +74,14 @@ def render(result: Result) -> str:
         known = [(key, form, getattr(result.usual, key)) for key, form in _ROWS]
         shown = [f"{TITLES[key]} {form(value)}" for key, form, value in known if value is not None]
         lines += [f"float as an application usually loads it: {', '.join(shown)}", ""]
-    if result.data.eval is not None and (shown := _labelled(result.data.eval)):
+    if result.data.eval is not None and (shown := _labelled(result.data.eval, name)):
         lines += [*shown, ""]
     if target is not None and target.gates:
         lines += [*_gates(target.gates), ""]
     if outputs := result.told_outputs:
         lines += [*_outputs(outputs), ""]
     if result.data.detections is not None:
-        lines += [*_detections(result.data.detections), ""]
+        lines += [*_detections(result.data.detections, name), ""]
     if result.verdict == "rejected" and (layers := result.lossy_layers):
         lines += [*_layers(layers), ""]
     lines += [f"warning: {warning}" for warning in result.data.warnings]
@@ -136,10 +137,10 @@ def _outputs(outputs: Iterable[OutputSummary]) -> list[str]:
     return lines
 
 
-def _detections(kept: DetectionsKept) -> list[str]:
+def _detections(kept: DetectionsKept, name: str) -> list[str]:
     parts = (
-        ("float's boxes that int8 finds", kept.found, kept.reference, kept.recall_lower),
-        ("int8's boxes that float has", kept.confirmed, kept.target, kept.precision_lower),
+        (f"float's boxes that {name} finds", kept.found, kept.reference, kept.recall_lower),
+        (f"{name}'s boxes that float has", kept.confirmed, kept.target, kept.precision_lower),
     )
     return [
         f"{what}: {part} of {whole}" + ("" if lower is None else f", at least {_percent(lower)}")
@@ -151,7 +152,7 @@ def _decibel(value: float | None) -> str:
     return _UNKNOWN if value is None else _decibels(value)
 
 
-def _labelled(shown: LabelledSet) -> list[str]:
+def _labelled(shown: LabelledSet, name: str) -> list[str]:
     """The labelled set's results for both, a line per metric; no lines if it was not opened."""
     if shown.metrics is None:
         return []
@@ -163,9 +164,9 @@ def _labelled(shown: LabelledSet) -> list[str]:
             for value in (metric.reference, metric.target, metric.drop, metric.drop_upper)
         )
         bound = "" if upper == _UNKNOWN else f", at most {upper} (95 %)"
-        lines.append(f"  {metric.name}: float {before}, int8 {after}; drop {drop}{bound}")
+        lines.append(f"  {metric.name}: float {before}, {name} {after}; drop {drop}{bound}")
     for loss in (shown.classes or [])[:_LAYERS_SHOWN]:
-        right = f"float {loss.float_right}, int8 {loss.int8_right}"
+        right = f"float {loss.float_right}, {name} {loss.int8_right}"
         lines.append(f"  class {loss.label}: of {loss.windows} windows right: {right}")
     return lines
 

@@ -16,7 +16,7 @@ from edge_agent.jobs.data_summary import ClassLoss, Data, LabelledSet
 from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import OutputSummary
-from edge_agent.jobs.precision import precision
+from edge_agent.jobs.precision import judged_precision
 from edge_agent.jobs.result import LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import numbers
@@ -155,7 +155,7 @@ def _results(result: Result, status: str) -> list[RenderableType]:
     if outputs := result.told_outputs:
         parts += ["", _output_table(outputs)]
     if result.data.eval is not None and result.data.eval.classes:
-        parts += ["", _class_table(result.data.eval.classes)]
+        parts += ["", _class_table(result.data.eval.classes, judged_precision(result))]
     if status != "succeeded" and (layers := result.lossy_layers):
         parts += ["", _layer_table(layers)]
     if result.data.kept is not None:
@@ -180,7 +180,7 @@ def _comparison_table(result: Result) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("", no_wrap=True)
     table.add_column("float", justify="right")
-    table.add_column(precision(*([result.judged.method] if result.judged is not None else [])), justify="right")
+    table.add_column(judged_precision(result), justify="right")
     beside = _fp16(result)
     if beside:
         table.add_column("fp16", justify="right")
@@ -222,10 +222,10 @@ def _output_table(outputs: Sequence[OutputSummary]) -> Table:
     return table
 
 
-def _class_table(classes: Sequence[ClassLoss]) -> Table:
+def _class_table(classes: Sequence[ClassLoss], name: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("  classes lost")
-    for heading in ("windows", "float right", "int8 right"):
+    for heading in ("windows", "float right", f"{name} right"):
         table.add_column(heading, justify="right")
     for loss in classes[:_MAX_LAYERS]:
         counts = (loss.windows, loss.float_right, loss.int8_right)

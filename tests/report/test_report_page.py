@@ -199,6 +199,24 @@ def test_the_labelled_set_has_its_section() -> None:
     assert read.tags["script"] == read.tags["img"] == 0
 
 
+def test_where_fp16_was_judged_no_section_calls_it_int8() -> None:
+    result = labelled()
+    result["layers"], result["message"] = [], "fp16 refused"
+    result["candidates"] = [result["candidates"][0] | {"method": "float16", "message": "fp16 refused"}]
+    result["data"]["detections"] = {"found": 9, "reference": 10, "confirmed": 9, "target": 10}
+    decoded = lenient(result, Result)
+
+    shown, text = Reader(page(result)).text, as_text(decoded)
+
+    for said in ("fp16 agrees with float in", "fp16 right", "Classes that fp16 gets right", "what fp16 loses of float"):
+        assert said in shown, said
+    assert "float's boxes that fp16 finds: 9 of 10" in text
+    assert "float 0.9521, fp16 0.9114" in text
+    for said in ("int8 agrees", "int8 right", "that int8", "what int8"):
+        assert said not in shown, said
+    assert "int8" not in text
+
+
 def test_a_class_that_is_not_kept_is_told_of_on_page_and_terminal() -> None:
     """Also where there is but one output, whose numbers are the gates' otherwise."""
     classes = [ClassKept("b", 15, 0.4, 0.19), ClassKept("a", 40, 1.0, 0.92)]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.digits import gate_numbers
-from edge_agent.jobs.precision import precision
+from edge_agent.jobs.precision import precision, worded
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.titles import GATES, TITLES
 from edge_agent.report.html import candidate, numbers
@@ -128,7 +128,7 @@ def gates(target: MeasuredModel) -> Markup:
     """Each gate's value against its limit."""
     if not target.gates:
         return Markup()
-    return _section("Gates", table(_GATES, [_gate(one) for one in target.gates], "gates", "Gates"))
+    return _section("Gates", table(_GATES, [_gate(one, target.method) for one in target.gates], "gates", "Gates"))
 
 
 def table(columns: Mapping[str, bool], rows: list[Markup], name: str, label: str = "") -> Markup:
@@ -146,12 +146,12 @@ def table(columns: Mapping[str, bool], rows: list[Markup], name: str, label: str
     return element("div", body, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
-def _gate(one: GateResult) -> Markup:
+def _gate(one: GateResult, method: str) -> Markup:
     name, limit, value, passed = one.name, one.limit, one.value, one.passed
     shown, held = gate_numbers(name, value, limit, numbers.UNKNOWN)
     least = "at least " if name.startswith("min_") else "at most "
     where = element("span", " on the labelled set") if one.on == "eval" else Markup()
-    meaning = element("small", GATES.get(name, ""), where)
+    meaning = element("small", worded(GATES.get(name, ""), method), where)
     margin = element("small", f" ({100 * one.margin:g} % margin)") if one.margin else Markup()
     bar = Markup() if value is None or limit is None else _bullet(value, limit, passed=passed)
     return element(

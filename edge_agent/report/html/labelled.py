@@ -1,12 +1,10 @@
-"""The labelled set on the page: each metric of float and int8, and the classes that int8 lost."""
+"""The labelled set on the page: each metric of float and of what was judged, and the classes that it lost."""
 
 from edge_agent.jobs.data_summary import ClassLoss, LabelledSet, Metric
 from edge_agent.report.html import numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element
 
-_METRICS = {"metric": False, "float": True, "int8": True, "drop": True, "at most (95 %)": True}
-_CLASSES = {"class": False, "windows": True, "float right": True, "int8 right": True, "lost": True}
 _NAMES = {
     "accuracy": "accuracy",
     "auc": "area under the curve",
@@ -16,23 +14,28 @@ _NAMES = {
 }
 
 
-def labelled(told: LabelledSet | None) -> Markup:
-    """The section of ``data.eval``; empty if no labelled set came with the model, or it was not opened."""
+def labelled(told: LabelledSet | None, name: str) -> Markup:
+    """The section of ``data.eval``; empty if no labelled set came with the model, or it was not opened.
+
+    ``name``: what was judged against float, int8 or fp16.
+    """
     if told is None or told.metrics is None:
         return Markup()
     decides = "" if told.decides else " It does not decide this verdict."
     agreement = numbers.known(numbers.share, told.agreement)
     what = (
         f"{numbers.known(numbers.plain, told.windows)} windows that came with the model, which count as "
-        f"{numbers.known(numbers.plain, told.windows_effective)}. int8 agrees with float in {agreement}."
+        f"{numbers.known(numbers.plain, told.windows_effective)}. {name} agrees with float in {agreement}."
         f"{decides}"
     )
+    metrics = {"metric": False, "float": True, name: True, "drop": True, "at most (95 %)": True}
+    classes = {"class": False, "windows": True, "float right": True, f"{name} right": True, "lost": True}
     parts = [element("h2", "Labelled set"), element("p", what, class_="note")]
     if told.metrics:
-        parts.append(table(_METRICS, [_metric(one) for one in told.metrics], "metrics", "Metrics"))
+        parts.append(table(metrics, [_metric(one) for one in told.metrics], "metrics", "Metrics"))
     if told.classes:
-        parts.append(element("p", "Classes that int8 gets right less often than float:", class_="note"))
-        parts.append(table(_CLASSES, [_class(one) for one in told.classes], "metrics", "Classes"))
+        parts.append(element("p", f"Classes that {name} gets right less often than float:", class_="note"))
+        parts.append(table(classes, [_class(one) for one in told.classes], "metrics", "Classes"))
     return element("section", *parts)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.errors import CODES
+from edge_agent.jobs.precision import judged_precision
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.value_histogram import ValueHistogram
 from edge_agent.report.html import candidate, cards, histogram, pareto, tables
@@ -39,7 +40,7 @@ def sections(result: Result, histograms: Mapping[str, ValueHistogram], range_met
         cards.gates(target),
         cards.comparison(result, reference, target),
         _outputs(result),
-        labelled(result.data.eval),
+        labelled(result.data.eval, judged_precision(result)),
         _findings(result),
         _candidates(result, target),
         _layers(result),
@@ -117,7 +118,8 @@ def _outputs(result: Result) -> Markup:
     if not outputs:
         return Markup()
     what = (
-        "int8 against float for each output. Channels of different scales are judged apart, and the worst group counts."
+        f"{judged_precision(result)} against float for each output. Channels of different scales are judged apart, and "
+        "the worst group counts."
     )
     return _section("Outputs", element("p", what, class_="note"), tables.outputs(outputs))
 
@@ -147,8 +149,9 @@ def _facts(result: Result) -> Markup:
     if result.data.kept is not None:
         data["kept"] = result.data.kept.message
     if (boxes := result.data.detections) is not None:
-        data["float's boxes that int8 finds"] = f"{boxes.found} of {boxes.reference}"
-        data["int8's boxes that float has"] = f"{boxes.confirmed} of {boxes.target}"
+        name = judged_precision(result)
+        data[f"float's boxes that {name} finds"] = f"{boxes.found} of {boxes.reference}"
+        data[f"{name}'s boxes that float has"] = f"{boxes.confirmed} of {boxes.target}"
     data |= {f"enough, {split}": said["message"] for split, said in told["enough"].items() if said}
     named = (("Data", tables.facts(data)), ("Device", tables.facts(msgspec.to_builtins(result.device))))
     columns = [element("article", element("h3", name), facts) for name, facts in named if "<dt" in facts]
