@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend
+from edge_agent.backends import Backend, CandidateSpec
 from edge_agent.contract import first_output
-from edge_agent.errors import Refusal
+from edge_agent.errors import EdgeAgentError, Refusal
 from edge_agent.jobs.data_summary import OutputKindFound
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, MeasuredModel
@@ -87,15 +87,28 @@ def run(context: Context) -> Outcome:
     """
     prepared = prepare(context)
     if not plan(space_of(context.task, prepared)):
-        bound = prepared.ranges.float_layers
-        raise Refusal("no_candidate", why_unplanned(context.task.recipe, prepared.flow.nodes, bound))
+        return _unplanned(context, prepared)
     found = _search(context, prepared)
     prepared.feeds.unlink()
     return _publish(context, prepared, found)
 
 
+def _unplanned(context: Context, prepared: Prepared) -> Outcome:
+    """Refuse a recipe that has no form of any layer, and tell of fp16 beside that where it can be compared."""
+    why = why_unplanned(context.task.recipe, prepared.flow.nodes, prepared.ranges.float_layers)
+    refused = Refusal("no_candidate", why)
+    if context.task.recipe.io == "int8":  # with which nothing is compared
+        raise refused
+    try:
+        found = _search(context, prepared)
+    except (EdgeAgentError, MemoryError, OSError) as error:  # nothing that float may lack is what ends this job
+        raise refused from error
+    prepared.feeds.unlink()
+    return _publish(context, prepared, found, refused)
+
+
 def _search(context: Context, prepared: Prepared) -> _Found:
-    """Run float, then the search over the candidates, and explain the layers of the best."""
+    """Run float, then the search over the candidates, and explain the layers of the best; at last compare fp16."""
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
     with ReferenceOutputs(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05, timed=False)
@@ -120,33 +133,42 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         )
         notes = filter(None, [*prepared.notes, shortened(asked_s, task.stage_timeout_s)])
         search = Search(context, evaluator, floats.windows, budget_s=seconds, warnings=list(notes))
-        space = space_of(task, prepared)
-        planned = without_overflow(plan(space, tail_of(task, prepared, meaning.kind)), context, prepared, search)
-        search.score(planned)
-        if fits(task.memory_bytes, info.size_bytes):
-            float_model = Served(str(context.model_path), prepared.ranges.runtimes[0])
-            called = cache(partial(called_bytes, float_model, prepared.feeds))
-            sensitivity = partial(measure, context, backend, info, data, called)
-            search.try_mixed_precision(sensitivity, backend.SWITCHED, graph_of(prepared))
-        else:
-            search.warn(TOO_LARGE)
-        search.come_back(planned)
-        search.try_plain(plain_recipes(space))
-        search.compare(planned)
-        search.let_doubtful_stand()
-        proved = search.prove_speed(FormTrials(context, backend, info, data, evaluator))
+        given = plan(space_of(task, prepared), tail_of(task, prepared, meaning.kind))
+        planned = without_overflow(given, context, prepared, search)
+        if given:
+            _try(context, prepared, search, planned)
+        proved = search.prove_speed(FormTrials(context, backend, info, data, evaluator)) if given else []
         if not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH:  # fewer are told of anyway
             search.warn(f"the search ended at its budget of {seconds:g} s: {search.more} may find more")
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
         fp16 = compare_fp16(context, prepared, evaluator, search)
+        if not given:  # nothing has told float's speed before
+            search.reference = evaluator.reference
         others = floats.others.meanings()
     return _Found(search=search, finalists=frozen, meaning=meaning, others=others, layers=layers, fp16=fp16)
 
 
-def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
-    """Leave the candidates and the finalists' files, and say what was found."""
+def _try(context: Context, prepared: Prepared, search: Search, planned: list[CandidateSpec]) -> None:
+    """Score what is planned, and whatever may do better."""
+    task, backend, info = context.task, prepared.backend, prepared.info
+    search.score(planned)
+    if fits(task.memory_bytes, info.size_bytes):
+        float_model = Served(str(context.model_path), prepared.ranges.runtimes[0])
+        called = cache(partial(called_bytes, float_model, prepared.feeds))
+        sensitivity = partial(measure, context, backend, info, prepared.data, called)
+        search.try_mixed_precision(sensitivity, backend.SWITCHED, graph_of(prepared))
+    else:
+        search.warn(TOO_LARGE)
+    search.come_back(planned)
+    search.try_plain(plain_recipes(space_of(task, prepared)))
+    search.compare(planned)
+    search.let_doubtful_stand()
+
+
+def _publish(context: Context, prepared: Prepared, found: _Found, refused: Refusal | None = None) -> Outcome:
+    """Leave the candidates and the finalists' files, and say what was found; ``refused``: why nothing was planned."""
     search, meaning, finalists = found.search, found.meaning, found.finalists
     records, numbers = search.records([finalist.item for finalist, _ in finalists])
     _write(context.out_dir / CANDIDATES_FILE, records)
@@ -176,6 +198,8 @@ def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
         ),
     )
     code, message = ("", "") if finalists else why_none(search.tried, prepared.no_products)
+    if refused is not None:
+        code, message = refused.code, refused.message
     own = form_sha256(context.out_dir / FLOAT_FORM)
     outcome = Outcome(code=code, message=message, results=result, form_sha256=own or msgspec.UNSET)
     return with_fp16_finding(outcome, context.task)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from support.demo import MANIFEST, MODEL, TFLITE_MODEL, read_recording
 from support.jobs import make_job, run_stages
-from support.onnx_models import save, value
+from support.onnx_models import model as model_of
+from support.onnx_models import save, value, weights
 from support.trained import CLASSES, windows, write_classifier
 
 from edge_agent.errors import RecipeError
@@ -80,6 +81,20 @@ def overflowing(model: Path, out: Path) -> Path:
         if factor is not None:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(factor), tensor.name))
     return save(built, out)
+
+
+def recurrent(out: Path) -> Path:
+    """``x`` [8, 1, 96] → a GRU of 128 units → ``y`` [1, 5]: nothing of it has a static int8 form."""
+    nodes = [
+        helper.make_node("GRU", ["x", "w", "r"], ["", "h"], "gru", hidden_size=128),
+        helper.make_node("Squeeze", ["h", "first"], ["s"], "last"),
+        helper.make_node("Slice", ["s", "from", "to", "axis"], ["y"], "classes"),
+    ]
+    constants = {
+        "w": weights(1, 384, 96, scale=0.1), "r": weights(1, 384, 128, scale=0.1), "first": np.array([0]),
+        "from": np.array([0]), "to": np.array([CLASSES]), "axis": np.array([1]),
+    }  # fmt: skip
+    return save(model_of(nodes, [value("x", [8, 1, 96])], [value("y", [1, CLASSES])], constants), out)
 
 
 def twice_named(model: Path, out: Path) -> Path:
@@ -238,6 +253,24 @@ def test_no_time_left_is_no_reason_to_compare(tmp_path: Path, classifier: Path) 
 
     assert result.fp16 is None
     assert not any("16-bit" in one for one in result.data.warnings)
+
+
+def test_a_recipe_that_has_no_int8_form_of_a_model_tells_of_fp16(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).normal(size=(600, 8, 1, 96)).astype(np.float32)
+    model = recurrent(tmp_path / "recurrent.onnx")
+    rows = {"x": data[:240]}, {"x": data[240:]}
+    job_dir = job(tmp_path, model, rows=rows, recipe=Recipe(method="static"))
+
+    result = ended(job_dir, run_stages(job_dir, *SEARCHED))
+
+    assert (result.verdict, result.code) == ("rejected", "no_candidate")
+    assert result.message.startswith("nothing could be int8 with this recipe")
+    assert result.candidates == []
+    assert result.fp16 is not None
+    assert result.reference is not None
+    assert None not in (result.fp16.ratio_p50, result.fp16.agreement, result.reference.latency_p50_ms)
+    (finding,) = [one for one in result.data.findings if one.code == "fp16_better"]
+    assert finding.message.startswith("int8 is refused here, and on the search set fp16 meets every gate")
 
 
 @pytest.mark.parametrize("accept", [("int8",), ("int8", "fp16")])
