@@ -28,7 +28,7 @@ def _sentence(windows: int, enough: int | None, limit: float, *, arrays: bool) -
     if not 0 < limit < 1:
         return f"{windows} windows were judged; no agreement was to be proved"
     if enough is None:
-        return f"as often as int8 disagrees, no number of windows proves an agreement of {limit:g}"
+        return f"int8 disagrees so often that no number of windows proves an agreement of {limit:g}"
     sentence = f"{enough} such windows prove an agreement of {limit:g}; {windows} were judged"
     if enough <= windows:
         return sentence

@@ -87,7 +87,7 @@ class TensorLoss:
             )
         if self._windows >= _ENOUGH_WINDOWS and self._reached <= 1:
             few = f"{self._reached} of {self._windows} windows reach half of the range [{low:.4g}, {high:.4g}]"
-            cause = f"{few} of tensor {name!r}: hardly more than one calibration window has set it"
+            cause = f"{few} of tensor {name!r}: a single calibration window may have set it"
             return cause, f"{_FINER}, or {_LEAVE_FLOAT}"
         step = float(self._grid.scale)
         cause = f"few large values stretch the range [{low:.4g}, {high:.4g}] of tensor {name!r}; one step is {step:.3g}"
@@ -157,7 +157,7 @@ class Explainer:
             cause, remedy = _saturation(layer), f"unsigned weights (types u8u8, which auto tries), or {_LEAVE_FLOAT}"
         elif place and min(weights, activations) >= FAITHFUL_DB:
             share = self._shares[layer.name]
-            cause, remedy = f"{FAITHFUL}, but {share:.0%} of what the output loses is from here", _LEAVE_FLOAT
+            cause, remedy = f"{FAITHFUL}, but {share:.0%} of the output's error comes from this layer", _LEAVE_FLOAT
         elif min(weights, activations) >= FAITHFUL_DB:
             cause, remedy = self._faithful(layer)
         elif weights < activations:
@@ -190,7 +190,7 @@ class Explainer:
         read = {name for other in self._layers for name in other.inputs}
         between = self._on_integers.isdisjoint(layer.inputs) and read.isdisjoint(layer.outputs)
         if between and layer.weights is not None and len(self._layers) > 1:
-            cause = f"{FAITHFUL}, but between operators that stay float: values become int8 for it and float again"
+            cause = f"{FAITHFUL}, but between float operators: its values are converted to int8 and back to float"
             return cause, f"{_LEAVE_FLOAT} if that costs no time"
         return FAITHFUL, NOTHING_TO_DO
 
@@ -250,8 +250,8 @@ def saturable(layer: Layer) -> float:
 
 def _saturation(layer: Layer) -> str:
     return (
-        f"saturating accumulation: {saturable(layer):.0%} of its neighbouring weights, times large activations, "
-        "exceed the 16 bits in which this processor adds them up"
+        f"saturating accumulation: {saturable(layer):.0%} of its pairs of neighbouring weights, times large "
+        "activations, exceed the 16 bits in which this processor sums their products"
     )
 
 

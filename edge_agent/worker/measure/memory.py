@@ -103,7 +103,7 @@ def _median(answers: Sequence[Answer]) -> Memory:
     """Of each number the median over processes; what is kept by chance below nothing is nothing."""
     footprints = [one.footprint for one in answers if one.footprint is not None]
     if not footprints:
-        raise StageError("stage_crashed", "a measurement of one model has told nothing of its memory")
+        raise StageError("stage_crashed", "the measurement of one model returned no memory figures")
     return Memory(
         peak_rss_bytes=int(median(one.peak_rss_bytes for one in answers)),
         model_rss_bytes=int(median(one.peak_rss_bytes - one.empty_rss_bytes for one in answers)),

@@ -150,7 +150,7 @@ def _peak_rss_bytes() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise StageError("stage_crashed", "/proc/self/status has no VmHWM; this kernel cannot tell peak memory")
+    raise StageError("stage_crashed", "/proc/self/status has no VmHWM; this kernel does not report peak memory")
 
 
 def _time_in_turn(sessions: list[Session], feeds: Feeds, request: Request, call_s: float) -> list[list[float]]:
@@ -183,7 +183,7 @@ def _open(model: Served) -> Session:
 
 def _backend(runtime: str) -> Backend:
     if runtime not in _FORMATS:
-        raise StageError("stage_crashed", f"no runtime {runtime!r} here; known: {', '.join(_FORMATS)}")
+        raise StageError("stage_crashed", f"unknown runtime {runtime!r}; known: {', '.join(_FORMATS)}")
     return load(_FORMATS[runtime])
 
 

@@ -62,7 +62,7 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
     if len(backend.RUNTIMES) == 1:
         return list(backend.RUNTIMES), []  # if it does not work, whatever needs it says so
     found = probe_runtimes(backend)
-    warnings = [f"{name} is left out, it does not work on this device: {why}" for name, why in found.broken.items()]
+    warnings = [f"{name} is left out because it does not work on this device: {why}" for name, why in found.broken.items()]
     if why := unable(backend, found):
         raise ModelError("format_unsupported", why)
     return list(found.works), warnings
@@ -104,5 +104,5 @@ def serving_options(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[li
     cores = len(os.sched_getaffinity(0))
     fit = sorted({count for count in threads if count <= cores}) or [cores]
     many = sorted(set(threads) - set(fit))
-    warnings = [f"threads = {many}: not tried, this device has {counted(cores, 'core')}"] if many else []
+    warnings = [f"threads = {many}: not tried because this device has {counted(cores, 'core')}"] if many else []
     return [ServingOption(runtime, count) for count in fit for runtime in runtimes], warnings

@@ -20,7 +20,7 @@ def blame_ends(unfit: Mapping[str, str], info: Signature) -> None:
     """
     for what, specs, advice in (
         ("input", info.inputs, "check the sensor, its wiring and the steps before the model"),
-        ("output", info.outputs, "check the model and what it is fed"),
+        ("output", info.outputs, "check the model and its inputs"),
     ):
         for spec in specs:
             if unfit.get(spec.name) == NOT_FINITE:
@@ -55,7 +55,7 @@ def told_of(bound: Mapping[str, Bound]) -> Iterator[str]:
     for one in dict.fromkeys(bound.values()):
         tensors.setdefault(one.reason, []).append(one.tensor)
     why = "; ".join(f"{_listed(names)}: {reason}" for reason, names in list(tensors.items())[:_NAMED])
-    yield f"{stay} float ({_listed(bound)}), as int8 cannot hold a tensor beside them: {why}"
+    yield f"{stay} float ({_listed(bound)}) because int8 cannot hold a tensor next to them: {why}"
 
 
 def _listed(names: Collection[str]) -> str:

@@ -45,8 +45,8 @@ def shortened(asked_s: float, stage_timeout_s: float) -> str:
     if asked_s <= given:
         return ""
     return (
-        f"[recipe] search_budget_s = {asked_s:g} is more than a stage has time for on this device: the search had "
-        f"{given:g} s; for more set [limits] stage_timeout_s = {_stage_for(asked_s)} there"
+        f"[recipe] search_budget_s = {asked_s:g} exceeds the time that a stage may take on this device: the search "
+        f"had {given:g} s; for more, set [limits] stage_timeout_s = {_stage_for(asked_s)} there"
     )
 
 

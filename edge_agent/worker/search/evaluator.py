@@ -293,7 +293,7 @@ class CandidateEvaluator:
 def _serving(record: MeasuredModel) -> ServingOption:
     """How a screened model is served."""
     if record.runtime is None or record.threads is None:
-        raise StageError("stage_crashed", f"{record.method}: not screened, so nobody knows how it is served")
+        raise StageError("stage_crashed", f"{record.method}: not screened, so its serving option is unknown")
     return ServingOption(record.runtime, record.threads)
 
 

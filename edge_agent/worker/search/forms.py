@@ -133,8 +133,8 @@ class FormTrials:
         if self._digest(served) == self._digest(as_form):
             return True
         self.warnings.append(
-            f"{name} is served without an optimised form: its answers to the search windows would not be exactly the "
-            "same"
+            f"{name} is served without an optimised form: the form's outputs for the search windows are not exactly "
+            "the same"
         )
         return False
 

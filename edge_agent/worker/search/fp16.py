@@ -64,7 +64,7 @@ def compare_fp16(
     if "fp16" in context.task.recipe.accept or search.left_s() < _expected_s(prepared, evaluator):
         return None
     if not fits(context.task.memory_bytes, prepared.info.size_bytes):
-        search.warn(f"{_NOT_COMPARED}: this model needs more memory for that")
+        search.warn(f"{_NOT_COMPARED}: the comparison needs more memory for this model")
         return None
     context.progress(PROVED, "comparing fp16", force=True)
     try:
@@ -73,7 +73,7 @@ def compare_fp16(
     except (ModelError, LimitError, StageError) as error:
         search.warn(f"{_NOT_COMPARED}: {error.message}")
     except MemoryError:
-        search.warn(f"{_NOT_COMPARED}: it needs more memory than this stage may have")
+        search.warn(f"{_NOT_COMPARED}: the comparison needs more memory than this stage may use")
     return None
 
 

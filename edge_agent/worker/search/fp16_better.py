@@ -18,7 +18,7 @@ _OF_INT8 = frozenset({
     "latency_too_high", "latency_inconclusive", "size_too_large", "memory_too_high", "no_gain", "no_candidate",
 })  # fmt: skip
 """What int8 is refused for. Other refusals are about data, labels or the device, and would be fp16's as well."""
-_TO_DO = 'add "fp16" to [recipe] accept, and it is judged'
+_TO_DO = 'add "fp16" to [recipe] accept to have it judged'
 
 
 def with_fp16_finding(outcome: Outcome, task: Task) -> Outcome:

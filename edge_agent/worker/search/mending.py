@@ -87,8 +87,8 @@ class Mending:
         layers = counted(len(self._last.spec.float_layers), "layer")
         return (
             f"{describe(before)}: leaving {layers} float changed next to nothing ({after.disagreements} of "
-            f"{after.windows} search windows disagree, {before.disagreements} of {before.windows} before), so what is "
-            "lost there is lost in no few layers; the search went on with other structures"
+            f"{after.windows} search windows disagree, {before.disagreements} of {before.windows} before), so the "
+            "error does not come from a few layers; the search continued with other structures"
         )
 
 

@@ -33,8 +33,8 @@ _NUMBERS = "fiub"
 _WHY_NOT = {
     "": "",
     "constant": "float's values are constant but for rounding",
-    "zero": "float's values are as good as zero",
-    "seldom": "a few features of many that hardly fire",
+    "zero": "float's values are practically zero",
+    "seldom": "a few of many features, which are almost always zero",
 }
 
 
@@ -211,7 +211,7 @@ class _Compared:
         elif self._broken:
             code, message = (
                 "output_ruined",
-                f"output {name!r}: int8 answers NaN or Inf in {self._broken} of {windows} windows",
+                f"output {name!r}: int8 returns NaN or Inf in {self._broken} of {windows} windows",
             )
         elif self._judge.varies and (why := ruin(kind, windows, wrong, metrics.sqnr_db, metrics.worst)):
             code, message = "output_ruined", f"output {name!r}: {why}"

@@ -122,19 +122,19 @@ def check_recipe(recipe: Recipe) -> None:
             if getattr(recipe, key) != getattr(Recipe(), key):
                 raise RecipeError(
                     "recipe_unsupported",
-                    f"[recipe] {key} = {getattr(recipe, key)!r} is about int8, which accept leaves out; leave {key} "
-                    'out, or set accept = ["int8", "fp16"]',
+                    f"[recipe] {key} = {getattr(recipe, key)!r} applies only to int8, which accept excludes; remove "
+                    f'{key}, or set accept = ["int8", "fp16"]',
                 )
     if recipe.method in ("dynamic", "uniform") and recipe.calibration != "auto":
         raise RecipeError(
             "recipe_unsupported",
-            f"method {recipe.method!r} has no ranges, so calibration {recipe.calibration!r} means nothing to it; "
-            "leave calibration out, or use method static",
+            f"method {recipe.method!r} has no ranges, so calibration {recipe.calibration!r} does not apply; "
+            "remove calibration, or use method static",
         )
     if recipe.io == "int8" and recipe.method not in ("auto", "static"):
         raise RecipeError(
             "recipe_unsupported",
-            f"method {recipe.method!r} computes on floats, so io 'int8' means nothing to it; use method static",
+            f"method {recipe.method!r} computes on floats, so io 'int8' does not apply; use method static",
         )
 
 

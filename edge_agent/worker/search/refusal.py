@@ -8,7 +8,7 @@ from edge_agent.quant.gain import no_gain
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, describe
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
-_NO_FASTER = " of such a model run in float, at float's speed: what it gives is its size"
+_NO_FASTER = " of such a model run in float, at float's speed: the gain is a smaller file"
 _ALLOW_IT = ", and [gates] max_latency_ratio = 1.1 allows it"
 _NO_BUDGET = "the search budget is too small; raise [recipe] search_budget_s, or set it to 0 for the default"
 

@@ -94,7 +94,7 @@ class ReferenceOutputs:
     def _keep(self, done: int, output: Array) -> None:
         if not np.isfinite(output).all():
             text = f"float's own output for {self._split} window {done} is NaN or Inf"
-            raise Refusal("non_finite", f"{text}; check the model and what it is fed")
+            raise Refusal("non_finite", f"{text}; check the model and its inputs")
         self._store.append(output)
 
     def meaning(self, output: Output, labels: Sequence[Any] | None) -> Meaning:

@@ -42,7 +42,7 @@ _MENDING_SHARE = 0.3
 """Of the budget, kept for float layers."""
 _COMPARISON_SHARE = 0.5
 """Of the budget; afterwards nothing is measured that is only there to be compared with."""
-TOO_LARGE = "which layers to leave float was not looked for: this model needs more memory for that"
+TOO_LARGE = "the search for layers to leave float was skipped: it needs more memory for this model"
 
 
 class Search:
@@ -218,7 +218,7 @@ class Search:
             return self._warnings
         late, budget_s = not self._budget.leaves(1 - _COMPARISON_SHARE), self._budget.seconds
         why = (
-            f"the search budget of {budget_s:g} s is meant for the best first; for more set {self.more}"
+            f"the search budget of {budget_s:g} s goes to the most promising candidates; for more, set {self.more}"
             if late
             else "the recipe and this model allow no more"
         )

@@ -104,7 +104,7 @@ class SpeedProof:
 
     def _in_order(self, items: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
         contest = Contest(self._evaluator, self._context.task, self.reference)
-        pace = self._pace("comparing what may win, process", MOST, _RACED)
+        pace = self._pace("comparing the best candidates, process", MOST, _RACED)
         order = contest.run(items, left_s=self._left_s, on_process=pace)
         self.reference = contest.reference
         for item in order:
@@ -222,11 +222,11 @@ class SpeedProof:
         seen = item.prospect
         if seen is None:
             return
-        what = "disagree with float" if seen.won is None else "are right by float and wrong by int8"
+        what = "disagree with float" if seen.won is None else "are right in float and wrong in int8"
         self.warnings.append(
             f"the verdict was in doubt: {seen.wrong} of {seen.windows} search windows {what}, for the best of "
-            f"{counted(measured(self._tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that the "
-            "held-out set proves what it has to, and no surer candidate passed"
+            f"{counted(measured(self._tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that it "
+            "passes on the held-out set, and no candidate with a better chance passed"
         )
 
 
