@@ -159,7 +159,7 @@ def test_a_layer_alone_between_float_operators_is_told() -> None:
 
     found = {entry.name: entry for entry in explainer.worst()}
 
-    assert "between operators that stay float" in found["alone"].cause
+    assert "between float operators" in found["alone"].cause
     assert found["a"].cause == "faithful by itself"
 
 

@@ -38,7 +38,7 @@ CRASH = StageError("stage_crashed", "a measurement was killed by SIGILL")
     [
         (None, None, ["one", "two"], ""),
         (MISSING, None, ["two"], ""),
-        (CRASH, None, ["two"], "one is left out because it does not work on this device: a measurement was killed by SIGILL"),
+        (CRASH, None, ["two"], "one is left out; it does not work on this device: a measurement was killed by SIGILL"),
     ],
 )
 def test_a_runtime_that_is_missing_or_crashes_is_left_out(
