@@ -1,4 +1,4 @@
-"""How many held-out windows it takes to prove the agreement, at the share of disagreements that was seen. Pure."""
+"""The number of held-out windows that proves the agreement at the observed share of disagreements. Pure."""
 
 import math
 
@@ -9,15 +9,15 @@ from edge_agent.quant.bounds import windows_enough
 def enough_heldout(
     windows: int, disagreements: int, *, effective: float, limit: float, confidence: float, arrays: bool
 ) -> EnoughWindows:
-    """The number, and what to set for it.
+    """The number of windows, and the setting that provides them.
 
     Args:
-        windows: that were judged.
-        disagreements: of these.
-        effective: how many independent windows they count as.
+        windows: the number of judged windows.
+        disagreements: the number of windows that disagree.
+        effective: the number of independent windows that they count as.
         limit: the agreement to prove; 0: none.
         confidence: of the proof.
-        arrays: the windows are rows of an operator's file.
+        arrays: whether the windows are rows of an operator's file.
     """
     independent = windows_enough(disagreements, windows, limit, confidence) if 0 < limit < 1 else None
     enough = None if independent is None else math.ceil(independent * windows / effective)
