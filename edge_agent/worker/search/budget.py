@@ -81,7 +81,7 @@ class Budget:
         return self._end - time.monotonic() - max(0.0, self._kept_s - self._overrun_s)
 
     def leaves(self, share: float, seconds: float = 0.0) -> bool:
-        """Whether more than ``share`` of the budget is left after ``seconds`` more; a negative share allows an overrun."""
+        """Whether more than ``share`` of the budget is left after ``seconds`` more; a negative share allows overrun."""
         return self.left_s() - seconds > self.seconds * share
 
     def allows(self, seconds: float) -> bool:
