@@ -192,7 +192,7 @@ class _Compared:
         self._broken += not finite
 
     def _agrees(self, reference: Array, output: Array) -> bool:
-        """Whether the outputs agree. Most unnamed integers must be equal: an index may flip where float hardly decides."""
+        """Whether the outputs agree. Of unnamed integers most must be equal: an index may flip at a near tie."""
         if self.port.asked is not None or reference.dtype.kind not in "iub" or reference.size == 1:
             return self._judge.agrees(reference, output)
         return float(np.mean(reference == output)) >= MIN_AGREEMENT

@@ -1,4 +1,4 @@
-"""What to say where a recipe's method has no int8 form of any layer of a model. Pure."""
+"""The message for a recipe whose method has no int8 form of any layer of the model. Pure."""
 
 from collections.abc import Collection, Iterable
 
@@ -13,12 +13,12 @@ _DOES = {
 
 
 def why_unplanned(recipe: Recipe, nodes: Iterable[Node], bound: Collection[str]) -> str:
-    """Why no candidate of ``recipe`` is planned.
+    """The reason why no candidate of ``recipe`` is planned.
 
     Args:
-        recipe: asks for static or dynamic candidates alone.
+        recipe: a recipe that allows only static or only dynamic candidates.
         nodes: the whole graph.
-        bound: the layers that stay float as a tensor beside them fits no int8 grid.
+        bound: the layers that stay float because a tensor next to them fits no int8 grid.
     """
     method = "dynamic" if recipe.method == "dynamic" else "static"
     weighted = [node for node in nodes if node.weights]
