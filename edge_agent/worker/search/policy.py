@@ -151,9 +151,9 @@ def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     static: {every operator, core only} x schemes x range methods. If there is a tail, every operator except the tail
     comes first, and every operator gets only one range method, because it seldom passes. dynamic: the matrix products;
     if the recipe names dynamic, also convolutions, which nearly always become slower than float. uniform: one
-    candidate, which speeds up only products but agrees with float where the others fail. ``auto`` plans all methods; with a named
-    calibration, only those with ranges. A method without an int8 form of this model's layers plans nothing. If
-    ``accept`` has fp16, the float16 candidate comes last, whatever the method; without int8 it is the only one.
+    candidate, which speeds up only products but agrees with float where the others fail. ``auto`` plans all methods;
+    with a named calibration, only those with ranges. A method without an int8 form of this model's layers plans
+    nothing. If ``accept`` has fp16, the float16 candidate comes last, whatever the method; without int8 it is alone.
 
     Args:
         space: the choices for this model.
