@@ -120,7 +120,7 @@ def compare(
             last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
             decision = judge(counted, limit, last=last, confidence=confidence, goal=goal)
     observed = counted or void
-    told = summarise(
+    latency = summarise(
         decision,
         observed,
         reference,
@@ -129,7 +129,7 @@ def compare(
         throttled=len(void),
         reasons=tuple(reasons),
     )
-    return told if counted else replace(told, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
+    return latency if counted else replace(latency, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
 
 
 def expected_s(reference_ms: float) -> float:
