@@ -1,8 +1,8 @@
-"""The model in 16-bit floats, beside int8 or as one of the candidates: whether it fits, and what it does.
+"""The model in 16-bit floats, as a candidate or for comparison with int8.
 
-Where ``[recipe] accept`` has fp16 it is planned, scored, proved and judged like any other candidate. Else it is
-measured when the search is over, on the search set, and told of: it can never be chosen. How fast it is only the device
-can say. A processor with 16-bit arithmetic may win time; one without computes in 32 bits as before.
+If ``[recipe] accept`` has fp16, the model is planned, scored, proved and judged like any other candidate. Otherwise it
+is measured on the search set after the search and reported, and can never be chosen. Its speed depends on the device: a
+processor with 16-bit arithmetic may save time; any other computes in 32 bits as before.
 """
 
 import math
@@ -34,16 +34,16 @@ from edge_agent.worker.search.sensitivity import fits
 _LARGEST = 65504.0
 """The largest 16-bit float."""
 _PEAKS_S = 5.0
-"""After this no further window is looked at for how large activations become."""
+"""Time limit of the search for the largest activations."""
 _SCREENING_S = 2.0
-"""What a screening of one model takes besides its calls."""
+"""Time of a screening of one model besides its calls."""
 _NOT_COMPARED = "the model in 16-bit floats was not compared"
 
 
 def without_overflow(
     planned: list[CandidateSpec], context: Context, prepared: Prepared, search: Search
 ) -> list[CandidateSpec]:
-    """``planned``, without the float16 candidate if activations outgrow it, which the search then counts as refused."""
+    """``planned`` without the float16 candidate if activations overflow; the search then counts it as refused."""
     if FLOAT16 not in planned:
         return planned
     try:
@@ -57,14 +57,14 @@ def without_overflow(
 def compare_fp16(
     context: Context, prepared: Prepared, evaluator: CandidateEvaluator, search: Search
 ) -> MeasuredModel | None:
-    """What is measured of the float16 model where it is no candidate; None where there is no time, or it fails.
+    """Measure the float16 model if it is no candidate; None if there is no time or the measurement fails.
 
-    A failure is worth a sentence and ends nothing.
+    A failure adds a warning and does not end the job.
     """
     if "fp16" in context.task.recipe.accept or search.left_s() < _expected_s(prepared, evaluator):
         return None
     if not fits(context.task.memory_bytes, prepared.info.size_bytes):
-        search.warn(f"{_NOT_COMPARED}: this model needs more memory for that")
+        search.warn(f"{_NOT_COMPARED}: the comparison needs more memory for this model")
         return None
     context.progress(PROVED, "comparing fp16", force=True)
     try:
@@ -73,14 +73,14 @@ def compare_fp16(
     except (ModelError, LimitError, StageError) as error:
         search.warn(f"{_NOT_COMPARED}: {error.message}")
     except MemoryError:
-        search.warn(f"{_NOT_COMPARED}: it needs more memory than this stage may have")
+        search.warn(f"{_NOT_COMPARED}: the comparison needs more memory than this stage may use")
     return None
 
 
 def _check_peaks(context: Context, prepared: Prepared) -> None:
     """Raise ``ModelError`` (``fp16_overflow``) if a search window drives an activation beyond 16-bit floats.
 
-    What is infinite in float is so in 16 bits, too, and no reason: a mask may be.
+    A value that is infinite in float is no reason for the error, because it may be a mask.
     """
     task, backend = context.task, prepared.backend
     path = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
@@ -104,9 +104,9 @@ def _check_peaks(context: Context, prepared: Prepared) -> None:
 
 
 def _scored(context: Context, prepared: Prepared, evaluator: CandidateEvaluator) -> EvaluatedCandidate:
-    """The float16 model after a screening and a pass of the search set; raises as these.
+    """The float16 model after a screening and a pass of the search set. Raises the errors of both.
 
-    One process does: with two models in it, ratios spread 1 % (x86-64, a loaded machine).
+    One process is enough: with two models in it, ratios spread by 1 % (x86-64, a loaded machine).
     """
     screened = evaluator.screen([FLOAT16], processes=1)[FLOAT16]
     if isinstance(screened, ModelError):
@@ -117,9 +117,9 @@ def _scored(context: Context, prepared: Prepared, evaluator: CandidateEvaluator)
 
 
 def _weighed(context: Context, evaluator: CandidateEvaluator, item: EvaluatedCandidate) -> MeasuredModel:
-    """Its record with its memory, and what the gates say that the benchmark holds a chosen model against.
+    """The record with the memory of the model and the gates that the benchmark applies to a chosen model.
 
-    Of what is refused already one process is enough, and of float, where its memory counts at all.
+    One process is enough for a refused model, and for float, whose memory is measured only if it counts.
     """
     gates, reference = context.task.gates, evaluator.reference
     refused = item.record.code is not None
@@ -140,13 +140,13 @@ def _weighed(context: Context, evaluator: CandidateEvaluator, item: EvaluatedCan
 
 
 def _float_counts(gates: Gates, record: MeasuredModel, reference: MeasuredModel) -> bool:
-    """Whether float's memory has to be known to say what the gates make of the record."""
+    """Whether the gates need float's memory to judge the record."""
     gained = meets(costs(record, reference).gain, gates.min_gain)
     return bool(gates.max_memory_ratio) or (bool(gates.min_gain.memory) and not gained)
 
 
 def _expected_s(prepared: Prepared, evaluator: CandidateEvaluator) -> float:
-    """Seconds of the comparison with a model that is as slow as float."""
+    """The seconds of the comparison, for a model that is as slow as float."""
     call_ms = evaluator.reference.latency_p50_ms or 0.0
     passes_s = 2 * prepared.data.count("search") * call_ms / 1000.0
     return passes_s + _SCREENING_S + FEW * memory.expected_s(call_ms, 1)

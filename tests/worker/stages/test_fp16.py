@@ -241,8 +241,8 @@ def test_no_time_left_is_no_reason_to_compare(tmp_path: Path, classifier: Path) 
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        (Recipe(accept=("fp16",), method="static"), "[recipe] method = 'static' is about int8"),
-        (Recipe(accept=("fp16",), calibration="mse"), "[recipe] calibration = 'mse' is about int8"),
+        (Recipe(accept=("fp16",), method="static"), "[recipe] method = 'static' applies only to int8"),
+        (Recipe(accept=("fp16",), calibration="mse"), "[recipe] calibration = 'mse' applies only to int8"),
         (Recipe(accept=("int8", "fp16"), io="int8"), "io 'int8' and fp16 exclude each other"),
     ],
 )
