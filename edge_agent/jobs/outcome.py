@@ -66,7 +66,7 @@ def read_outcome(job_dir: Path, stage: Stage) -> Outcome | None:
     if outcome is None:
         return None
     if outcome.code and not a_worker_may_say(outcome.code):
-        raise StageError("stage_crashed", f"{stage} ended with code {outcome.code[:80]!r}, which no stage ends with")
+        raise StageError("stage_crashed", f"{stage} ended with code {outcome.code[:80]!r}, which a stage may not report")
     return msgspec.structs.replace(outcome, message=cut_text(outcome.message))
 
 
