@@ -150,7 +150,7 @@ class StageRun:
         said = self._lines.end
         if said is not None and said.status == "failed":
             if not a_worker_may_say(said.code):
-                text = f"{stage} ended with code {said.code!r}, which a stage may not report"
+                text = f"{stage} ended with code {said.code!r}, which no stage may report"
                 return StageEnd("stage_crashed", text, "failed", seconds)
             return StageEnd(said.code, said.message, "failed", seconds)
         return StageEnd("stage_crashed", f"{stage} {ended.describe()}", "failed", seconds, True)

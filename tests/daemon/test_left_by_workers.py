@@ -130,7 +130,7 @@ def test_a_worker_does_not_say_what_is_the_daemons_to_say(
         end = run.run_stage(tmp_path, Stage.QUANTIZE, ChildLimits(timeout_s=60), lambda *_: None)
 
         assert (end.status, end.code) == ("failed", "stage_crashed")
-        assert "which a stage may not report" in end.message
+        assert "which no stage may report" in end.message
 
 
 def test_a_chosen_model_that_is_a_link_is_not_released(local: LocalAgent, tmp_path: Path) -> None:
