@@ -25,8 +25,8 @@ def nothing_left(spec: CandidateSpec, weighted: Iterable[tuple[str, str]]) -> Mo
         else:
             reason = f"no {spec.method} int8 form on this device"
         reasons.setdefault(reason, []).append(f"{operator} {name!r}")
-    told = "; ".join(f"{listed(names)}: {reason}" for reason, names in reasons.items())
-    return ModelError("rewrite_invalid", f"no layer would be int8 ({told or 'no layer has weights'})")
+    details = "; ".join(f"{listed(names)}: {reason}" for reason, names in reasons.items())
+    return ModelError("rewrite_invalid", f"no layer would be int8 ({details or 'no layer has weights'})")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ _MOST_OF_A_LINE = 240
 
 def first_line(error: BaseException, prefix: re.Pattern[str] | None = None) -> str:
     """The first line of a library's error, cut, without ``prefix`` and its position in the library's source."""
-    said = str(error).strip()
-    lines = (prefix.sub("", said) if prefix else said).splitlines() or [type(error).__name__]
+    message = str(error).strip()
+    lines = (prefix.sub("", message) if prefix else message).splitlines() or [type(error).__name__]
     text = _SOURCE.sub("", lines[0])
     return text if len(text) <= _MOST_OF_A_LINE else f"{text[:_MOST_OF_A_LINE]}..."

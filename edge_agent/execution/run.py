@@ -147,12 +147,12 @@ class StageRun:
             what = "exceeded its" if self._limits.timeout_s else "reported nothing for"
             text = f"{stage} {what} {limit_s:g} s; set [limits] stage_timeout_s = {_MORE * limit_s:g}"
             return StageEnd("stage_timeout", text, "failed", seconds)
-        said = self._lines.end
-        if said is not None and said.status == "failed":
-            if not a_worker_may_say(said.code):
-                text = f"{stage} ended with code {said.code!r}, which no stage may report"
+        reported = self._lines.end
+        if reported is not None and reported.status == "failed":
+            if not a_worker_may_say(reported.code):
+                text = f"{stage} ended with code {reported.code!r}, which no stage may report"
                 return StageEnd("stage_crashed", text, "failed", seconds)
-            return StageEnd(said.code, said.message, "failed", seconds)
+            return StageEnd(reported.code, reported.message, "failed", seconds)
         return StageEnd("stage_crashed", f"{stage} {ended.describe()}", "failed", seconds, True)
 
 

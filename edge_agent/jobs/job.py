@@ -230,8 +230,8 @@ def _enter(job: Job, stage: Stage) -> Job:
 
 
 def _end(job: Job, code: str, message: str) -> Job:
-    said = CODES[code].status
-    status = Status.FAILED if said in ("error", "warning") else Status(said)
+    kind = CODES[code].status
+    status = Status.FAILED if kind in ("error", "warning") else Status(kind)
     return _with(
         job, status=status, code=code, message=message, running=False, detail="", eta_s=None,
         fraction=1.0 if status is Status.SUCCEEDED else job.fraction,

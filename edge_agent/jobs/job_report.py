@@ -66,8 +66,8 @@ def _ever_fewer(result: Result) -> Iterator[Result]:
         ("candidates", {"candidates": []}),
     ):
         warnings = [*result.data.warnings, f"{name} left out: the report was too large"]
-        told = msgspec.structs.replace(result.data, warnings=warnings)
-        result = msgspec.structs.replace(result, data=told, **fewer)
+        summary = msgspec.structs.replace(result.data, warnings=warnings)
+        result = msgspec.structs.replace(result, data=summary, **fewer)
         yield result
     message = printable(result.message, _MOST)
     yield Result(verdict=result.verdict, code=result.code, message=message, seconds=result.seconds)

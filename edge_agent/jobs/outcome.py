@@ -47,9 +47,9 @@ def encode_outcome(outcome: Outcome) -> bytes:
 
     Texts are cut before encoding: a name of megabytes may occur a thousand times, and would take memory each time.
     """
-    data, said = b"", msgspec.to_builtins(outcome)
+    data, plain = b"", msgspec.to_builtins(outcome)
     for most_text, most_items in _SHORTER:
-        data = msgspec.json.encode(cut(said, most_text=most_text, most_items=most_items))
+        data = msgspec.json.encode(cut(plain, most_text=most_text, most_items=most_items))
         if _readable(data):
             break
     return data

@@ -91,20 +91,20 @@ def _window(where: str, table: Any, rate_hz: float | None) -> Window:
     """The window in samples."""
     if not isinstance(table, dict):
         raise ConfigError("usage", f"{where} must be a table such as {{ size = 128, hop = 64 }}")
-    said = strict(table, WindowTable, where)
-    samples = {"size": said.size, "hop": said.hop}
-    if said.seconds is not None or said.hop_seconds is not None:
-        if said.size is not None or said.hop is not None:
+    given = strict(table, WindowTable, where)
+    samples = {"size": given.size, "hop": given.hop}
+    if given.seconds is not None or given.hop_seconds is not None:
+        if given.size is not None or given.hop is not None:
             raise ConfigError("usage", f"{where}: give size and hop, or seconds and hop_seconds, not both")
         if rate_hz is None:
             raise ConfigError("usage", f"{where}: seconds are counted at the model's rate; set rate_hz in the input")
         samples = {
             key: None if value is None else _samples(f"{where}: {name}", value, rate_hz)
-            for key, name, value in (("size", "seconds", said.seconds), ("hop", "hop_seconds", said.hop_seconds))
+            for key, name, value in (("size", "seconds", given.seconds), ("hop", "hop_seconds", given.hop_seconds))
         }
     missing = [key for key, value in samples.items() if value is None]
     if missing:
-        name = {"size": "seconds", "hop": "hop_seconds"}[missing[0]] if said.size is said.hop else missing[0]
+        name = {"size": "seconds", "hop": "hop_seconds"}[missing[0]] if given.size is given.hop else missing[0]
         raise ConfigError("usage", f"{where}: {name} is missing")
     return strict(samples, Window, where)
 

@@ -25,8 +25,8 @@
     surgery       replaces nodes by nodes that read integer weights
     prevent_requantization float layers that the runtime would round on its own
     switching     the float model with a switch for every int8 rounding
-    soundness     proof that a rewritten file is one
-    session       the only place that opens the runtime
+    soundness     checks of a rewritten file
+    session       the only module that opens the runtime
 
 Each function imports its file when it is called. A process that only serves a model must not load ``onnx``
 (protobuf), and only ``rewrite`` may load ``onnxruntime.quantization``.

@@ -39,8 +39,8 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
     try:
         made = import_module(_CONVERTER).convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
     except Exception as error:  # by graph an AssertionError, ValueError, KeyError …: this candidate ends, no other
-        said = ": ".join(filter(None, (type(error).__name__, str(error).partition("\n")[0][:300])))
-        raise ModelError("rewrite_invalid", f"onnxruntime's float16 converter fails: {said}") from error
+        reason = ": ".join(filter(None, (type(error).__name__, str(error).partition("\n")[0][:300])))
+        raise ModelError("rewrite_invalid", f"onnxruntime's float16 converter fails: {reason}") from error
     nodes = _sorted(made.graph.node)
     del made.graph.node[:], made.graph.value_info[:]
     made.graph.node.extend(nodes)
@@ -50,7 +50,7 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
 
 
 def float16_weights(model: Any) -> int:
-    """How many constants of a model are 16-bit floats."""
+    """The number of constants stored as 16-bit floats."""
     return sum(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
 
 

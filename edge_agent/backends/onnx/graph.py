@@ -52,14 +52,14 @@ class Graph:
         """Nodes of these operators, in graph order, that compute on float."""
         wanted = set(operators)
         nodes = (node for node in self.nodes if node.op_type in wanted and not node.domain)
-        return (node for node in nodes if self.activations(node) and not self._outdoes_grids(node))
+        return (node for node in nodes if self.activations(node) and not self._exceeds_grids(node))
 
     def activations(self, node: Any) -> list[str]:
         """The float tensors around a node that are not constants: those that need a range."""
         names = (*node.input, *node.output)
         return [name for name in names if name not in self.constants and self.types.get(name) == TensorProto.FLOAT]
 
-    def _outdoes_grids(self, node: Any) -> bool:
+    def _exceeds_grids(self, node: Any) -> bool:
         """Whether no grid can represent a node's work or its constants.
 
         onnxruntime's quantizer replaces an activation by the grid behind it, and gives the tensor before it the same

@@ -1,4 +1,4 @@
-"""Which operators a candidate may quantize. Names only: every process may import this file."""
+"""Operators that a candidate may quantize. Names only: every process may import this file."""
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that multiply by weights: nearly all the work and nearly all the bytes of a model."""

@@ -27,13 +27,13 @@ def keep_float(model: Any, layers: Collection[str]) -> None:
     nodes: list[Any] = []
     for node in model.graph.node:
         if node.name in layers and node.op_type in _ROUNDED_BY_RUNTIME:
-            nodes += _spell_bias(model, graph, node)
+            nodes += _integer_bias(model, graph, node)
         nodes.append(node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
 
-def _spell_bias(model: Any, graph: Graph, node: Any) -> list[Any]:
+def _integer_bias(model: Any, graph: Graph, node: Any) -> list[Any]:
     """Store the layer's bias as integers; returns the node to put before it, or none if the bias is computed."""
     given = node.input[_BIAS] if len(node.input) > _BIAS else ""
     if (given and given not in graph.constants) or graph.weight(node) is None:

@@ -59,7 +59,7 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
         node.output[0] for node in pairs if node.op_type == "DequantizeLinear" and node.input[0] not in biases
     }
     new = {name for name, tensor in constants.items() if tensor.data_type in _INT8} - _constants_of(original)
-    new |= _seen_otherwise(model.graph.node, new)
+    new |= _reshaped_constants(model.graph.node, new)
     readers = [node for node in with_inner(model.graph.node) if _stored_weight(node) in new]
     _check_scales(model.graph.node, readers, constants)
     weights = {node.input[0] for node in pairs if node.input[0] in new} | {_stored_weight(node) for node in readers}
@@ -75,7 +75,7 @@ def _gives_bias(node: Any) -> bool:
     return node.op_type == "Cast" and any(one.name == "to" and one.i == TensorProto.INT32 for one in node.attribute)
 
 
-def _seen_otherwise(nodes: Iterable[Any], constants: Collection[str]) -> set[str]:
+def _reshaped_constants(nodes: Iterable[Any], constants: Collection[str]) -> set[str]:
     """Tensors that nodes make by transposing, reshaping or padding constants."""
     seen: set[str] = set()
     for node in nodes:  # in an order of evaluation

@@ -44,15 +44,15 @@ def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     axes = twins.common_axes(
         (name, axis if spec.per_channel else None) for node in nodes for name, axis in weights[node.name].items()
     )
-    ways = _ways(surgery, nodes, weights)
-    shared = {name: axis for name, axis in axes.items() if len(ways[twins.of(name).name]) > 1}
+    forms = _forms(surgery, nodes, weights)
+    shared = {name: axis for name, axis in axes.items() if len(forms[twins.of(name).name]) > 1}
     for node in nodes:
-        if _fits_blocks(graph, node) and _UNPACKED not in ways[twins.of(node.input[1]).name]:
+        if _fits_blocks(graph, node) and _UNPACKED not in forms[twins.of(node.input[1]).name]:
             surgery.exchange(node, _in_blocks(surgery, node, shared))
         elif made := _unpacked(surgery, node, axes):
             surgery.exchange(node, made)
     _unpack_inside(surgery, spec, known={twins.of(name).name for name in axes})
-    in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in ways[twins.of(name).name]}
+    in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in forms[twins.of(name).name]}
     surgery.store_tables(spec.float_layers, axes, unsigned=in_blocks)
     onnx.save_model(surgery.finish(spec), out)
 
@@ -61,21 +61,21 @@ def _fits_blocks(graph: Graph, node: Any) -> bool:
     return is_product(graph, node) and len(graph.constants[node.input[1]].dims) == _MATRIX
 
 
-def _ways(surgery: Surgery, nodes: Sequence[Any], weights: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
+def _forms(surgery: Surgery, nodes: Sequence[Any], weights: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
     """Weight (the first of its twins) → the forms in which it is read; with two forms it has no own blocks."""
     graph, twins = surgery.graph, surgery.twins
-    ways: dict[str, set[str]] = {}
+    forms: dict[str, set[str]] = {}
     for node in nodes:
         for name in weights[node.name]:
             first = twins.of(name)
-            way = _UNPACKED
+            form = _UNPACKED
             if _fits_blocks(graph, node):
-                way = "columns" if first.turned == (graph.output_axis(node) == 0) else "rows"
-            ways.setdefault(first.name, set()).add(way)
+                form = "columns" if first.turned == (graph.output_axis(node) == 0) else "rows"
+            forms.setdefault(first.name, set()).add(form)
     names = [name for read in weights.values() for name in read]
     for name in tables_of(graph, names, twins).values():
-        ways[twins.of(name).name].add("table")
-    return ways
+        forms[twins.of(name).name].add("table")
+    return forms
 
 
 def _unpacked(surgery: Surgery, node: Any, axes: Mapping[str, int | None]) -> list[Any]:

@@ -18,9 +18,9 @@ Implements :class:`edge_agent.backends.Backend`.
     library       the calls of litert-quantizer
     absent_runtime litert-quantizer without its runtime
     switching     the float model with a switch for every int8 rounding
-    soundness     proof that a rewritten file is one
+    soundness     checks of a rewritten file
     runtimes      the installed runtimes
-    session       the only place that opens one
+    session       the only module that opens one
 
 Each function imports its file when it is called, so that a process that only serves a model loads only its runtime.
 Measured resident memory beyond numpy: tflite-runtime 3 MB; ai-edge-litert 10 MB; the generated schema, imported only to

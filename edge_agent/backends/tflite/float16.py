@@ -50,7 +50,7 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
 
 
 def float16_weights(model: Model) -> int:
-    """How many constants of a model are 16-bit floats."""
+    """The number of constants stored as 16-bit floats."""
     return sum(one.constant and one.type == schema.FLOAT16 for graph in model.graphs for one in graph.tensors)
 
 

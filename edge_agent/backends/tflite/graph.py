@@ -55,11 +55,11 @@ class PreparedGraph:
         return (
             named
             and bool(self.activations(operator))
-            and not self._outdoes_grids(operator)
+            and not self._exceeds_grids(operator)
             and all(tensor.type == schema.FLOAT32 or operator.name in ("EQUAL", "NOT_EQUAL") for tensor in made)
         )
 
-    def _outdoes_grids(self, operator: Operator) -> bool:
+    def _exceeds_grids(self, operator: Operator) -> bool:
         """Whether an operator reads a float constant that no grid can represent, such as a mask of minus infinity."""
         read = (self.tensors[index] for index in operator.inputs if index >= 0)
         return not all(self._is_finite(one) for one in read if one.constant and one.type == schema.FLOAT32)

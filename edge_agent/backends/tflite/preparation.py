@@ -41,7 +41,7 @@ def prepare_model(path: Path, out: Path) -> None:
     read_info(path)
     model = read_model(path)
     objects = load_objects(path)
-    _say_reshape(model, objects)
+    _use_reshape(model, objects)
     _store_floats(model, objects)
     look_up_shared(objects)
     drop_unread(objects)
@@ -106,7 +106,7 @@ def _become(tensor: Any, buffer: int) -> None:
     tensor.type, tensor.quantization, tensor.buffer = schema.FLOAT32, None, buffer
 
 
-def _say_reshape(model: Model, objects: Any) -> None:
+def _use_reshape(model: Model, objects: Any) -> None:
     """Replace SQUEEZE and EXPAND_DIMS by RESHAPE, which accepts int8; the quantizer would convert to float first."""
     drafter = Drafter(objects)
     for operator, made in zip(model.main.operators, objects.subgraphs[0].operators, strict=True):

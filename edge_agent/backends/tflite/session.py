@@ -132,7 +132,7 @@ class TfliteSession:
         if not fits:
             wanted = "x".join("?" if size is None else str(size) for size in port.dims) or "a single value"
             given = "x".join(map(str, value.shape)) or "a single value"
-            raise ContractError("shape_mismatch", f"the model's input {port.name!r} needs shape {wanted}, not {given}")
+            raise ContractError("shape_mismatch", f"the model's input {port.name!r} needs {wanted}, not {given}")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise Refusal("non_finite", f"the data for the model's input {port.name!r} hold NaN or Inf")
         if port.grid is not None and value.dtype.kind == "f":
