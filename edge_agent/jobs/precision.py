@@ -1,7 +1,7 @@
-"""What candidates are called by the numbers that they are made of, in sentences and headings: int8 or fp16. Pure.
+"""The name of a candidate's number format in sentences and headings: int8 or fp16. Pure.
 
-Gates and what they say are written for int8, which is what nearly every job is about. Of a float16 candidate the same
-holds word for word, and so the one word is exchanged where a sentence leaves the judgement.
+The gates' sentences are written for int8, the subject of nearly every job. For a float16 candidate the same sentences
+hold with "fp16" in place of "int8".
 """
 
 import re
@@ -14,15 +14,15 @@ _INT8 = re.compile(r"\bint8\b")
 
 
 def precision(*methods: str) -> str:
-    """``fp16`` if all that is spoken of is float16, else ``int8``."""
+    """``fp16`` if all methods are float16, else ``int8``."""
     return "fp16" if methods and set(methods) == {"float16"} else "int8"
 
 
 def worded(sentence: str, *methods: str) -> str:
-    """A sentence about int8, in the word for candidates of these methods."""
+    """A sentence about int8, with the name for candidates of these methods."""
     return _INT8.sub(precision(*methods), sentence)
 
 
 def in_its_words(model: MeasuredModel) -> MeasuredModel:
-    """A record whose sentence calls it what it is."""
+    """A model's record whose sentence names its own number format."""
     return msgspec.structs.replace(model, message=worded(model.message, model.method)) if model.message else model

@@ -1,8 +1,8 @@
-"""How large the activations of a float model become: 16-bit floats end at 65,504.
+"""Peaks of a float model's activations, because 16-bit floats end at 65,504.
 
-Measured on the float model and not on the candidate, as a processor without 16-bit arithmetic computes that in 32 bits
-and never overflows. Every float tensor of the main graph counts, also those that no int8 candidate would look at, such
-as the power of a spectrum. What graphs inside it compute is nobody's to see.
+They are measured on the float model, because a processor without 16-bit arithmetic computes the candidate in 32 bits
+and never overflows. Every float tensor of the main graph counts, even those irrelevant for int8 candidates, such as the
+power of a spectrum. Tensors of inner graphs cannot be observed.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ from edge_agent.backends.onnx.skeleton import read_skeleton
 
 
 class OnnxPeaks:
-    """A prepared model that gives peaks in place of its outputs; implements ``Float16Peaks``."""
+    """A prepared model that returns peaks instead of its outputs; implements ``Float16Peaks``."""
 
     def __init__(self, prepared: Path) -> None:
-        """Open it; raises ``ModelError`` where the runtime does not take the peaks, ``MemoryError``."""
+        """Open it; raises ``ModelError`` if the runtime rejects the added nodes, or ``MemoryError``."""
         model, _ = read_skeleton(prepared)
         graph = Graph(model)
         taken = set(tensor_names(model.graph))
