@@ -14,14 +14,12 @@
 
     seen = model.detections(frame[None])        # of a detector: seen.boxes, seen.scores, seen.classes
 
-The model applies the manifest's steps, constants and state, and uses the release's runtime and threads, exactly as when
-the release was judged. A new activation, or a rollback, takes effect at the next call. If a new release cannot be
-loaded, the old one keeps serving and :attr:`Model.problem` gives the reason. If the release has an optimised form for
-the runtime and processor of this process, that form is loaded.
-
-The model reports to the agent the number of inferences, their latencies and the number of failures
-(:mod:`edge_agent.serving.meter`). It never reports samples or answers. The import loads numpy and the release's
-runtime; the code that decodes a detector's boxes is loaded on the first use of :meth:`Model.detections`.
+The model applies the manifest's steps, constants and state, and the release's runtime and threads, as when the release
+was judged. A new activation, or a rollback, takes effect at the next call. If a new release cannot be loaded, the old
+one keeps serving and :attr:`Model.problem` gives the reason. A release's optimised form is loaded if it fits the
+runtime and processor of this process. The model reports inferences, latencies and failures to the agent
+(:mod:`edge_agent.serving.meter`), but never samples or answers. Only numpy and the release's runtime are imported; the
+code that decodes a detector's boxes is imported on first use.
 """
 
 import logging
@@ -66,8 +64,7 @@ def load(
 
     Args:
         name: the model's name, as in the manifest.
-        state_dir: the agent's state directory; None: the one in /etc/edge-agent/config.toml if that file is readable,
-            else /var/lib/edge-agent.
+        state_dir: the agent's; None: from /etc/edge-agent/config.toml if that is readable, else /var/lib/edge-agent.
         follow_s: least seconds between two checks for a new active release; ``math.inf``: never check.
         telemetry: report the number of inferences, their latencies, errors and memory to this device's agent.
 
@@ -107,9 +104,8 @@ class Model:
         """Run the model on one window; returns the output that the verdict judged.
 
         This is the output that ``[output]`` names (or the first of ``[[outputs]]``), else the model's first output,
-        unchanged and with its batch axis. For ``kind = "anomaly"`` it is the score. For a detector with separate
-        outputs it is one table [N, 6]: corners, score, class. For a detector without suppression it is all candidates,
-        boxes beside scores.
+        with its batch axis. For ``kind = "anomaly"`` it is the score; for a detector with separate outputs, one table
+        [N, 6] of corners, score and class; for one without suppression, all candidates, boxes beside scores.
 
         Args:
             window: raw samples ``[size, channels]``, channels in the manifest's order; ``{input: window}`` if the
@@ -128,8 +124,8 @@ class Model:
     def detections(self, window: Windows) -> "Detections":
         """The detections in one window, decoded and suppressed in the same way as for the verdict.
 
-        For an output before suppression, the boxes are mapped back to the camera's frame, undoing the geometry of the
-        steps; see :class:`.detections.Detections`. Arguments and errors are those of :meth:`__call__`.
+        Boxes of an output before suppression are mapped back into the camera's frame, see
+        :class:`.detections.Detections`. Arguments and errors are those of :meth:`__call__`.
 
         Raises:
             ContractError: also ``shape_mismatch`` if the model is not a detector.
@@ -151,9 +147,9 @@ class Model:
     def stream(self, *, rate_hz: float | None = None, channels: Sequence[str] = ()) -> Stream:
         """A stream that takes samples as they arrive, instead of windows, or reads them from a shared sensor.
 
-        The stream resamples the samples to the manifest's ``rate_hz``, cuts them into windows of its size and hop, and
-        runs the model on each window. Iterating over the stream reads the sensor that the manifest names, alongside
-        all its other readers. This needs ``keep_windows`` or ``share`` in the sensor's ``[sources.NAME]``.
+        The stream resamples to the manifest's ``rate_hz``, cuts windows of its size and hop, and runs the model on each
+        window. Iterating reads the sensor that the manifest names, alongside its other readers. The sensor's
+        ``[sources.NAME]`` must have ``keep_windows`` or ``share``.
 
         Args:
             rate_hz: rate of the given samples per second; None: the manifest's rate.
@@ -217,8 +213,8 @@ class Model:
     def stale(self) -> bool:
         """Whether the verdict's numbers do not apply to this process.
 
-        Either the runtime here has another version, or the release's optimised form does not fit the runtime or the
-        processor, so that the model file answers. The agent rebuilds such a form by itself.
+        The runtime here has another version, or the release's optimised form does not fit the runtime or processor, so
+        that the model file answers. The agent rebuilds such a form by itself.
         """
         return self._loaded.stale
 

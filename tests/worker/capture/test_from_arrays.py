@@ -87,7 +87,7 @@ def test_a_second_file_that_leaves_the_first_ones_range_is_warned_of(
 
     unlike = [finding for finding in data["findings"] if finding["code"] == "sets_unlike"]
     assert [finding["refuse"] for finding in unlike] == ([False] if said else [])
-    assert all("held-out values of 'x' leave what calibration has seen" in one["message"] for one in unlike)
+    assert all("held-out values of 'x' lie outside the calibrated range" in one["message"] for one in unlike)
 
 
 def test_rows_come_the_same_way_every_time(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_heldout_row_that_comes_again_is_warned_of(tmp_path: Path) -> None:
     _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.repeat(fresh, 2, axis=0)})
 
     assert said["warnings"] == [
-        "100 of 200 held-out rows repeat another one, so they prove less than is counted; give rows that differ"
+        "100 of 200 held-out rows repeat another one, so they prove less than their number; give rows that differ"
     ]
 
 
@@ -333,7 +333,7 @@ def test_heldout_rows_that_are_not_new_are_warned_of(tmp_path: Path) -> None:
 
     _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.concatenate([fresh, VALUES[:10]])})
 
-    text = "10 of 200 held-out rows are in calibration or search too, so the verdict flatters"
+    text = "10 of 200 held-out rows are also in calibration or search, so the verdict flatters"
     assert said["warnings"] == [f"{text}; give held-out rows of other recordings"]
 
 

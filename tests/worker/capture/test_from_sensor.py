@@ -522,7 +522,7 @@ def test_a_held_out_set_that_leaves_the_range_on_a_terminal(tmp_path: Path, scal
         if code == "refused":
             error = refused(Refusal, tmp_path, task)
             assert error.code == "sets_unlike"
-            assert "of the held-out values of 'ay' leave what calibration has seen" in error.message
+            assert "of the held-out values of 'ay' lie outside the calibrated range" in error.message
             return
         said = capture(tmp_path, task).said["findings"]
 

@@ -7,7 +7,7 @@ def test_sets_of_one_class_are_told_of_together_and_the_class_is_named() -> None
     assert found.code == "one_class"
     assert not found.refuse
     assert found.message.startswith("all 300 calibration and all 150 search windows are class 3 (float's answer)")
-    assert "nothing shows whether int8 keeps the others" in found.message
+    assert "the search cannot tell whether int8 keeps the others" in found.message
     assert "--calibration" in found.message
 
 
