@@ -1,4 +1,4 @@
-"""Where a recording is cut into stretches that share no window. Pure."""
+"""Cuts a recording into segments that share no window. Pure."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -7,11 +7,11 @@ from edge_agent.acquisition.recordings import Recording
 
 
 def stretches(recording: Recording, pieces: int, least: int) -> Iterator[tuple[int, int]]:
-    """The first sample of each stretch and how many it has; ``least`` samples lie between two, and none has a break.
+    """First sample and length of each segment. Segments are ``least`` samples apart and contain no break.
 
     Args:
-        recording: that is cut.
-        pieces: how many stretches there shall be between two breaks, as far as there are samples for that.
+        recording: the recording to cut.
+        pieces: number of segments between two breaks, if there are enough samples.
         least: samples that a window takes.
     """
     for begin, end in pairwise([0, *recording.breaks, recording.length]):

@@ -144,7 +144,7 @@ def test_the_looser_gate_that_is_named_may_be_proved(rows: int, *, labelled: boo
 def test_more_than_is_ever_held_out_of_one_file_needs_a_file_of_its_own() -> None:
     message = refusal(task(Gates(min_agreement=0.995)), given(300, apart=False))
 
-    assert "give 598 or more in a file of their own (--heldout)" in message
+    assert "give 598 or more in a separate file (--heldout)" in message
     assert "--calibration" not in message
 
 
