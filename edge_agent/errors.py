@@ -170,7 +170,7 @@ CODES: dict[str, Code] = {
     "out_of_memory": Code("failed", "a stage exceeded its memory limit", "raise limits.worker_memory_bytes"),
     "stage_timeout": Code("failed", "a stage exceeded its time limit", "raise limits.stage_timeout_s"),
     "recipe_unsupported": Code(
-        "failed", "the recipe asks for what this agent cannot do", "correct the key that the message names"
+        "failed", "the recipe requests something this agent cannot do", "correct the key that the message names"
     ),
     "format_unsupported": Code(
         "failed", "this device cannot quantize that model format", "see edge-agent doctor there"

@@ -130,7 +130,7 @@ class Model:
         Raises:
             ContractError: also ``shape_mismatch`` if the model is not a detector.
         """
-        from edge_agent.serving.detections import read_detections  # noqa: PLC0415  # most models are no detectors
+        from edge_agent.serving.detections import read_detections  # noqa: PLC0415  # most models are not detectors
 
         with self._lock:
             self._follow()

@@ -190,7 +190,7 @@ class _Calibration:
         """The ranges after two thirds of the first pass."""
 
     def observe(self, observer: Observer, names: Sequence[str], *, begin: float, end: float) -> None:
-        """One pass over the calibration set for the tensors ``names``, in as many groups as memory asks for."""
+        """One pass over the calibration set for the tensors ``names``, in as many groups as memory requires."""
         if not names:
             return
         first = not self.early
