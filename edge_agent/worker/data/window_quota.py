@@ -1,7 +1,7 @@
 """Selects the windows of a set that are stored on disk if not all of them fit.
 
-The size of a window is known only on arrival, and may change. The quota skips just enough of the following windows that the
-rest fits into the remaining space, assuming that each is as large as the largest so far. The first is always stored.
+The size of a window is known only on arrival, and may change. The quota skips just enough of the following windows that
+the rest fits into the remaining space, if each is as large as the largest so far. The first is always stored.
 """
 
 import math
