@@ -213,7 +213,7 @@ def test_a_constant_feeds_its_input(tmp_path: Path) -> None:
         ({"x": VALUES.astype(str)}, "dtype_mismatch", "needs float32"),
         ({"x": VALUES, "labels": np.zeros(59, int)}, "shape_mismatch", "'x' 60, 'labels' 59"),
         ({"x": np.float32(3)}, "shape_mismatch", "array 'x' of c.npz is a single value; give"),
-        ({"x": VALUES, "groups": VALUES}, "data_unreadable", "one integer or string a row"),
+        ({"x": VALUES, "groups": VALUES}, "data_unreadable", "one integer or string per row"),
         ({"x": np.array([None] * 60)}, "data_unreadable", "Python objects"),
         ({"y": VALUES, "z": VALUES}, "input_missing", "the arrays 'y', 'z'"),
         ({"labels": np.zeros(60)}, "input_missing", "'x' has no data"),

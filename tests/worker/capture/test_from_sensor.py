@@ -526,7 +526,7 @@ def test_a_held_out_set_that_leaves_the_range_on_a_terminal(tmp_path: Path, scal
             return
         said = capture(tmp_path, task).said["findings"]
 
-    unlike = [(finding["refuse"], "of 'ay' leave" in finding["message"]) for finding in said]
+    unlike = [(finding["refuse"], "of 'ay' lie outside" in finding["message"]) for finding in said]
     assert unlike == ([(False, True)] if code else [])
 
 

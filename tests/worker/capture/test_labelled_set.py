@@ -383,7 +383,7 @@ def test_the_kinds_that_labels_fit_are_known(
         ),
         (STRINGS, FLAT, Output(), "output_kind_needed", 'kind = "sequence" and alphabet'),
         (STRINGS, ONE, Output(kind="regression"), "shape_mismatch", "'ab' is no number; give a number"),
-        (STRINGS, SPELLED, Output(kind="sequence"), "output_kind_needed", "needs [output] alphabet"),
+        (STRINGS, SPELLED, Output(kind="sequence"), "output_kind_needed", "set [output] alphabet"),
         (
             STRINGS,
             SPELLED,
