@@ -62,7 +62,7 @@ def device_table(devices: list[Device]) -> Table:
     """A table with one row per device. Pure."""
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     for heading in ("device", "state", "groups", "hardware", "sources", "active"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", min_width=len(heading))  # a heading is not split
     for device in devices:
         info = device.info
         state = Text("online", "green") if device.online else Text("offline", "dim")

@@ -195,7 +195,7 @@ def test_the_command_of_somebody_else_stays(tmp_path: Path, capsys: pytest.Captu
     link_command(link, target, former=former)
     link_command(file, target, former=former)
     assert (link.readlink(), file.read_text(encoding="utf-8")) == (file, "mine")
-    assert capsys.readouterr().out.count("is not of this installation") == 2
+    assert capsys.readouterr().out.count("belongs to something else") == 2
 
 
 @pytest.mark.parametrize(

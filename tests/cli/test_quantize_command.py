@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from support.processes import alive
 from support.results import empty_result
 from support.trained import CHANNELS, SIZE, windows, write_classifier
 
-from edge_agent.cli import main, quantize
+from edge_agent.cli import main, stages
 from edge_agent.execution.run import StageEnd, run_stage
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage, read_task
@@ -203,11 +204,12 @@ def test_ranges_from_wrong_data_are_refused_by_the_held_out_set(refused: tuple[R
     run, _ = refused
 
     assert (run.exit, run.result["verdict"], run.result["code"]) == (4, "rejected", "agreement_too_low")
-    assert "of 300 windows disagree; to prove 95 % at most 8 may" in run.result["message"]
+    # One finalist is judged at 95 %, each of two at 97.5 %: how many the search froze depends on measured speeds.
+    assert re.search(r"of 300 windows disagree; to prove 95 % at most [78] may", run.result["message"])
     assert run.result["chosen"] is None
     assert not (run.out / "model.onnx").exists()
     judged = [record for record in run.result["candidates"] if record["agreement_lower"] is not None]
-    assert [record["code"] for record in judged] == ["agreement_too_low"]
+    assert {record["code"] for record in judged} == {"agreement_too_low"}
     assert judged[0]["agreement"] < 0.95
     assert run.result["layers"][0]["sqnr_db"] < 10
     assert "cuts off values up to" in run.result["layers"][0]["cause"]
@@ -359,7 +361,7 @@ def test_a_stage_that_breaks_is_reported(
             (job_dir / "capture" / "sets.json").write_bytes(b"{")
         return end
 
-    monkeypatch.setattr(quantize, "run_stage", then_lose_the_sets)
+    monkeypatch.setattr(stages, "run_stage", then_lose_the_sets)
 
     run = call(capsys, tmp_path, model, "--calibration", calibration)
 

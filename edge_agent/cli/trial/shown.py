@@ -13,6 +13,7 @@ _UNKNOWN = "-"
 _MIB, _KIB = 1024 * 1024, 1024
 _COPY = re.compile(r"\bmodel\.(?:onnx|tflite)\b")
 """What the engine calls the copy that it works on."""
+_SEE_LAYERS, _LAYERS = "see layers", "edge-agent quantize --report PAGE.html shows the layers that lose most"
 _OPTIONS_OF_QUANTIZE = (" (--heldout)", " (--calibration)")
 
 
@@ -59,7 +60,7 @@ def judged(result: Result, windows: int, model: str) -> list[str]:
     message = here(result.message, model)
     lines.append(f"{result.verdict}{code}: {message}")
     if result.verdict != "accepted" and (to_do := remedy_for(result.code, message)):
-        lines.append(f"  to do: {to_do}")
+        lines.append(f"  to do: {_LAYERS if _SEE_LAYERS in to_do else to_do}")
     return lines
 
 

@@ -26,9 +26,10 @@ from edge_agent.errors import ContractError, EdgeAgentError, SourceError
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.strict import counted, why
+from edge_agent.wire.manifest import Window
 from edge_agent.worker.capture.ready_arrays import ready_rows
 from edge_agent.worker.capture.rows_asked import Asked, evenly
-from edge_agent.worker.capture.stretches import stretches
+from edge_agent.worker.capture.stretches import stretches, windows_of
 from edge_agent.worker.data.array_matching import GROUPS, RESERVED
 
 Array = NDArray[Any]
@@ -179,19 +180,16 @@ class _Reader:
                 continue
             hop = own or self._hop(room, most)
             count = min(most, 1 + room // hop)
-            samples = recording.take(start, resample.needed((count - 1) * hop + window.size))[..., places]
-            samples = resample(samples)
-            yield [
-                self._made(samples[begin : begin + window.size], columns, path)
-                for begin in range(0, len(samples) - window.size + 1, hop)
-            ]
+            cut = windows_of(recording, resample, start, Window(window.size, hop), count)
+            yield [self._made(samples[..., places], columns, path) for samples in cut]
 
     def _hop(self, room: int, most: int) -> int:
-        """Samples between windows: as many as ``most`` windows allow, at best without an overlap."""
-        window = self._asked.window
-        if self._asked.in_order:
-            return window.hop
-        return max(window.hop, min(max(window.size, window.hop), room // max(1, most - 1)))
+        """Samples between windows: evenly over a segment that has ``room``, and at least the contract's hop.
+
+        Windows that are far apart resemble each other less, so they prove more.
+        """
+        hop = self._asked.window.hop
+        return hop if self._asked.in_order else max(hop, room // max(1, most - 1))
 
     def _columns(self, path: Path, recording: Recording) -> tuple[list[str], list[int]]:
         """Names and indices of the channels that the contracts may use."""

@@ -108,8 +108,8 @@ def test_other_outputs_are_held_to_their_agreement_whatever_labels_do() -> None:
             given(12, apart=False, dependent=True),
             (
                 "too few rows: calibration 100 (needs 1), search 50 (needs 1), held-out 12 (needs at least 59 to prove "
-                "an agreement of 95 %); give 118 rows or more (--calibration), best 1000, or 59 or more in a file of "
-                "their own (--heldout)"
+                "an agreement of 95 %); give 118 rows or more (--calibration), best 1000, or 59 or more in a separate "
+                "file (--heldout)"
             ),
         ),
         (

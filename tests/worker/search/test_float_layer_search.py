@@ -101,7 +101,7 @@ def test_enough_candidates_are_measured_and_the_pareto_front_is_marked(found: Se
 
 
 def test_a_model_too_large_to_look_into_is_searched_without_and_says_so(tmp_path: Path) -> None:
-    small = Search(tmp_path, memory_bytes=2**24)
+    small = Search(tmp_path, memory_bytes=80 << 20)
 
     assert small.outcome.code == "agreement_too_low"
     assert not any(record["float_layers"] for record in small.records)

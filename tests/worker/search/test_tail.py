@@ -118,7 +118,7 @@ def tail_of(built: Any, folder: Path) -> list[str]:
 
 
 def test_the_tail_of_a_detector_is_its_decoding(tmp_path: Path) -> None:
-    assert tail_of(onnx_detector(), tmp_path) == [*DECODING]
+    assert sorted(tail_of(onnx_detector(), tmp_path)) == sorted(DECODING)  # two branches have no order of their own
     assert tail_of(tflite_detector(), tmp_path) == ["boxes/flat", "scores/flat", "in_pixels", "placed", "sigmoid", "y"]
 
 

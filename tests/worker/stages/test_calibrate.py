@@ -1,7 +1,9 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -13,7 +15,7 @@ from support.results import read_results
 from edge_agent.backends import onnx as backend
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.errors import EdgeAgentError, ModelError
-from edge_agent.jobs.task import Stage
+from edge_agent.jobs.task import TASK_FILE, Stage, encode_task, read_task
 from edge_agent.wire.manifest import Recipe, State
 from edge_agent.worker.artefacts import Ranges, read_ranges
 from edge_agent.worker.data.division import read_division
@@ -67,15 +69,15 @@ def test_minmax_ranges_are_what_the_float_model_really_reaches(tmp_path: Path) -
 
 
 def test_groups_of_tensors_find_the_same_ranges_as_all_at_once(tmp_path: Path) -> None:
-    arrays = images(30)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    _, at_once = calibrated(tmp_path / "a", conv_net(), arrays)
-
+    job_dir, at_once = calibrated(tmp_path, conv_net(), images(30))
     # A quarter of this is less than two of the model's larger activations together.
-    _, in_groups = calibrated(tmp_path / "b", conv_net(), arrays, memory_bytes=4 * 12_000)
+    task = msgspec.structs.replace(read_task(job_dir), memory_bytes=4 * 12_000)
+    (job_dir / TASK_FILE).write_bytes(encode_task(task))
+    shutil.rmtree(job_dir / "calibrate")
 
-    assert in_groups.ranges == at_once.ranges
+    run_stages(job_dir, Stage.CALIBRATE)
+
+    assert read_ranges(job_dir / "calibrate").ranges == at_once.ranges
 
 
 def test_a_spike_makes_its_tensor_be_observed_again(tmp_path: Path) -> None:
