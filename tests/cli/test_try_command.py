@@ -218,7 +218,7 @@ def test_a_folder_without_a_file_that_can_be_used(trial: Trial) -> None:
     out, err = trial.run(MODEL, "--data", "data", code=5)
 
     assert out.startswith("guessed from the model file; check it in har.toml:\n  input imu: a series of 100 samples")
-    assert "data has no file that the model can be fed with" in err
+    assert "data has no file for the model" in err
     assert (trial.folder / "har.toml").exists()
 
 
