@@ -194,8 +194,8 @@ def test_a_corrected_manifest_is_done_as_it_says(trial: Trial) -> None:
 
     _, err = trial.run(MODEL, "--data", "data", "--manifest", "mine.toml", code=5)
 
-    assert "a.csv has 6 channels (ax, ay, az, gx, gy, gz): 'mz' is none of them" in err
-    assert "in mine.toml, and give it with --manifest (channel_unknown)" in err
+    assert "a.csv has 6 channels (ax, ay, az, gx, gy, gz): 'mz' is not one of them" in err
+    assert "in mine.toml, and pass it with --manifest (channel_unknown)" in err
     assert not (trial.folder / "har.toml").exists()
 
 
@@ -218,7 +218,7 @@ def test_a_folder_without_a_file_that_can_be_used(trial: Trial) -> None:
     out, err = trial.run(MODEL, "--data", "data", code=5)
 
     assert out.startswith("guessed from the model file; check it in har.toml:\n  input imu: a series of 100 samples")
-    assert "data has no file that the model can be fed with" in err
+    assert "data has no file for the model" in err
     assert (trial.folder / "har.toml").exists()
 
 
