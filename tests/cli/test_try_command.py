@@ -125,7 +125,7 @@ def test_without_data_it_says_size_and_speed_and_nothing_of_accuracy(trial: Tria
     assert table["size"][0] == f"{MODEL.stat().st_size / 1024:.1f} KiB"
     assert {len(table[row]) for row in ("size", "latency, median", "memory of the model")} == {4}
     assert re.search(r"^ +float +uniform +dynamic +static$", out, re.MULTILINE)
-    assert "\nnot judged: no data; give --data FOLDER or --source NAME; speed and size only\n" in out
+    assert "\nspeed and size only, not judged: no data; give --data FOLDER or --source NAME\n" in out
     assert not ACCURACY.search(out)
     assert "fill in source in it, then push-model" in out
 

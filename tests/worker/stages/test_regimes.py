@@ -244,7 +244,7 @@ def test_an_accepted_model_is_told_of_what_calibration_has_not_seen(tmp_path: Pa
     assert [one.split(":")[0] for one in told] == ["class_unseen", "beyond_calibration", "beyond_calibration"]
     assert "of 300 held-out windows float gives class 2 in 5, but in no calibration or search window" in told[0]
     assert "of 300 held-out windows exceed the calibrated range of channel 2 of input 'x'" in told[1]
-    assert "in output 'y'" in told[2]
+    assert "calibrated range of output 'y'" in told[2]
 
 
 def test_windows_of_the_same_kind_are_not_told_of(tmp_path: Path) -> None:
