@@ -1,6 +1,6 @@
-"""What a model format brings: open, tap, rewrite. One folder per format, found by its name.
+"""The interface of a model format: open, tap, rewrite. One folder per format, found by its name.
 
-The engine (calibration, search, gates, report) knows these types and nothing of any format.
+The engine (calibration, search, gates, report) uses only these types and knows no format.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,9 +18,9 @@ from edge_agent.errors import ModelError
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
 Method = Literal["static", "dynamic", "uniform", "float16"]
-"""How a candidate is made: three ways to int8, and 16-bit floats."""
+"""How a candidate is made: three methods for int8, and 16-bit floats."""
 Types = Literal["u8s8", "s8s8", "u8u8"]
-"""The integers of activations, then those of weights: unsigned or signed, of 8 bits."""
+"""The 8-bit integer types of activations, then of weights: unsigned or signed."""
 FORMATS = {".onnx": "onnx", ".tflite": "tflite"}
 
 
@@ -35,7 +35,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What inspection found in a model file."""
+    """The result of inspecting a model file."""
 
     format: str
     inputs: tuple[TensorSpec, ...]
@@ -46,11 +46,11 @@ class ModelInfo:
     """The format's own version, e.g. ``opset 17``."""
     size_bytes: int
     notes: tuple[str, ...] = ()
-    """What a person should know of the file: sentences, as of weights that are stored in fewer bits than they have."""
+    """Notes about the file for people, in sentences; for example about weights stored in reduced precision."""
     custom: tuple[str, ...] = ()
-    """Operators that are in no list of the format: a runtime here has them, another may not."""
+    """Custom operators: an installed runtime has them, another may not."""
     rounds: bool = False
-    """Whether the runtime rounds activations of the file as they come, so its outputs are only near float's."""
+    """Whether the runtime quantizes activations at run time, so that outputs only approximate float's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Range:
 
 
 class Scheme(NamedTuple):
-    """How integers lie: of which types, and with one scale for each output channel of a weight or one for all of it."""
+    """An integer format: the types, and whether a weight has one scale per output channel or one in total."""
 
     types: Types
     per_channel: bool
@@ -70,10 +70,10 @@ class Scheme(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CandidateSpec:
-    """One thing to try: how a float model shall be rewritten.
+    """One candidate: how to rewrite a float model.
 
-    ``operators`` empty means every operator that the method can quantize in this format; ``calibration`` is the range
-    method of a static candidate, others have no ranges.
+    Empty ``operators`` means every operator that the method can quantize in this format. ``calibration`` is the range
+    method of a static candidate; other methods have no ranges.
     """
 
     method: Method
@@ -84,11 +84,11 @@ class CandidateSpec:
     """Names of nodes that stay float."""
     types: Types = "u8s8"
     io: Literal["float", "int8"] = "float"
-    """Whether a static candidate's own inputs and outputs stay float, or become int8 where the format can say so."""
+    """Whether a static candidate's inputs and outputs stay float, or become int8 if the format supports it."""
 
     @property
     def symmetric_weights(self) -> bool:
-        """Whether zero lies in the middle of a weight's grid; else the grid covers just its values and zero."""
+        """Whether a weight's grid is symmetric around zero; else it covers only its values and zero."""
         return self.per_channel or self.types != "u8u8"
 
 
@@ -105,9 +105,9 @@ class Layer:
     weight_axis: int = 0
     """The output channel axis of ``weights``."""
     depthwise: bool = False
-    """Whether it is a convolution of each channel by itself."""
+    """Whether it is a depthwise convolution."""
     multiplies: bool = False
-    """Whether it is a convolution or a matrix product, with constant weights or not: int8 is there for these."""
+    """Whether it is a convolution or a matrix product, with constant weights or not: the main targets of int8."""
 
 
 class Node(NamedTuple):
@@ -115,27 +115,27 @@ class Node(NamedTuple):
 
     name: str
     inputs: Sequence[str]
-    """The tensors that it reads; constants may be among them."""
+    """The tensors that it reads, including constants."""
     outputs: Sequence[str]
     weights: float = 0
-    """How many weights it multiplies by; infinite where they are in a graph of its own, as a loop's."""
+    """Number of weights that it multiplies by; infinite if they are in an inner graph, as in a loop."""
     joins: bool = False
-    """Whether it puts its inputs side by side, so that all are on one grid in int8."""
+    """Whether it concatenates its inputs, so that all share one grid in int8."""
     operator: str = ""
-    """Its type."""
+    """Its operator type."""
 
 
 class Flow(NamedTuple):
-    """A whole graph."""
+    """The nodes of a whole graph."""
 
     nodes: Sequence[Node]
-    """In an order in which they can run."""
+    """In a valid execution order."""
     outputs: Sequence[str]
     """The tensors that are the model's outputs, in its order."""
 
 
 class Signature(Protocol):
-    """A model's ends: what :class:`ModelInfo` says of a file, and a :class:`Session` of what it has loaded."""
+    """A model's inputs and outputs, as :class:`ModelInfo` and :class:`Session` have them."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -157,7 +157,7 @@ class Session(Signature, Protocol):
 
 
 class Tap(Protocol):
-    """A float model that also gives its activations."""
+    """A float model that also returns its activations."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -166,32 +166,32 @@ class Tap(Protocol):
 
     @property
     def same_range(self) -> Mapping[str, str]:
-        """Tensors of the whole model that need not be looked at → one that must, whose range holds for them."""
+        """Tensor that needs no observer → the observed tensor whose range applies to it; for the whole model."""
         ...
 
     def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Each tapped tensor's value for one row, one at a time."""
+        """Yield each tapped tensor's value for one row."""
         ...
 
 
 class Float16Peaks(Protocol):
-    """A float model that tells how large its activations become."""
+    """A float model that returns the peaks of its activations."""
 
     def run(self, feeds: Feeds) -> Mapping[str, float]:
-        """Tensor → the largest magnitude of its values for one row; infinite or NaN where one of them is."""
+        """Tensor → the largest magnitude of its values for one row; infinite or NaN if a value is."""
         ...
 
 
 class FakeQuantSwitches(Protocol):
-    """A float model that can round, place by place, as an int8 candidate of it would."""
+    """A float model in which each rounding of an int8 candidate can be switched on separately."""
 
     @property
     def needed_by(self) -> Mapping[str, Sequence[str]]:
-        """Each place that int8 rounds (a tensor or a layer's weights) → the layers that, left int8, want it rounded."""
+        """Place that int8 rounds (a tensor or a layer's weights) → the layers that, in int8, need it rounded."""
         ...
 
     def run(self, feeds: Feeds, rounded: Collection[str]) -> list[Array]:
-        """All outputs, in the model's order, with these places rounded and all others exact."""
+        """All outputs, in the model's order, with only these places rounded."""
         ...
 
 
@@ -200,44 +200,42 @@ class Backend(Protocol):
 
     SUFFIX: str
     RUNTIMES: Sequence[str]
-    """Every runtime that can serve the format. Where a function takes ``runtime``, an empty one is the first of these
-    that is installed."""
+    """Every runtime that can serve the format. An empty ``runtime`` argument means the first of these that is
+    installed."""
     TOOLS: Sequence[str]
-    """The packages that rewriting a model needs beside any runtime that works, by the names they are imported under."""
+    """Import names of the packages that rewriting needs in addition to a working runtime."""
 
     JOB_COPIES: float
-    """The memory that a job takes at least beside its imports, in sizes of the model's file."""
+    """The least memory of a job without its imports, in multiples of the model's file size."""
     SWITCHED: Sequence[Method]
-    """The methods whose roundings :meth:`switches` knows."""
+    """The methods that :meth:`switches` supports."""
 
     def inspect(self, path: Path) -> ModelInfo:
-        """What the file holds; raises ``ModelError`` (unreadable, unsupported, already_quantized, external_data …)."""
+        """Inspect a file; raises ``ModelError`` (unreadable, unsupported, already_quantized, external_data …)."""
         ...
 
     def runtime_version(self, runtime: str = "") -> str:
-        """The version of a runtime, which is imported; raises ``ModelError`` (format_unsupported) if it is not here."""
+        """Import a runtime and return its version; raises ``ModelError`` (format_unsupported) if it is missing."""
         ...
 
     def prepare(self, path: Path, out: Path) -> None:
-        """Write the model in the shape that ``tap`` and ``rewrite`` want; the same function of its inputs."""
+        """Write the model in the form that ``tap`` and ``rewrite`` need; it computes the same function."""
         ...
 
     def open(self, path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False) -> Session:
-        """Load a model file for inference as it is served: memory that loading has freed is given back.
+        """Load a model file for inference as it is served: memory freed by loading is returned to the system.
 
-        A file that :meth:`optimize` has made is loaded as it is.
-
-        ``usual``: as an application that knows nothing of that loads it, for comparison. Raises ``ModelError``,
-        ``format_unsupported`` if ``runtime`` is not here.
+        A file from :meth:`optimize` is not optimised again. ``usual``: load with the runtime's defaults, as an ordinary
+        application does, for comparison. Raises ``ModelError``, ``format_unsupported`` if ``runtime`` is missing.
         """
         ...
 
     def optimize(self, path: Path, folder: Path, *, runtime: str = "", threads: int = 1) -> Path | None:
-        """Save a model as the runtime has it once it is loaded, for this version and processor alone.
+        """Save the runtime's optimised graph of a model; it fits only this runtime version and processor.
 
-        The files have the names that :mod:`edge_agent.device.optimized_form` says; returned is the one to open. None:
-        nothing of this format is worth saving. May take the process with it, as the runtime may crash on a file.
-        Raises ``ModelError``.
+        Returns the file to open; None if the format has no optimised form. The file names are those of
+        :mod:`edge_agent.device.optimized_form`. Raises ``ModelError``. The runtime may crash on a file and end the
+        process.
         """
         ...
 
@@ -246,19 +244,19 @@ class Backend(Protocol):
         ...
 
     def core_operators(self) -> tuple[str, ...]:
-        """The operators that carry the work (convolutions, matrix products) and what the runtime folds into them."""
+        """The operators that do most of the work (convolutions, matrix products), and those fused into them."""
         ...
 
     def product_operators(self) -> tuple[str, ...]:
-        """The operators that dynamic quantization makes faster: matrix products, and what else has such a kernel."""
+        """The operators that dynamic quantization makes faster: matrix products, and others with such a kernel."""
         ...
 
     def schemes(self, method: Method) -> Sequence[Scheme]:
-        """What is worth trying of a method on this very processor, the most accurate first."""
+        """The schemes of a method that are worth trying on this processor, the most accurate first."""
         ...
 
     def saturates(self, spec: CandidateSpec) -> bool:
-        """Whether this processor adds up the candidate's products to less than they are where these are large."""
+        """Whether this processor saturates when it sums the candidate's large products."""
         ...
 
     def layers(self, prepared: Path) -> list[Layer]:
@@ -266,7 +264,7 @@ class Backend(Protocol):
         ...
 
     def flow(self, prepared: Path) -> Flow:
-        """Every node of the graph, named as :meth:`layers` names those it has."""
+        """Every node of the graph, with the names of :meth:`layers`."""
         ...
 
     def rewrite(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
@@ -274,19 +272,19 @@ class Backend(Protocol):
         ...
 
     def float16_peaks(self, prepared: Path) -> Float16Peaks | None:
-        """Open a prepared model with the peaks of what float16 stores in 16 bits; None: it leaves activations alone."""
+        """Open a prepared model that returns activation peaks; None if float16 leaves activations in 32 bits."""
         ...
 
     def switches(
         self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = ""
     ) -> FakeQuantSwitches:
-        """Open a prepared model with a switch at every place that ``spec``, of a method in ``SWITCHED``, rounds."""
+        """Open a prepared model with a switch at every place that ``spec``, of a ``SWITCHED`` method, rounds."""
         ...
 
     def check(self, original: Path, quantized: Path, *, runtime: str = "", float16: bool = False) -> dict[str, int]:
-        """Prove a rewritten file sound, and count what is int8 in it: ``{"int8_weights": n, "int8_nodes": m}``.
+        """Prove a rewritten file sound, and count its int8 parts: ``{"int8_weights": n, "int8_nodes": m}``.
 
-        ``float16``: it is the candidate of 16-bit floats. Of that both are 0, and it has ``float16_weights`` as well.
+        ``float16``: the file is the float16 candidate. Both are 0 for it, and it has ``float16_weights`` as well.
         """
         ...
 

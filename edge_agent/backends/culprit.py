@@ -1,18 +1,18 @@
-"""At which node and tensor somebody else's quantizer stood when it failed.
+"""Finds the node and tensor at which a third-party quantizer failed.
 
-Its message seldom says so ("list index out of range"). But what it was at is in the variables of the functions that
-the error went through, under whatever name; the innermost one that is a node or a tensor of the model is told.
+Its message seldom names them ("list index out of range"). But the local variables of the functions in the traceback
+hold them, under any name. The innermost variable that is a node or a tensor of the model is reported.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 Naming = Callable[[Any], str]
-"""What a variable's value is called in the model; empty if it is nothing of it."""
+"""The name in the model of a variable's value; empty if it is not part of the model."""
 
 
 def place_of(error: BaseException, node: Naming, tensor: Naming) -> str:
-    """Where ``error``, which was caught, came up: words to put behind "fails"; empty if nothing tells."""
+    """Words about where a caught ``error`` occurred, to follow "fails"; empty if that is not known."""
     values = list(_variables(error))
     layer = next(filter(None, map(node, values)), "")
     name = next((one for one in map(tensor, values) if one not in ("", layer)), "")
@@ -20,7 +20,7 @@ def place_of(error: BaseException, node: Naming, tensor: Naming) -> str:
 
 
 def _variables(error: BaseException) -> Iterator[Any]:
-    """The values in the functions that the error went through, the innermost first; those of their objects, too."""
+    """Local values of the functions in the traceback and attributes of their objects, the innermost first."""
     frames = []
     trace = error.__traceback__
     while trace is not None:

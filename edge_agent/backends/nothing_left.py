@@ -1,4 +1,4 @@
-"""What to say of a candidate that would leave every layer float. Pure."""
+"""The error for a candidate that would leave every layer float. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,30 +6,30 @@ from edge_agent.backends import CandidateSpec
 from edge_agent.errors import ModelError
 
 _NAMED = 3
-"""Layers that are named for each reason."""
+"""Layers named for each reason."""
 
 
 def nothing_left(spec: CandidateSpec, weighted: Iterable[tuple[str, str]]) -> ModelError:
-    """The error (``rewrite_invalid``) to raise.
+    """Return the error (``rewrite_invalid``) to raise.
 
     Args:
         spec: the candidate.
-        weighted: operator and name of every layer with weights, whether the method knows it or not.
+        weighted: operator and name of every layer with weights, whether the method supports it or not.
     """
     reasons: dict[str, list[str]] = {}
     for operator, name in weighted:
         if name in spec.float_layers:
             reason = "left float in this candidate"
         elif spec.operators and operator not in spec.operators:
-            reason = "none of this candidate's operators"
+            reason = "not among this candidate's operators"
         else:
-            reason = f"without a {spec.method} int8 form here"
+            reason = f"no {spec.method} int8 form on this device"
         reasons.setdefault(reason, []).append(f"{operator} {name!r}")
-    told = "; ".join(f"{listed(names)}: {reason}" for reason, names in reasons.items())
-    return ModelError("rewrite_invalid", f"no layer would be int8 ({told or 'there is none with weights'})")
+    details = "; ".join(f"{listed(names)}: {reason}" for reason, names in reasons.items())
+    return ModelError("rewrite_invalid", f"no layer would be int8 ({details or 'no layer has weights'})")
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
+    """The first few names, and the number of the others."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

@@ -1,1 +1,1 @@
-"""The daemon's side of a stage: what its worker is asked, how it is started, how it ended."""
+"""The daemon's side of a stage: the worker's task, its start and its end."""

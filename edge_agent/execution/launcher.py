@@ -1,4 +1,4 @@
-"""Starts the worker of a stage: writes its task, sets its limits. The daemon's side of the worker."""
+"""Starts the worker of a stage: writes its task and sets its limits."""
 
 from collections import deque
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _EVAL_FILE = "eval.npz"
 
 
 def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -> Task:
-    """What the workers of ``job`` are asked; raises ``ContractError`` if this device lacks a source."""
+    """Make the task for the workers of ``job``; raises ``ContractError`` if this device lacks a source."""
     wanted = {contract.source for contract in manifest.inputs if contract.source}
     if not wanted:
         raise ContractError("input_missing", f"manifest {manifest.name}: [input] names no source to calibrate with")
@@ -67,7 +67,7 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
 
 
 def source_table(config: Config, name: str) -> dict[str, Any]:
-    """``[sources.NAME]`` as a worker gets it: of kind mqtt without a broker of its own, with the device's."""
+    """``[sources.NAME]`` for a worker; an mqtt source without its own broker gets the device's."""
     table = config.sources[name]
     if table.get("kind") != "mqtt" or "url" in table:
         return table
@@ -91,7 +91,7 @@ class Launcher:
         on_progress: OnProgress,
         on_end: Callable[[StageEnd], None],
     ) -> StageRun:
-        """Start the worker of the stage that ``job`` is in; ``blobs`` is the folder of what was received."""
+        """Start the worker of the current stage of ``job``; ``blobs`` is the folder of received blobs."""
         memory_bytes = worker_memory_bytes(self._config.limits.worker_memory_bytes)
         task = make_task(job, manifest, self._config, memory_bytes)
         task = msgspec.structs.replace(task, blobs=_stored(manifest, task, blobs))
@@ -109,9 +109,10 @@ class Launcher:
         return run
 
     def make_form(self, release: Path, folder: Path) -> str:
-        """Have the optimised form of a release made in ``folder`` (:mod:`edge_agent.worker.forms.remaker`); waits.
+        """Make the optimised form of a release in ``folder`` with :mod:`edge_agent.worker.forms.remaker`. Blocks.
 
-        Returns why there is none; empty: it is there.
+        Returns:
+            The reason of a failure; empty if the form was made.
         """
         memory_bytes = worker_memory_bytes(self._config.limits.worker_memory_bytes)
         lines: deque[str] = deque(maxlen=1)
@@ -135,7 +136,7 @@ class Launcher:
     def _limits(self, stage: Stage, memory_bytes: int) -> ChildLimits:
         limit_s = self._config.limits.stage_timeout_s
         match stage:
-            case Stage.CAPTURE:  # has a deadline of its own, made from the sensor's rate, and says how far it is
+            case Stage.CAPTURE:  # computes its deadline from the sensor's rate, and reports progress
                 return ChildLimits(timeout_s=None, quiet_s=limit_s, memory_bytes=memory_bytes)
             case Stage.ACTIVATE:
                 return ChildLimits(timeout_s=_ACTIVATE_TIMEOUT_S, memory_bytes=memory_bytes)
@@ -144,7 +145,7 @@ class Launcher:
 
 
 def _stored(manifest: Manifest, task: Task, blobs: Path) -> dict[str, StoredBlob]:
-    """What the worker copies into its folder before it looks at it; a link would let it write to the blob itself."""
+    """The blobs that the worker copies into its folder; a link would let it write to the blob itself."""
     named = [(task.model, manifest.blob), (task.eval, manifest.eval)]
     return {
         name: StoredBlob(str(blobs / blob.sha256), blob.sha256, blob.size) for name, blob in named if blob is not None
@@ -152,7 +153,7 @@ def _stored(manifest: Manifest, task: Task, blobs: Path) -> dict[str, StoredBlob
 
 
 def _write_task(job_dir: Path, task: Task) -> None:
-    """Say what is asked; whatever a worker has put in the way goes. Raises ``StageError``."""
+    """Write the task file, replacing anything that a worker put at its path; raises ``StageError``."""
     path = job_dir / TASK_FILE
     try:
         job_dir.mkdir(mode=0o700, exist_ok=True)

@@ -1,7 +1,7 @@
-"""What a worker says on its standard output, as far as it is listened to.
+"""The lines of a worker's standard output, within limits.
 
-A worker had a hostile model open. So texts are cut, progress is taken a few times a second at most, and of lines that
-are not of the protocol the first few are logged: nothing that a worker writes makes the daemon's inbox or log grow.
+A worker may have opened a hostile model, so its output must not fill the daemon's inbox or log. Texts are cut, progress
+is limited to a few events a second, and only the first few invalid lines are logged.
 """
 
 import logging
@@ -16,20 +16,20 @@ from edge_agent.jobs.task import Stage
 from edge_agent.strict import UNDECODABLE
 
 OnProgress = Callable[[float, str, float | None], None]
-"""fraction (0 to 1), what is being done, seconds left or None."""
+"""Fraction (0 to 1), current activity, seconds left or None."""
 
 MOST_DETAIL = 300
-"""Characters of what is being done."""
+"""Most characters of a progress detail."""
 _PER_S, _BURST = 20.0, 50
-"""Progress; our own workers say it four times a second."""
+"""Limits of progress events; our own workers send four a second."""
 _LOGGED = 5
-"""Lines that are not of the protocol."""
+"""Invalid lines that are logged in full."""
 _LONGEST_S = 10 * 365 * 86_400.0
 _log = logging.getLogger(__name__)
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A line of a worker: progress (fraction, detail, eta_s) or end (code, message, status)."""
+    """One line of a worker: progress (fraction, detail, eta_s) or end (code, message, status)."""
 
     event: Literal["progress", "end"]
     fraction: float = 0.0
@@ -41,10 +41,10 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class WorkerLines:
-    """The lines of one run of ``stage``. For one thread.
+    """The lines of one run of ``stage``. Not thread-safe.
 
     Attributes:
-        end: what the worker said last of how it ended; None: nothing.
+        end: the worker's last ``end`` event, or None.
     """
 
     def __init__(self, stage: Stage, on_progress: OnProgress) -> None:
@@ -55,13 +55,13 @@ class WorkerLines:
         self._not_understood = 0
 
     def take(self, line: str) -> None:
-        """Take a line."""
+        """Process one line."""
         try:
             event = msgspec.json.decode(line, type=Event)
         except UNDECODABLE as error:
             self._not_understood += 1
             if self._not_understood <= _LOGGED:
-                text = "%s wrote a line that is not of the protocol (%s): %.200r"
+                text = "%s wrote a line that is not part of the protocol (%s): %.200r"
                 _log.warning(text, self._stage, cut_text(str(error), 200), line)
             return
         if event.event == "end":
@@ -71,7 +71,7 @@ class WorkerLines:
             self._on_progress(event.fraction, cut_text(event.detail, MOST_DETAIL), eta_s)
 
     def close(self) -> None:
-        """The worker has ended: say how much was not logged."""
+        """Log the number of suppressed lines; call it when the worker has ended."""
         if self._not_understood > _LOGGED:
             more = self._not_understood - _LOGGED
-            _log.warning("%s wrote %d more lines that are not of the protocol", self._stage, more)
+            _log.warning("%s wrote %d more lines that are not part of the protocol", self._stage, more)

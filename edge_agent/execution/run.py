@@ -1,8 +1,8 @@
-"""Runs one stage of a job in a worker process and says how it ended.
+"""Runs one stage of a job in a worker process and reports how it ended.
 
-The worker speaks JSON lines (``edge_agent.worker.__main__``); what counts in the end is the outcome it left on disk:
-a worker that is killed after its last act has still done its stage. Serves two callers: :func:`run_stage` blocks,
-:class:`StageRun` reports from a thread of its own, and its callbacks should do no more than put into a queue.
+The worker writes JSON lines (``edge_agent.worker.__main__``), but the outcome on disk decides: a worker that is killed
+after it wrote its outcome has completed its stage. :func:`run_stage` blocks. :class:`StageRun` reports from its own
+thread, and its callbacks should only put events into a queue.
 """
 
 import logging
@@ -23,7 +23,7 @@ from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
 
 _MORE = 2
-"""Times as much is what is said to try where a limit was too low."""
+"""Factor of the limit that a message suggests where the current one was too low."""
 _log = logging.getLogger(__name__)
 
 
@@ -32,11 +32,11 @@ class StageEnd:
     """How a run of a stage ended.
 
     Attributes:
-        code: empty if ok; ``canceled`` if stopped; else the code of the refusal or error.
+        code: empty if ok; ``canceled`` if stopped; else the code of the rejection or error.
         message: one sentence.
-        status: ``stopped`` is the caller's own doing and says nothing about the job.
+        status: ``stopped`` means that the caller stopped it; the job may be fine.
         seconds: wall time of the run.
-        retryable: the worker died without a word; another try may do better.
+        retryable: the worker died without reporting a reason; a retry may succeed.
     """
 
     code: str
@@ -47,7 +47,7 @@ class StageEnd:
 
 
 class StageRun:
-    """One run of one stage; ``on_end`` is called exactly once, whatever happens."""
+    """One run of one stage; ``on_end`` is called exactly once, on every path."""
 
     def __init__(
         self,
@@ -72,33 +72,33 @@ class StageRun:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the worker; progress and end come from a thread of this run's own."""
+        """Start the worker; the callbacks are called from this run's own thread."""
         self._thread = threading.Thread(target=self._run_and_tell, name=f"stage-{self._stage}", daemon=True)
         self._thread.start()
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """Ask the worker to end; returns at once, the end is still told. May be called at any time, from any thread."""
+        """Ask the worker to end and return at once; ``on_end`` is still called. Thread-safe at any time."""
         with self._lock:
             self._stopped = True
             if self._child is not None:
                 self._child.stop(grace_s)
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait until the end has been told; False if it was not within ``timeout_s``."""
+        """Wait until ``on_end`` has returned; False after ``timeout_s``."""
         if self._thread is not None:
             self._thread.join(timeout_s)
             return not self._thread.is_alive()
         return True
 
     def run(self) -> StageEnd:
-        """Run the stage in this thread and return its end instead of telling it."""
+        """Run the stage in this thread and return its end; ``on_end`` is not called."""
         with self._lock:
             if self._stopped:
                 return StageEnd("canceled", f"{self._stage} was stopped before it began", "stopped", 0.0)
             try:
-                remove(self._job_dir / self._stage)  # an earlier run's outcome is not this one's
+                remove(self._job_dir / self._stage)  # the outcome of an earlier run must not count for this one
             except OSError as error:
-                text = f"what an earlier run of {self._stage} left cannot be removed: {error.strerror}; check the disk"
+                text = f"files of an earlier run of {self._stage} cannot be removed: {error.strerror}; check the disk"
                 return StageEnd("stage_crashed", text, "failed", 0.0)
             try:
                 self._child = Child(
@@ -116,9 +116,9 @@ class StageRun:
     def _run_and_tell(self) -> None:
         try:
             end = self.run()
-        except Exception as error:  # noqa: BLE001  # whoever waits for the end must get one
+        except Exception as error:  # noqa: BLE001  # the caller waits for an end and must get one
             _log.exception("running %s", self._stage)
-            end = StageEnd("stage_crashed", f"running {self._stage} failed here: {error!r}", "failed", 0.0)
+            end = StageEnd("stage_crashed", f"running {self._stage} failed in the daemon: {error!r}", "failed", 0.0)
         self._on_end(end)
 
     def _judge(self, ended: ChildExit) -> StageEnd:
@@ -137,22 +137,22 @@ class StageRun:
             return StageEnd("canceled", f"{stage} was stopped", "stopped", seconds)
         if ended.reason == "out_of_memory":
             limit = self._limits.memory_bytes
-            where = "what the device has"
+            where = "the device has"
             if limit:
                 where = f"its limit of {limit / 2**20:.0f} MiB"
-                where += f"; if the device has as much, set [limits] worker_memory_bytes = {_MORE * limit}"
+                where += f"; if the device has twice as much, set [limits] worker_memory_bytes = {_MORE * limit}"
             return StageEnd("out_of_memory", f"{stage} needed more memory than {where}", "failed", seconds)
         if ended.reason == "timeout":
             limit_s = self._limits.timeout_s or self._limits.quiet_s or 0.0
-            what = "exceeded its" if self._limits.timeout_s else "said nothing for"
+            what = "exceeded its" if self._limits.timeout_s else "reported nothing for"
             text = f"{stage} {what} {limit_s:g} s; set [limits] stage_timeout_s = {_MORE * limit_s:g}"
             return StageEnd("stage_timeout", text, "failed", seconds)
-        said = self._lines.end
-        if said is not None and said.status == "failed":
-            if not a_worker_may_say(said.code):
-                text = f"{stage} ended with code {said.code!r}, which no stage ends with"
+        reported = self._lines.end
+        if reported is not None and reported.status == "failed":
+            if not a_worker_may_say(reported.code):
+                text = f"{stage} ended with code {reported.code!r}, which no stage may report"
                 return StageEnd("stage_crashed", text, "failed", seconds)
-            return StageEnd(said.code, said.message, "failed", seconds)
+            return StageEnd(reported.code, reported.message, "failed", seconds)
         return StageEnd("stage_crashed", f"{stage} {ended.describe()}", "failed", seconds, True)
 
 
@@ -164,6 +164,6 @@ def run_stage(
     *,
     group_parent: Path | None = None,
 ) -> StageEnd:
-    """Run ``stage`` of the job in ``job_dir`` and return how it ended; an exception here (Ctrl-C) ends the worker."""
+    """Run ``stage`` of the job in ``job_dir`` and return its end; an exception here (Ctrl-C) ends the worker."""
     run = StageRun(job_dir, stage, limits, on_progress=on_progress, on_end=lambda _end: None, group_parent=group_parent)
     return run.run()

@@ -1,1 +1,1 @@
-"""A job as values: its states, its task, its result, its report. Pure."""
+"""A job as plain values: states, task, result, report. Pure."""

@@ -1,4 +1,4 @@
-"""What opening and reading an ``.npz`` raises where it is damaged: of the archive and of numpy's header in a member."""
+"""Exceptions that a damaged ``.npz`` raises, from the archive or from numpy's header of a member."""
 
 import lzma
 import tokenize

@@ -1,4 +1,4 @@
-"""The verdict's part of the result object: what a job's stages left, under one code and one sentence."""
+"""The conclusion of the result object: the stages' results with one verdict, code and sentence."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +19,9 @@ def conclude(job_dir: Path, code: str, message: str, seconds: Mapping[str, float
 
     Args:
         job_dir: the job's directory, with the folders of the stages that ended.
-        code: how it ended; one of ``errors.CODES``.
-        message: one sentence; empty for an accepted model, whose sentence is made from its numbers.
-        seconds: what each stage took.
+        code: the job's end code; one of ``errors.CODES``.
+        message: one sentence; may be empty for an accepted model, whose sentence is made from its numbers.
+        seconds: duration of each stage.
 
     Returns:
         The result object; ``chosen`` is None unless the verdict is ``accepted``.
@@ -43,7 +43,7 @@ def conclude(job_dir: Path, code: str, message: str, seconds: Mapping[str, float
 
 
 def accepted(chosen: MeasuredModel, reference: MeasuredModel) -> str:
-    """One sentence about a model that passed: how often it agrees, how fast and how large it is."""
+    """One sentence about an accepted model: its agreement, speed and size."""
     parts = []
     if chosen.windows and chosen.disagreements is not None:
         agreeing = chosen.windows - chosen.disagreements

@@ -1,4 +1,4 @@
-"""What the result object says of a job's data: its sets, how far they do, and what was found in them. Values only."""
+"""The result object's part about a job's data: sets, their sufficiency, findings. Values only."""
 
 from typing import Any
 
@@ -15,25 +15,25 @@ class SetSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     samples: int | None = None
     seconds: float | None = None
     blocks: int | None = None
-    """Stretches of time that do not touch."""
+    """Separate intervals of time."""
     windows_effective: float | None = None
-    """How many independent windows they count as."""
+    """Equivalent number of independent windows."""
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One metric of float and of int8; None: not to be had, as where an output is not finite."""
+    """One metric of float and of int8; None: not available, for example where an output is not finite."""
 
     name: str
     reference: float | None = msgspec.field(name="float")
     target: float | None = msgspec.field(name="int8")
     drop: float | None
-    """How much worse int8 is, in the metric's own unit; negative: it is better."""
+    """Loss of int8 against float, in the metric's own unit; negative: int8 is better."""
     drop_upper: float | None = None
-    """One-sided 95 % bound of the drop, where there is one."""
+    """One-sided 95 % bound of the drop, if it is known."""
 
 
 class ClassLoss(msgspec.Struct, frozen=True):
-    """A label of which int8 has fewer windows right than float."""
+    """A label with fewer correct windows in int8 than in float."""
 
     label: Any
     windows: int
@@ -53,7 +53,7 @@ class LabelledSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ReservoirUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the sets are of what a sensor's process had stored, and from when."""
+    """Whether the sets come from a sensor's stored samples, and from which time."""
 
     used: bool
     message: str
@@ -64,19 +64,19 @@ class ReservoirUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class EnoughWindows(msgspec.Struct, frozen=True, kw_only=True):
-    """How many windows a set has, and how many would do for what it is for."""
+    """Number of windows in a set, and number that its purpose needs."""
 
     windows: int
     enough: int | None
-    """None: nobody can say."""
+    """None: not known."""
     message: str
     planned: int | None = None
     spread: float | None = None
-    """By which part of itself the least sure range may be off (one-sided 95 %)."""
+    """Relative error of the least certain range (one-sided 95 % bound)."""
 
 
 class MovedRanges(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the ranges of activations moved with the last third of the calibration windows."""
+    """Change of the activation ranges by the last third of the calibration windows."""
 
     moved: float | None
     """The largest relative change of a range's width."""
@@ -86,7 +86,7 @@ class MovedRanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Enough(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether there were enough data."""
+    """Whether the data were sufficient."""
 
     calibration: EnoughWindows | None = None
     heldout: EnoughWindows | None = None
@@ -94,7 +94,7 @@ class Enough(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DataFinding(msgspec.Struct, frozen=True):
-    """Something about the data: a stable code, one sentence with channel and numbers, and whether it refuses them."""
+    """A finding about the data: a stable code, one sentence with channel and numbers, and whether it rejects them."""
 
     code: str
     message: str
@@ -102,14 +102,14 @@ class DataFinding(msgspec.Struct, frozen=True):
 
 
 class OutputKindFound(msgspec.Struct, frozen=True):
-    """What the judged output means, and how that was found."""
+    """The kind of the judged output, and how it was determined."""
 
     kind: str
     found: str
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sets are, and what is to be said of them."""
+    """The sets and the findings about them."""
 
     calibration: SetSummary | None = None
     search: SetSummary | None = None
@@ -120,11 +120,11 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     output_options: Output | None = None
     """``[output]`` with every default filled in, as the verdict uses it."""
     outputs: list[OutputSummary] = []
-    """Every output of the model, on the search set, then on the held-out set."""
+    """Every output of the model; on the search set first, later on the held-out set."""
     detections: DetectionsKept | None = None
-    """Of a detector: boxes on the held-out set."""
+    """For a detector: boxes on the held-out set."""
     enough: Enough = Enough()
     classes: list[ClassLoss] = []
-    """Labels of the held-out set of which int8 has fewer right than float."""
+    """Labels of the held-out set with fewer correct windows in int8 than in float."""
     findings: list[DataFinding] = []
     warnings: list[str] = []

@@ -1,4 +1,4 @@
-"""Numbers in messages and tables, with the digits that they are about. Pure."""
+"""Numbers for messages and tables, with as many digits as a comparison needs. Pure."""
 
 import math
 
@@ -7,13 +7,13 @@ _GATE_DIGITS = 4
 _FEWEST = 3
 _FEWEST_OF_LIMIT = 4
 _MOST = 17
-"""Digits that tell any two 64-bit floats apart."""
+"""Digits that distinguish any two 64-bit floats."""
 
 
 def apart(value: float, limit: float, fewest: int = _FEWEST) -> tuple[str, str]:
-    """A value and what it is held against, in as few digits as show which of both is larger.
+    """A value and its limit, with the fewest digits that show which is larger.
 
-    Rounded to three digits, 1.0004 is 1, and "1; at most 1 is allowed" is a riddle.
+    Rounded to three digits, 1.0004 is 1, and "1; at most 1 is allowed" would be a puzzling message.
     """
     for digits in range(fewest, _MOST + 1):
         texts = _text(value, digits), _text(limit, max(digits, _FEWEST_OF_LIMIT))
@@ -24,20 +24,20 @@ def apart(value: float, limit: float, fewest: int = _FEWEST) -> tuple[str, str]:
 
 
 def _text(number: float, digits: int) -> str:
-    """A number in so many digits, and in no powers of ten where it is large."""
+    """A number with ``digits`` significant digits; large numbers without an exponent."""
     return f"{number:.0f}" if 10**digits <= abs(number) < 10**_MOST else f"{number:.{digits}g}"
 
 
 def percent_apart(share: float, limit: float) -> tuple[str, str]:
-    """The same of shares, in percent."""
+    """The same for shares, in percent."""
     one, other = apart(100.0 * share, 100.0 * limit)
     return f"{one} %", f"{other} %"
 
 
 def gate_numbers(name: str, value: float | None, limit: float | None, unknown: str) -> tuple[str, str]:
-    """A gate's value and limit in the unit that its name tells, so that which one is larger shows.
+    """A gate's value and limit in the unit of its name, with digits that show which is larger.
 
-    ``unknown``: what stands for a number that is not known, or has no bound.
+    ``unknown`` replaces a number that is not known or has no bound.
     """
     unit, size = _unit(name, value if limit is None else limit)
     one, other = (None if number is None or not math.isfinite(number) else number / size for number in (value, limit))

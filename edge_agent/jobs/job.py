@@ -1,15 +1,15 @@
-"""A job: one manifest's way through this device. Pure: what happened goes in, the next job comes out.
+"""A job: one manifest's way through this device. Pure: an event goes in, the next state comes out.
 
     receive ─► capture ─► calibrate ─► quantize ─► validate ─► benchmark ─► activate ─► succeeded
        │          │           │            │           │            │          │
        └──────────┴───────────┴────────────┴───────────┴────────────┴──────────┴─► rejected · failed · canceled
 
 The daemon saves the job that :func:`advance` returns *before* it acts on it, so a boot is no special case: load,
-``advance(job, Interrupted())``, save, go on. An ended job never changes again: later events find it as it is.
+``advance(job, Interrupted())``, save, continue. An ended job never changes again; later events are ignored.
 
-Activation has steps of its own, each saved before the next is done:
-``prepared`` (the release lies on disk) → ``swapped`` (the link points at it) → ``hooked`` (the operator's hook said
-yes) → ``probed`` (a fresh process loaded it and ran it) → ``committed``.
+Activation has its own steps; each one is saved before the next begins:
+``prepared`` (the release is on disk) → ``swapped`` (the link points at it) → ``hooked`` (the operator's hook
+succeeded) → ``probed`` (a fresh process loaded it and ran it) → ``committed``.
 """
 
 from collections.abc import Iterable
@@ -22,13 +22,13 @@ from edge_agent.errors import CODES
 from edge_agent.jobs.task import Stage
 
 MAX_ATTEMPTS = 2
-"""Runs of one stage whose worker died by its own fault."""
+"""Most runs of one stage whose worker dies by its own fault."""
 MAX_RESTARTS = 3
-"""Unclean boots of the device in one model-running stage."""
+"""Most unclean boots of the device in one stage that runs a model."""
 
 
 class Status(StrEnum):
-    """Where a job stands (the words of AWS IoT Jobs)."""
+    """The status of a job (the terms of AWS IoT Jobs)."""
 
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
@@ -39,7 +39,7 @@ class Status(StrEnum):
 
 
 class ActivationStep(StrEnum):
-    """How far an activation is: the last step that is saved."""
+    """The last saved step of an activation."""
 
     PREPARED = "prepared"
     SWAPPED = "swapped"
@@ -51,25 +51,25 @@ class ActivationStep(StrEnum):
 _NEXT_STAGE = dict(pairwise(Stage))
 _NEXT_STEP = dict(pairwise(ActivationStep))
 _EXCLUSIVE = frozenset({Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE, Stage.BENCHMARK, Stage.ACTIVATE})
-"""One job at a time in these: they use the processor that another one would be measured on."""
+"""Only one job at a time runs these: a second one would disturb the measurements."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the daemon knows of a job. ``digest`` is the manifest's content digest."""
+    """All that the daemon stores of a job. ``digest`` is the manifest's content digest."""
 
     id: str
     model: str
     version: int
     digest: str
     scope: str
-    """Where the manifest was found, as in topics: ``d/pi-01``, ``g/lab``; ``local`` for a recalibration here."""
+    """The manifest's scope, as in topics: ``d/pi-01``, ``g/lab``; ``local`` for a recalibration on the device."""
     created: float
     """Seconds since the epoch when the job was accepted."""
     expires: float = 0.0
     stage: Stage = Stage.RECEIVE
     status: Status = Status.QUEUED
     running: bool = False
-    """The stage's work is under way. Still true at boot: the power failed."""
+    """The stage is running. If it is true at boot, the power failed."""
     step: ActivationStep | None = None
     attempts: int = 0
     restarts: int = 0
@@ -78,22 +78,22 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     eta_s: float | None = None
     seconds: dict[str, float] = {}
     code: str = ""
-    """In an active job: the refusal that an activation of float follows (``on_rejected = "float"``)."""
+    """In an active job: the rejection that led to the activation of float (``on_rejected = "float"``)."""
     message: str = ""
     release: str = ""
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended, whichever way."""
+        """Whether the job has ended, with any status."""
         return self.status not in (Status.QUEUED, Status.IN_PROGRESS)
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The stage's work begins now."""
+    """The stage starts now."""
 
 
 class Progressed(msgspec.Struct, frozen=True):
-    """How far the stage is."""
+    """Progress of the stage."""
 
     fraction: float
     detail: str = ""
@@ -101,13 +101,13 @@ class Progressed(msgspec.Struct, frozen=True):
 
 
 class StageSucceeded(msgspec.Struct, frozen=True):
-    """The stage left its folder; go on."""
+    """The stage left its folder; the next one follows."""
 
     seconds: float
 
 
 class StageRefused(msgspec.Struct, frozen=True):
-    """Data quality or a gate said no. ``use_float``: nothing is active, so float shall be activated."""
+    """A data check or a gate rejected the model. ``use_float``: no release is active, so activate float."""
 
     code: str
     message: str
@@ -116,7 +116,7 @@ class StageRefused(msgspec.Struct, frozen=True):
 
 
 class StageFailed(msgspec.Struct, frozen=True):
-    """The stage ended in a fault. ``retryable``: the worker died without a word; another try may do better."""
+    """The stage failed. ``retryable``: the worker died without reporting a reason; a retry may succeed."""
 
     code: str
     message: str
@@ -140,11 +140,11 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Paused(msgspec.Struct, frozen=True):
-    """The daemon stops cleanly; the stage will be run again and nothing is counted."""
+    """The daemon stops cleanly; the stage runs again later, and no attempt is counted."""
 
 
 class Interrupted(msgspec.Struct, frozen=True):
-    """The daemon has just started and finds this job."""
+    """The daemon has just started and loaded this job."""
 
 
 Event = (
@@ -153,7 +153,7 @@ Event = (
 
 
 def advance(job: Job, event: Event) -> Job:
-    """The job after ``event``. An ended job is returned as it is, whatever comes late."""
+    """Return the job after ``event``. An ended job is returned unchanged."""
     if job.ended:
         return job
     match event:
@@ -185,12 +185,12 @@ def advance(job: Job, event: Event) -> Job:
 
 
 def cancelable(job: Job) -> bool:
-    """Whether a cancel or a newer version may still end the job: not once its release is being activated."""
+    """Whether a cancel or a newer version may still end the job: not after its activation has begun."""
     return not job.ended and job.step is None
 
 
 def next_step(job: Job) -> ActivationStep:
-    """The activation step to do now."""
+    """The next activation step."""
     return ActivationStep.PREPARED if job.step is None else _NEXT_STEP[job.step]
 
 
@@ -230,8 +230,8 @@ def _enter(job: Job, stage: Stage) -> Job:
 
 
 def _end(job: Job, code: str, message: str) -> Job:
-    said = CODES[code].status
-    status = Status.FAILED if said in ("error", "warning") else Status(said)
+    kind = CODES[code].status
+    status = Status.FAILED if kind in ("error", "warning") else Status(kind)
     return _with(
         job, status=status, code=code, message=message, running=False, detail="", eta_s=None,
         fraction=1.0 if status is Status.SUCCEEDED else job.fraction,
@@ -239,7 +239,7 @@ def _end(job: Job, code: str, message: str) -> Job:
 
 
 def _interrupted(job: Job) -> Job:
-    """Only stages that run a model count: power supplies fail under load, and a model may be what kills them."""
+    """Count restarts only in stages that run a model: the load of a model can make a weak power supply fail."""
     if not (job.running and job.stage in _EXCLUSIVE):
         return _with(job, running=False)
     again = _with(job, running=False, restarts=job.restarts + 1)

@@ -1,7 +1,7 @@
-"""What a device says of itself and of its jobs: views of state, made afresh each time. Pure.
+"""Reports of a device about its jobs: complete views of the state, built for each message. Pure.
 
-A lost report loses nothing, as the next one says it all; a report over the protocol's limit drops what a reader
-misses least: first the histograms, then the layers, the candidates, at last all but the verdict.
+A lost report does no harm, because the next one is complete. A report over the protocol's limit drops the least
+important parts first: the histograms, the layers, the candidates, and finally everything except the verdict.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from edge_agent.wire.messages import MAX_REPORT_BYTES, JobReport, encode
 from edge_agent.wire.timestamps import rfc3339
 
 _MOST = 2000
-"""Characters of a sentence: four of them fit, whatever they are made of."""
+"""Most characters of a sentence: four sentences of any characters fit into a report."""
 
 
 def job_report(job: Job, *, device: str, boot_id: str, seq: int, now: float, message: str, release: str) -> JobReport:
     """The report of ``job``, without its result object.
 
-    ``message`` stands in where the job has none; ``release`` is the folder of an activated one.
+    ``message`` is the default for a job without one; ``release`` is the folder of an activated release.
     """
     return JobReport(
         device=device,
@@ -45,7 +45,7 @@ def job_report(job: Job, *, device: str, boot_id: str, seq: int, now: float, mes
 
 
 def encode_report(report: JobReport, result: Result) -> bytes:
-    """The bytes of ``report`` with ``result`` in it, as much of that as the protocol's limit permits."""
+    """Encode ``report`` with as much of ``result`` as the protocol's limit permits."""
     report = msgspec.structs.replace(
         report, message=printable(report.message, _MOST), detail=printable(report.detail, _MOST)
     )
@@ -66,8 +66,8 @@ def _ever_fewer(result: Result) -> Iterator[Result]:
         ("candidates", {"candidates": []}),
     ):
         warnings = [*result.data.warnings, f"{name} left out: the report was too large"]
-        told = msgspec.structs.replace(result.data, warnings=warnings)
-        result = msgspec.structs.replace(result, data=told, **fewer)
+        summary = msgspec.structs.replace(result.data, warnings=warnings)
+        result = msgspec.structs.replace(result, data=summary, **fewer)
         yield result
     message = printable(result.message, _MOST)
     yield Result(verdict=result.verdict, code=result.code, message=message, seconds=result.seconds)

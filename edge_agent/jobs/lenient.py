@@ -1,7 +1,7 @@
-"""Reads what another version or another device wrote: what fits is taken, what does not becomes its default. Pure.
+"""Reads objects of another version or device: valid fields are taken, others get their default. Pure.
 
-A report is worth more than any of its fields: one that is unknown here is ignored, and one of an unexpected type is
-null, as if it had not been measured.
+A report is worth more than any single field. Unknown fields are ignored, and a field of an unexpected type is null, as
+if it had not been measured.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ import msgspec
 S = TypeVar("S", bound=msgspec.Struct)
 
 _types_of = cache(get_type_hints)
-"""Slow, and asked for each of a list's items."""
+"""Cached because it is slow and needed for each item of a list."""
 
 
 def lenient(fields: object, kind: type[S]) -> S:
-    """``fields``, as JSON has them, as a struct of ``kind``, all of whose fields have defaults."""
+    """Convert JSON ``fields`` to a struct of ``kind``; all fields of ``kind`` need a default."""
     found = _fitting(fields, kind)
     return found if isinstance(found, kind) else kind()
 
 
 def _fitting(value: object, kind: Any) -> Any:
-    """``value`` as a ``kind``, as far as it fits; ``UNSET`` if nothing does."""
+    """``value`` as a ``kind``, as far as it fits; ``UNSET`` if no part fits."""
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError):
@@ -51,7 +51,7 @@ def _in_parts(value: object, kind: Any) -> Any:
 
 
 def _struct(fields: Mapping[Any, Any], kind: type[S]) -> Any:
-    """The struct of those fields that fit; ``UNSET`` if one is missing that has no default and may not be null."""
+    """The struct of all fitting fields; ``UNSET`` if a required field that may not be null is missing."""
     types = _types_of(kind)
     taken: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):

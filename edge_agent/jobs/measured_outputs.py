@@ -1,4 +1,4 @@
-"""What a result object says of each output of a model, and of a detector's boxes. Values only."""
+"""The result object's part about each output of a model, and about a detector's boxes. Values only."""
 
 from typing import Any
 
@@ -8,32 +8,32 @@ MOST_CLASSES = 20
 
 
 class GroupError(msgspec.Struct, frozen=True, kw_only=True):
-    """Channels of like scale, which are judged apart."""
+    """A group of channels with similar scale, judged separately."""
 
     channels: str
-    """Their places along the axis: ``0-3``."""
+    """Their indices along the axis: ``0-3``."""
     peak: float | None = None
-    """The largest absolute value of float's."""
+    """The largest absolute value of the float output."""
     sqnr_db: float | None = None
-    """None: nothing to judge by."""
+    """None: no basis to judge by."""
     why_not: str = ""
-    """Why it is not judged; empty: it is."""
+    """Why it is not judged; empty if it is."""
 
 
 class ClassKept(msgspec.Struct, frozen=True):
-    """What int8 keeps of one class that float gives, rightly where there are labels."""
+    """Recall by int8 of one class that float predicts; with labels, only of correct predictions."""
 
     label: Any
     windows: int
-    """To which float gives it."""
+    """Windows for which float predicts the class."""
     recall: float
-    """The share of them that int8 keeps."""
+    """Share of these windows for which int8 predicts it as well."""
     recall_lower: float
-    """What so many independent windows prove, at 95 %."""
+    """Lower 95 % bound of the recall, for the number of independent windows."""
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One output of the model: what it means, and what int8 makes of it. The first one is what the gates are about."""
+    """One output of the model: its kind and the error of int8 in it. The gates judge the first output."""
 
     name: str
     kind: str
@@ -42,18 +42,18 @@ class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
     disagreements: int = 0
     agreement: float | None = None
     sqnr_db: float | None = None
-    """Of the worst group."""
+    """SQNR of the worst group."""
     groups: list[GroupError] = []
-    """Empty: all channels are of one scale."""
+    """Empty: all channels have a similar scale."""
     classes: list[ClassKept] = []
-    """The classes that float gives, at most ``MOST_CLASSES``, those that int8 keeps least of first."""
+    """Classes that float predicts, at most ``MOST_CLASSES``, in order of increasing recall."""
     code: str = ""
-    """Why it refuses the model; empty: it does not. ``output_ruined`` of one that nobody named."""
+    """Why it rejects the model; empty: it does not. ``output_ruined`` for an output that the manifest does not name."""
     message: str = ""
 
     @property
     def lost_classes(self) -> list[ClassKept]:
-        """The classes of which int8 does not keep all."""
+        """The classes with a recall below 1."""
         return [one for one in self.classes if one.recall < 1.0]
 
 
@@ -68,19 +68,19 @@ class ClassBoxes(msgspec.Struct, frozen=True):
 
 
 class DetectionsKept(msgspec.Struct, frozen=True, kw_only=True):
-    """What int8 keeps of the boxes that float finds at its threshold, over all windows of a set."""
+    """Agreement of int8's boxes with float's boxes at float's threshold, over all windows of a set."""
 
     reference: int
-    """float's boxes."""
+    """Boxes of float."""
     found: int
-    """Of these int8 has."""
+    """Boxes of float that int8 finds as well."""
     recall: float | None = None
     recall_lower: float | None = None
-    """What the windows in which float sees something prove, at 95 %."""
+    """Lower 95 % bound of the recall, from the windows in which float finds a box."""
     target: int
-    """int8's boxes."""
+    """Boxes of int8."""
     confirmed: int
-    """Of these float has."""
+    """Boxes of int8 that float finds as well."""
     precision: float | None = None
     precision_lower: float | None = None
     classes: list[ClassBoxes] = []

@@ -1,7 +1,7 @@
-"""What a stage leaves in its folder: how it ended, and the result object as far as it is known by then.
+"""The outcome file of a stage: how it ended, and the result object so far.
 
-A stage had a model of somebody else's open, so what it left is read as :mod:`edge_agent.foreign` does: bounded, typed,
-texts cut. A sound model may have names of megabytes; the stage itself cuts them, so that its outcome can be read.
+A stage may have opened a hostile model, so its outcome is read by the rules of :mod:`edge_agent.foreign`: bounded,
+typed, texts cut. A valid model may have names of megabytes; the stage cuts them, so that its outcome stays readable.
 """
 
 from collections.abc import Iterator
@@ -22,20 +22,20 @@ from edge_agent.strict import UNDECODABLE, why
 K = TypeVar("K")
 
 _SHORTER = ((2000, 4096), (300, 1000), (100, 200), (40, 20))
-"""Characters of a text, items of a list: how an outcome that is too large is made smaller, step by step."""
+"""Limits for an outcome that is too large, tried in order: characters of a text, items of a list."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stage ended. ``code`` empty: go on with the next stage."""
+    """How a stage ended. ``code`` empty: continue with the next stage."""
 
     code: str = ""
     message: str = ""
     results: Result | msgspec.UnsetType = msgspec.UNSET
     """The whole result object so far; left out where the stage adds nothing."""
     model_sha256: str | msgspec.UnsetType = msgspec.UNSET
-    """Of the int8 model that was accepted: SHA-256 of its file. Left by ``validate``."""
+    """SHA-256 of the accepted int8 model's file. Written by ``validate``."""
     form_sha256: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
-    """Of an optimised form: file → SHA-256. ``validate`` leaves that of the accepted model, ``quantize`` of float."""
+    """Optimised form: file → SHA-256. ``validate`` writes the accepted model's, ``quantize`` float's."""
 
 
 class _Left(msgspec.Struct):
@@ -43,43 +43,42 @@ class _Left(msgspec.Struct):
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """The bytes that a stage leaves: as much of it as may be read again.
+    """Encode an outcome, cut to the size that can be read again.
 
-    It is cut before it is encoded: a name of megabytes may stand there a thousand times, and takes no room as long as
-    nobody writes it down.
+    Texts are cut before encoding: a name of megabytes may occur a thousand times, and would take memory each time.
     """
-    data, said = b"", msgspec.to_builtins(outcome)
+    data, plain = b"", msgspec.to_builtins(outcome)
     for most_text, most_items in _SHORTER:
-        data = msgspec.json.encode(cut(said, most_text=most_text, most_items=most_items))
+        data = msgspec.json.encode(cut(plain, most_text=most_text, most_items=most_items))
         if _readable(data):
             break
     return data
 
 
 def read_outcome(job_dir: Path, stage: Stage) -> Outcome | None:
-    """The outcome that ``stage`` left; None if it has not ended.
+    """The outcome of ``stage``; None if it has not ended.
 
     Raises:
-        StageError: ``stage_crashed``: what it left cannot be read, or says what is not a worker's to say.
+        StageError: ``stage_crashed``: the outcome cannot be read, or has a code that a worker may not report.
     """
     outcome = _read(job_dir, stage, Outcome)
     if outcome is None:
         return None
     if outcome.code and not a_worker_may_say(outcome.code):
-        raise StageError("stage_crashed", f"{stage} ended with code {outcome.code[:80]!r}, which no stage ends with")
+        raise StageError("stage_crashed", f"{stage} ended with code {outcome.code[:80]!r}, which no stage may report")
     return msgspec.structs.replace(outcome, message=cut_text(outcome.message))
 
 
 def a_worker_may_say(code: str) -> bool:
-    """Whether a job may end by this code because a worker said so; all others are the daemon's to say."""
+    """Whether a worker may end a job with this code; only the daemon may use the others."""
     return code in CODES and CODES[code].status not in ("succeeded", "canceled")
 
 
 def read_result(job_dir: Path) -> Result:
-    """The result object so far: what the last finished stage left.
+    """The result object so far, as the last finished stage left it.
 
-    A stage of version 0.1 left only its own part of it. So each stage's is laid over those before, nested objects key
-    by key; a stage that left the whole object covers them all.
+    A stage of version 0.1 wrote only its own part. Each stage's result is therefore merged over the earlier ones,
+    nested objects key by key; a stage that wrote the whole object replaces them all.
     """
     found: dict[str, Any] = {}
     for results in _results(job_dir):
@@ -93,7 +92,7 @@ def _results(job_dir: Path) -> Iterator[dict[str, Any]]:
     for stage in WORKER_STAGES:
         try:
             left = _read(job_dir, stage, _Left)
-        except StageError:  # that stage has failed; what went before it stands
+        except StageError:  # that stage has failed; the earlier results remain valid
             return
         if left is None:
             return

@@ -1,15 +1,15 @@
-"""What a worker is asked to do: ``task.json`` in a job's directory. Pure; written by the daemon or by ``quantize``.
+"""The task of a worker: ``task.json`` in a job's directory. Pure; written by the daemon or by ``quantize``.
 
-A job's directory is the whole interface between stages. Each stage reads what earlier ones left, writes
-``<stage>.tmp/`` and renames it to ``<stage>/`` as its last act, so any stage can be run again by hand:
+A job's directory is the whole interface between stages. Each stage reads the files of earlier ones, writes
+``<stage>.tmp/`` and finally renames it to ``<stage>/``. Any stage can therefore be run again by hand:
 
     python -m edge_agent.worker calibrate JOB_DIR
 
     JOB_DIR/
       task.json             this struct
-      model.onnx            the float model, as pushed (``task.model``); or .tflite, as what is made of it
+      model.onnx            the float model, as pushed (``task.model``); .tflite for that format, here and below
       eval.npz              the labelled set that was pushed with it, if there was one (``task.eval``)
-      inspect/              inspected.json, outcome.json: what the model is, before a capture from a sensor
+      inspect/              inspected.json, outcome.json: the model's inspection, before a capture from a sensor
       capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
       calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json
       quantize/             candidates.json, chosen.json, chosen.onnx, perhaps second.json, second.onnx; outcome.json;
@@ -40,7 +40,7 @@ FLOAT_FORM, CHOSEN_FORM = "float-form", "chosen-form"
 """Folders of the quantize stage: optimised forms of the float model and of the chosen one, where they are served."""
 INSPECTED_FILE = "inspected.json"
 INSPECT = "inspect"
-"""A step of a worker that is no stage: it opens the model for a capture, whose own process opens a sensor."""
+"""A worker step that is not a stage: it opens the model for a capture, whose own process opens a sensor."""
 
 
 class Stage(StrEnum):
@@ -67,7 +67,7 @@ class ArrayFiles(msgspec.Struct, frozen=True):
 
 
 class StoredBlob(msgspec.Struct, frozen=True):
-    """A blob that was received, and what it must be: each stage begins with a look whether it still is."""
+    """A received blob with its expected hash and size, which each stage verifies first."""
 
     path: str
     sha256: str
@@ -94,26 +94,26 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     eval: str = ""
     """The labelled set's path, absolute or in the job's directory; empty: there is none."""
     blobs: dict[str, StoredBlob] = {}
-    """File in the job's directory → the blob that it is to be a copy of; empty: somebody has put the files there."""
+    """File in the job's directory → the blob to copy it from; empty: the files are already there."""
     sources: dict[str, dict[str, Any]] = {}
     """The device's ``[sources.NAME]`` tables that the inputs name."""
     shared: dict[str, str] = {}
-    """Those of them that a process of their own reads: the folder with its socket and what it keeps."""
+    """Sources with their own process → the folder with its socket and its stored segments."""
     arrays: ArrayFiles | None = None
     seed: int = 0
     memory_bytes: int = 0
-    """Limit of a worker process; 0: none was set."""
+    """Memory limit of a worker process; 0: none."""
     stage_timeout_s: int = 0
-    """After which a stage is ended; 0: never."""
+    """Time limit of a stage; 0: none."""
 
 
 def encode_task(task: Task) -> bytes:
-    """What ``task.json`` holds; keys of its gates, recipe and outputs that came after version 0.1.0 only where set."""
+    """Encode ``task.json``; keys of gates, recipe and outputs newer than version 0.1.0 are written only if set."""
     return msgspec.json.format(msgspec.json.encode(as_encoded(task, FEATURES)), indent=2)
 
 
 def read_task(job_dir: Path) -> Task:
-    """The task of a job's directory; raises ``StageError`` if it is not readable."""
+    """The task of a job's directory; raises ``StageError`` if it cannot be read."""
     try:
         return msgspec.json.decode((job_dir / TASK_FILE).read_bytes(), type=Task)
     except (OSError, *UNDECODABLE) as error:
@@ -121,6 +121,6 @@ def read_task(job_dir: Path) -> Task:
 
 
 def chosen_folder(job_dir: Path) -> Path:
-    """Where ``chosen.json`` and its model lie: validation leaves its own only if the second finalist was accepted."""
+    """The folder of ``chosen.json`` and its model: validation's own only if the second finalist was accepted."""
     own = job_dir / Stage.VALIDATE
     return own if (own / CHOSEN_FILE).exists() else job_dir / Stage.QUANTIZE

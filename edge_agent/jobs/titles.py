@@ -1,4 +1,4 @@
-"""What a result's numbers and gates are called wherever people see them: tables, text and page. Pure."""
+"""Titles of a result's numbers and gates for people: in tables, text and page. Pure."""
 
 from types import MappingProxyType
 
@@ -30,14 +30,14 @@ TITLES = MappingProxyType({
 """Key of a record → its title."""
 
 GATES = MappingProxyType({
-    "min_agreement": "the part of the windows on which int8 does what float does",
-    "min_class_recall": "the part of a class's windows that int8 keeps, of the class that it keeps least of",
-    "max_accuracy_drop": "what int8 loses of float's accuracy on labelled windows",
-    "min_sqnr_db": "how far the outputs' signal is above int8's error",
-    "max_latency_ratio": "what a call takes of float's time",
-    "max_size_ratio": "what the file takes of float's size, with its optimised form where there is one",
-    "max_memory_ratio": "what the model takes of float's memory, both as they are served",
-    "max_peak_rss_bytes": "the most memory that a process with the model takes",
-    "min_gain": "what int8 saves over float",
+    "min_agreement": "the share of windows on which int8 agrees with float",
+    "min_class_recall": "the share of a class's windows that int8 keeps, for the worst class",
+    "max_accuracy_drop": "the accuracy that int8 loses against float on labelled windows",
+    "min_sqnr_db": "the ratio of the outputs' signal to int8's error",
+    "max_latency_ratio": "the time of a call, relative to float's",
+    "max_size_ratio": "the size of the file and any optimised form, relative to float's",
+    "max_memory_ratio": "the memory of the model, relative to float's, both as they are served",
+    "max_peak_rss_bytes": "the peak memory of a process with the model",
+    "min_gain": "the saving of int8 against float",
 })  # fmt: skip
-"""Gate → what is held against its limit."""
+"""Gate → the quantity compared with its limit."""

@@ -1,7 +1,7 @@
-"""A result object that somebody else wrote, for a page: as much of it as makes sense, in bounded size. Pure.
+"""A foreign result object, read for a page: its valid parts, in bounded size. Pure.
 
-A report is 64 kB at most, and its results may still be ten thousand empty candidates, a number of hundred digits or
-brackets a thousand deep. What cannot be is left out, as if it had not been told.
+A report is 64 kB at most, but its results may still hold ten thousand empty candidates, a number of a hundred digits or
+brackets nested a thousand deep. Impossible values are left out, as if they had not been reported.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ _MOST_ITEMS = 64
 _GREATEST = 2.0**63
 _OF_A_RESULT = {"candidates": MAX_CANDIDATES, "layers": MAX_LAYERS}
 _OF_A_PAGE = _OF_A_RESULT | {"outputs": 32, "groups": 16}
-"""Items of lists that hold lists themselves."""
+"""Most items of nested lists."""
 
 
 def told_result(fields: Mapping[str, Any]) -> Result:
-    """``fields``, as JSON has them, as a result object."""
+    """Convert JSON ``fields`` to a result object."""
     try:
         return lenient(_sound(cut(bounded(fields), most_text=_MOST_TEXT, most_items=_MOST_ITEMS)), Result)
     except RecursionError:
@@ -37,7 +37,7 @@ def _first(value: Any, most: int | None) -> Any:
 
 
 def _sound(value: Any) -> Any:
-    """``value`` without numbers that nobody can draw: beyond 64 bits, or not finite."""
+    """``value`` without numbers that cannot be drawn: beyond 64 bits, or not finite."""
     match value:
         case bool():
             return value

@@ -1,30 +1,30 @@
-"""What a result says of a tensor's values: how often they occurred in each part of their range. Statistics only."""
+"""Histogram of a tensor's values, for the result object. Statistics only."""
 
 import msgspec
 
 MAX_BINS = 64
 MAX_HISTOGRAMS = 9
-"""Layers of a result that have one, the worst of them."""
+"""Most layers of a result with a histogram: the worst ones."""
 
 
 class ValueHistogram(msgspec.Struct, frozen=True, kw_only=True):
-    """The values of one tensor as calibration saw them, beside the range that int8 has for them."""
+    """The values of one tensor in calibration, with its int8 range."""
 
     low: float
-    """Where the first bin begins."""
+    """Lower edge of the first bin."""
     width: float
-    """Of a bin."""
+    """Width of a bin."""
     counts: list[int]
-    """Values other than zero in each bin, in order; at most ``MAX_BINS``."""
+    """Number of non-zero values in each bin, in order; at most ``MAX_BINS`` bins."""
     smallest: float
     """The smallest value."""
     largest: float
     """The largest value."""
     range_low: float
-    """The least value that int8 can stand for."""
+    """The smallest value that int8 can represent."""
     range_high: float
-    """The greatest one."""
+    """The largest value that int8 can represent."""
     zeros: float
-    """The part of all values that is exactly zero."""
+    """The fraction of all values that is exactly zero."""
     sqnr_db: float | None = None
-    """Signal over the error of 256 even levels; null: they lose nothing."""
+    """SQNR of 256 uniform levels; null: no loss."""

@@ -1,25 +1,25 @@
-"""What an application on the device calls to use the active release of a model.
+"""The interface through which an application on the device uses the active release of a model.
 
     import edge_agent.serving
 
     model = edge_agent.serving.load("har")
     scores = model(window)        # raw samples [size, channels], at the manifest's rate_hz
 
-    stream = model.stream(rate_hz=104)          # or let it be resampled and cut into windows here
-    for scores in stream(samples):              # whatever has arrived, [n, channels]
+    stream = model.stream(rate_hz=104)          # or let the stream resample and cut the windows
+    for scores in stream(samples):              # any number of new samples, [n, channels]
         ...
 
-    for scores in model.stream():               # or let the agent's own sensor be read, if its config shares it
+    for scores in model.stream():               # or read the agent's own sensor, if its config shares it
         ...
 
     seen = model.detections(frame[None])        # of a detector: seen.boxes, seen.scores, seen.classes
 
-The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
-release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
-old release serving (:attr:`Model.problem`). Where the release has an optimised form for the runtime and processor of
-this process, that is loaded. The agent is told how many inferences there were, how long they took and
-how many failed (:mod:`edge_agent.serving.meter`), and nothing of samples or answers. Imports numpy and the release's
-runtime, nothing of the agent's engine but what makes boxes of a detector's outputs, and that when they are asked for.
+The model applies the manifest's steps, constants and state, and the release's runtime and threads, as when the release
+was judged. A new activation, or a rollback, takes effect at the next call. If a new release cannot be loaded, the old
+one keeps serving and :attr:`Model.problem` gives the reason. A release's optimised form is loaded if it fits the
+runtime and processor of this process. The model reports inferences, latencies and failures to the agent
+(:mod:`edge_agent.serving.meter`), but never samples or answers. Only numpy and the release's runtime are imported; the
+code that decodes a detector's boxes is imported on first use.
 """
 
 import logging
@@ -63,16 +63,16 @@ def load(
     """Load the active release of the model ``name``.
 
     Args:
-        name: as in the manifest.
-        state_dir: the agent's; None: as in /etc/edge-agent/config.toml if that can be read, else /var/lib/edge-agent.
-        follow_s: look for another active release at most this often; ``math.inf``: never.
-        telemetry: tell the agent of this device how many inferences there were, their latencies, errors and memory.
+        name: the model's name, as in the manifest.
+        state_dir: the agent's; None: from /etc/edge-agent/config.toml if that is readable, else /var/lib/edge-agent.
+        follow_s: least seconds between two checks for a new active release; ``math.inf``: never check.
+        telemetry: report the number of inferences, their latencies, errors and memory to this device's agent.
 
     Raises:
         StoreError: ``not_active``, ``release_corrupt``, or ``state_unreadable`` if the folder may not be read.
-        ModelError: ``format_unsupported`` if the runtime is not installed here; or the runtime refuses the model.
+        ModelError: ``format_unsupported`` if the runtime is not installed here; or the runtime rejects the model.
         ContractError, RecipeError: model and manifest do not fit each other.
-        ConfigError: the configuration is no TOML.
+        ConfigError: the configuration is not valid TOML.
     """
     root = Path(_configured_state_dir() if state_dir is None else state_dir)
     return Model(Releases(root / "models", name), follow_s, telemetry=telemetry)
@@ -81,9 +81,9 @@ def load(
 class Model:
     """The active release of one model name. Made by :func:`load`.
 
-    Calls from several threads take turns. State that the model carries belongs to this object: one for each stream.
-    Another release begins with its initial state. The call that notices it waits while it is loaded, and until then
-    both are in memory.
+    Calls from several threads take turns. Carried state belongs to this object, so use one object per stream. A new
+    release starts with its initial state. The first call after an activation waits while the new release is loaded, and
+    both releases are in memory meanwhile.
     """
 
     def __init__(self, releases: Releases, follow_s: float, *, telemetry: bool) -> None:
@@ -101,17 +101,17 @@ class Model:
             self._meter.tell_at_end_of(self)
 
     def __call__(self, window: Windows) -> Array:
-        """What the verdict was about, for one window.
+        """Run the model on one window; returns the output that the verdict judged.
 
-        That is the output that ``[output]`` names (or the first of ``[[outputs]]``), else the first, as the model
-        gives it, batch axis included; of ``kind = "anomaly"`` the score; of a detector with separate outputs one
-        table [N, 6]: corners, score, class; before suppression all its candidates, boxes beside scores.
+        This is the output that ``[output]`` names (or the first of ``[[outputs]]``), else the model's first output,
+        with its batch axis. For ``kind = "anomaly"`` it is the score; for a detector with separate outputs, one table
+        [N, 6] of corners, score and class; for one without suppression, all candidates, boxes beside scores.
 
         Args:
-            window: raw samples ``[size, channels]``, channels in the order of the manifest's; ``{input: window}``
-                where inputs have channels of their own; pictures (uint8) ``[size, height, width, channels]``. They
-                are taken to be at the manifest's ``rate_hz``, and as the sensor's own where it names none: a window
-                by itself cannot be resampled without a fault at its ends. :meth:`stream` does that.
+            window: raw samples ``[size, channels]``, channels in the manifest's order; ``{input: window}`` if the
+                inputs have different channels; pictures (uint8) ``[size, height, width, channels]``. The samples must
+                have the manifest's ``rate_hz``, or the sensor's own rate if the manifest names none: resampling a
+                single window would distort its ends. :meth:`stream` resamples.
 
         Raises:
             ContractError: ``shape_mismatch``, ``dtype_mismatch``, ``non_finite`` or ``input_missing``.
@@ -122,15 +122,15 @@ class Model:
             return self._loaded.judged(*self._run(window))
 
     def detections(self, window: Windows) -> "Detections":
-        """What a detector sees in one window, decoded and suppressed as when the verdict was made.
+        """The detections in one window, decoded and suppressed in the same way as for the verdict.
 
-        Boxes that are in the model's output before suppression are put back into the frame, whatever the steps made
-        of it; see :class:`.detections.Detections`. Arguments and errors as of a call.
+        Boxes of an output before suppression are mapped back into the camera's frame, see
+        :class:`.detections.Detections`. Arguments and errors are those of :meth:`__call__`.
 
         Raises:
-            ContractError: also ``shape_mismatch`` if the model is no detector.
+            ContractError: also ``shape_mismatch`` if the model is not a detector.
         """
-        from edge_agent.serving.detections import read_detections  # noqa: PLC0415  # most models are no detectors
+        from edge_agent.serving.detections import read_detections  # noqa: PLC0415  # most models are not detectors
 
         with self._lock:
             self._follow()
@@ -138,22 +138,22 @@ class Model:
             return read_detections(loaded.judged(*self._run(window)), loaded.meaning, loaded.inputs.values())
 
     def run(self, window: Windows) -> dict[str, Array]:
-        """Every output by its name, for one window; arguments and errors as of a call."""
+        """All outputs by name, for one window; arguments and errors are those of :meth:`__call__`."""
         with self._lock:
             self._follow()
             _, outputs = self._run(window)
             return {spec.name: output for spec, output in zip(self._loaded.session.outputs, outputs, strict=True)}
 
     def stream(self, *, rate_hz: float | None = None, channels: Sequence[str] = ()) -> Stream:
-        """What to give samples to as they come, instead of windows; or, without giving any, what to iterate over.
+        """A stream that takes samples as they arrive, instead of windows, or reads them from a shared sensor.
 
-        They are resampled to the manifest's ``rate_hz``, cut into windows of its size and hop, and answered. Iterating
-        reads the sensor that the manifest names, beside everybody else who does: where its ``[sources.NAME]`` has
-        ``keep_windows`` or ``share``.
+        The stream resamples to the manifest's ``rate_hz``, cuts windows of its size and hop, and runs the model on each
+        window. Iterating reads the sensor that the manifest names, alongside its other readers. The sensor's
+        ``[sources.NAME]`` must have ``keep_windows`` or ``share``.
 
         Args:
-            rate_hz: samples a second of what you give; None: as many as the manifest wants.
-            channels: the names of its columns; left out: as in the manifest.
+            rate_hz: rate of the given samples per second; None: the manifest's rate.
+            channels: names of the given columns; left out: the manifest's channels.
         """
         return Stream(self._answer, self.reset, rate_hz, channels, self._sensor)
 
@@ -172,14 +172,14 @@ class Model:
             raise SourceError(error.code, f"{error.message}; {text}, and restart edge-agent") from None
 
     def _answer(self, cut: Callable[[Loaded], Iterable[Windows]]) -> list[Array]:
-        """What is judged of each window that ``cut`` makes for the release that is active now."""
+        """The judged output for each window that ``cut`` makes for the currently active release."""
         with self._lock:
             self._follow()
             loaded = self._loaded
             return [loaded.judged(*self._run(window)) for window in cut(loaded)]
 
     def _run(self, window: Windows) -> tuple[Feeds, list[Array]]:
-        """One call of the model, counted. Timed is what the verdict's latency is of: the runtime's part, no steps."""
+        """Run the model once and count the call. The time covers the runtime alone, as the verdict's latency does."""
         meter = self._meter
         if meter is None:
             return self._loaded.run(self._loaded.feeds(window))
@@ -195,54 +195,54 @@ class Model:
         return answer
 
     def reset(self) -> None:
-        """Say that the next window does not follow the last one: state begins anew unless ``reset = "never"``."""
+        """Declare a break before the next window: carried state is reset unless it has ``reset = "never"``."""
         with self._lock:
             self._loaded.reset()
 
     @property
     def release(self) -> Release:
-        """What answers, and what is known of it: version, verdict, method, runtime, threads."""
+        """The release that answers: version, verdict, method, runtime, threads."""
         return self._loaded.release
 
     @property
     def inputs(self) -> Mapping[str, InputContract]:
-        """Model input → what its raw windows are: ``channels``, ``window.size``, ``rate_hz``; another may differ."""
+        """Model input → its contract: ``channels``, ``window.size``, ``rate_hz``. Another release may have others."""
         return self._loaded.inputs
 
     @property
     def stale(self) -> bool:
-        """Whether the verdict's numbers are of something else than what answers in this process.
+        """Whether the verdict's numbers do not apply to this process.
 
-        Its runtime has another version, or the release's optimised form does not fit that runtime or this processor,
-        so that the model file answers. The agent makes such a form anew by itself.
+        The runtime here has another version, or the release's optimised form does not fit the runtime or processor, so
+        that the model file answers. The agent rebuilds such a form by itself.
         """
         return self._loaded.stale
 
     @property
     def problem(self) -> EdgeAgentError | None:
-        """Why :attr:`release` is not what is active now; None: it is."""
+        """Why :attr:`release` is not the active release; None if it is."""
         return self._problem
 
     def _follow(self) -> None:
-        """Take up what is active now, if it is time to look and if it can be loaded."""
+        """Switch to the active release if a check is due and the release can be loaded."""
         if time.monotonic() < self._next_look:
             return
         seen = None
         try:
             seen = _read_link(self._releases)
-            if seen != self._seen:  # else what could not be loaded then cannot be now
+            if seen != self._seen:  # an unchanged link would fail to load again
                 self._take_up(seen.name)
         except EdgeAgentError as error:
-            self._say(error)
+            self._set_problem(error)
         except MemoryError:
-            self._say(
+            self._set_problem(
                 LimitError(
                     "out_of_memory",
-                    "the release that is active now does not fit beside this one; restart the application",
+                    "the newly active release does not fit in memory beside the old one; restart the application",
                 )
             )
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with the new release, the old one answers
-            self._say(EdgeAgentError("internal", f"{type(error).__name__}: {error}; please report it"))
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with the new release, the old one keeps serving
+            self._set_problem(EdgeAgentError("internal", f"{type(error).__name__}: {error}; please report it"))
         self._seen = seen
         self._next_look = time.monotonic() + self._follow_s
 
@@ -255,20 +255,20 @@ class Model:
             self._loaded = loaded
             if self._meter is not None:
                 self._meter.serves(self._loaded)
-            give_back()  # what the one before leaves, too, is half as much again as one takes
-            log.info("%s: %s answers now", self._releases.model, self.release.name)
+            give_back()  # the old release leaves freed heap of half a release's size
+            log.info("%s: now serving %s", self._releases.model, self.release.name)
         self._problem = None
 
-    def _say(self, error: EdgeAgentError) -> None:
-        """Keep a problem, without the frames that its traceback holds; log it unless it is the last one again."""
-        problem = type(error)(error.code, f"{error.message}; {self.release.name} goes on answering")
+    def _set_problem(self, error: EdgeAgentError) -> None:
+        """Store a problem without its traceback, which holds frames; log it unless it repeats the last one."""
+        problem = type(error)(error.code, f"{error.message}; {self.release.name} keeps serving")
         if str(problem) != str(self._problem):
             log.error("%s: %s", self._releases.model, problem)
         self._problem = problem
 
 
 class _Link(NamedTuple):
-    """Which release is active, when it was made so, and when it was last written: its form may be made anew."""
+    """The active release, the time of its activation, and of its last write, as its form may have been rebuilt."""
 
     name: str
     changed_ns: int
@@ -286,20 +286,20 @@ def _read_link(releases: Releases) -> _Link:
         text = f"no release of {releases.model!r} is active in {models.parent}{hint or '; push the model first'}"
         raise StoreError("not_active", text) from None
     except PermissionError:
-        text = f"{not_permitted(link)}; applications must be able to read it"
+        text = f"{not_permitted(link)}; make it readable for applications"
         raise StoreError("state_unreadable", text) from None
     except OSError as error:
-        raise StoreError("state_unreadable", f"{link}: {error.strerror}; applications must read it") from None
+        raise StoreError("state_unreadable", f"{link}: {error.strerror}; make it readable for applications") from None
 
 
 def _written_ns(folder: Path) -> int:
     try:
         return (folder / RELEASE_FILE).stat().st_mtime_ns
-    except OSError:  # whoever reads it says what is wrong
+    except OSError:  # the reader of the file reports the error
         return 0
 
 
 def _configured_state_dir() -> str:
-    """Only that key is looked at: an application need not know every key that the daemon's version does."""
+    """The state directory from the configuration. No other key is checked: an application's version may know fewer."""
     table = read_toml(DEFAULT_PATH) if os.access(DEFAULT_PATH, os.R_OK) else {}
     return str(table.get("state_dir", DEFAULT_STATE_DIR))

@@ -1,6 +1,6 @@
-"""What a detector sees, as an application wants it: boxes in the frame's pixels, scores, classes.
+"""A detector's result in the form that an application needs: boxes in the frame's pixels, scores, classes.
 
-Decoded and suppressed by what decided the verdict, at the same threshold and in the same layout.
+The same code as for the verdict decodes and suppresses the boxes, with the same threshold and layout.
 """
 
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ from edge_agent.wire.manifest import InputContract, Output
 
 
 class Detections(NamedTuple):
-    """What is seen in one window, the surest first; the three go together row by row.
+    """The detections in one window, highest score first; row n of each array describes detection n.
 
     Attributes:
-        boxes: ``[N, 4]``, x1 y1 x2 y2, in pixels of the frame as the camera gave it; where windows are no frames, or
-            the model suppresses by itself, as the model gives them.
+        boxes: ``[N, 4]``, x1 y1 x2 y2, in pixels of the camera's frame. If the windows are not frames, or the model
+            suppresses boxes itself, the model's own coordinates.
         scores: ``[N]``.
-        classes: ``[N]``, numbers of the model's classes.
+        classes: ``[N]``, class numbers of the model.
     """
 
     boxes: Array
@@ -33,15 +33,15 @@ class Detections(NamedTuple):
 
 
 def read_detections(judged: Array, meaning: Output, inputs: Iterable[InputContract]) -> Detections:
-    """The detections in what was judged of one window.
+    """The detections in the judged output of one window.
 
     Args:
-        judged: as :class:`edge_agent.contract.scored_output.ScoredOutput` gives it.
-        meaning: the output's, with everything that was found.
-        inputs: the contracts of the inputs that a source feeds; the first of pictures says where boxes go.
+        judged: the judged output from :class:`edge_agent.contract.scored_output.ScoredOutput`.
+        meaning: the output's resolved options.
+        inputs: the contracts of the inputs that a source feeds; the first one of pictures maps boxes to the frame.
 
     Raises:
-        ContractError: ``shape_mismatch``: the model is no detector.
+        ContractError: ``shape_mismatch``: the model is not a detector.
     """
     if meaning.kind not in ("detection", "detection_head"):
         text = f"the model's output is of kind {meaning.kind or 'unknown'}, which has no boxes; call the model itself"

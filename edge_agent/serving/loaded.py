@@ -1,7 +1,7 @@
-"""One release in memory: checked, opened on the runtime that it was proved with, fed as its manifest says.
+"""One release in memory: verified, opened on the runtime it was proved with, and fed according to its manifest.
 
-Raw windows go through the same steps, constants and carried state as in capture and validation. Whether the release
-is the active one is not known here.
+Raw windows go through the same steps, constants and carried state as in capture and validation. This module does not
+know whether the release is the active one.
 """
 
 from collections.abc import Mapping
@@ -26,17 +26,17 @@ Windows = ArrayLike | Mapping[str, ArrayLike]
 
 
 class Loaded:
-    """A release that is ready to answer. For one thread at a time.
+    """A release that is ready to answer. Not thread-safe.
 
     Attributes:
-        release: what it is.
-        session: its model on its runtime.
-        inputs: model input → the contract that says which channels and how many samples its raw windows have.
-        judged: takes out of the outputs what the verdict was about.
-        meaning: what that is, with all that was found when it was judged.
-        runtime_version: of the runtime here.
-        form_problem: why the model file answers in place of the release's optimised form, to follow a subject; empty:
-            the form answers, or there is none.
+        release: the release's description.
+        session: the release's model on its runtime.
+        inputs: model input → its contract, with the channels and the number of samples of its raw windows.
+        judged: extracts the judged output from the model's outputs.
+        meaning: the options of the judged output, as resolved when the release was judged.
+        runtime_version: version of the runtime in this process.
+        form_problem: why the model file answers in place of the release's optimised form, as a predicate that follows
+            a subject; empty: the form answers, or there is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,7 +44,7 @@ class Loaded:
 
         Raises:
             StoreError: ``release_corrupt``.
-            ModelError: ``format_unsupported`` if its runtime is not installed here; the runtime refuses the model.
+            ModelError: ``format_unsupported`` if its runtime is not installed here; or the runtime rejects the model.
             ContractError, RecipeError: model and manifest do not fit each other.
         """
         self.release = read_release(folder)
@@ -62,29 +62,29 @@ class Loaded:
             name: window_maker(contract, specs[name], contract.channels) for name, contract in self.inputs.items()
         }
         for name, contract in self.inputs.items():
-            if contract.window is not None and contract.channels:  # what does not fit comes out before it serves
+            if contract.window is not None and contract.channels:  # a mismatch shows here, before the release serves
                 shape = contract.shape(contract.window.size, len(contract.channels))
                 self._makers[name](np.zeros(shape, np.uint8 if contract.frame else np.float32))
 
     @property
     def stale(self) -> bool:
-        """Whether the verdict's numbers are of something else than what answers here.
+        """Whether the verdict's numbers do not apply to this process.
 
-        The runtime here is of another version, or the release's optimised form does not fit this runtime or processor
-        or is damaged, so that the model file answers.
+        Either the runtime here has another version, or the release's optimised form is damaged or does not fit this
+        runtime or processor, so that the model file answers.
         """
         return self.runtime_changed or bool(self.form_problem)
 
     @property
     def runtime_changed(self) -> bool:
-        """Whether the runtime here is of another version than the one that the verdict holds for."""
+        """Whether the runtime here has another version than the one of the verdict."""
         return self.runtime_version != self.release.runtime_version
 
     def feeds(self, windows: Windows) -> dict[str, Array]:
-        """What the model is fed for raw windows, carried state apart.
+        """The model's feeds for raw windows, without carried state.
 
         Args:
-            windows: ``[size, channels]`` for every input that a source feeds, or one a model input.
+            windows: one ``[size, channels]`` for all inputs that a source feeds, or a mapping with one per input.
 
         Raises:
             ContractError: ``shape_mismatch``, ``dtype_mismatch``, ``non_finite`` or ``input_missing``.
@@ -100,7 +100,7 @@ class Loaded:
         return {**self._fixed, **{name: make(self._raw(name, given[name])) for name, make in self._makers.items()}}
 
     def run(self, feeds: Feeds) -> tuple[Feeds, list[Array]]:
-        """One call of the model, with the state that it carries: all that it was fed, and all outputs in its order."""
+        """Run the model once with its carried state; returns the complete feeds, and all outputs in order."""
         full = self._carried.feeds(_Call(feeds, self._recording))
         outputs = self.session.run(full)
         self._carried.keep(outputs)
@@ -108,15 +108,15 @@ class Loaded:
 
     @property
     def carried(self) -> tuple[CarriedState, int]:
-        """The state that the model carries, and the number of the recording."""
+        """The carried state, and the number of the recording."""
         return self._carried, self._recording
 
     def go_on_with(self, carried: tuple[CarriedState, int]) -> None:
-        """Take the state over from the same release in another form: it would have answered alike."""
+        """Continue with the state of the same release in another form, which answers alike."""
         self._carried, self._recording = carried
 
     def reset(self) -> None:
-        """A new recording begins: carried state is its initial value again, unless declared ``reset = "never"``."""
+        """Start a new recording: carried state returns to its initial value, unless declared ``reset = "never"``."""
         self._recording += 1
 
     def _for_all(self, window: ArrayLike) -> dict[str, ArrayLike]:
@@ -126,7 +126,7 @@ class Loaded:
         return dict.fromkeys(self.inputs, window)
 
     def _raw(self, name: str, window: ArrayLike) -> Array:
-        """A window as capture has it: float32 ``[size, channels]``, finite, of the contract's size."""
+        """A window in the form of a captured one: float32 ``[size, channels]``, finite, of the contract's size."""
         samples = samples_of(window, pictures=self.inputs[name].frame is not None)
         if not _fits(samples.shape, self.inputs[name]):
             raise ContractError(
@@ -140,17 +140,17 @@ class Loaded:
 
 
 def samples_of(given: ArrayLike, *, pictures: bool) -> Array:
-    """What a source gives: numbers as float32, pictures as uint8; raises ``ContractError`` (dtype_mismatch)."""
+    """Samples in a source's types: numbers as float32, pictures as uint8; raises ``ContractError`` (dtype_mismatch)."""
     if pictures:
         samples = np.asarray(given)
         if samples.dtype != np.uint8:
-            raise ContractError("dtype_mismatch", f"pictures are uint8, 0 to 255, not {samples.dtype.name}")
+            raise ContractError("dtype_mismatch", f"pictures must be uint8, 0 to 255, not {samples.dtype.name}")
         return samples
     try:
-        with np.errstate(over="ignore"):  # becomes Inf, and is refused as that
+        with np.errstate(over="ignore"):  # an overflow becomes Inf, which a later check rejects
             return np.asarray(given, np.float32)
     except (TypeError, ValueError):
-        raise ContractError("dtype_mismatch", "samples are an array of numbers [samples, channels]") from None
+        raise ContractError("dtype_mismatch", "samples must be an array of numbers [samples, channels]") from None
 
 
 class _Call(NamedTuple):
@@ -167,10 +167,10 @@ def _read_manifest(folder: Path, release: Release) -> Manifest:
         raise StoreError("release_corrupt", text) from None
 
 
-def _read_meaning(release: Release, said: Output) -> Output:
-    """What the judged output was found to mean; ``said`` of a release that was made before that was kept."""
+def _read_meaning(release: Release, declared: Output) -> Output:
+    """The resolved options of the judged output; ``declared`` for a release of a version that did not store them."""
     if not release.output_found:
-        return said
+        return declared
     try:
         return read_output(release.output_found)
     except WireError as error:

@@ -1,8 +1,8 @@
-"""Counts a model's inferences and their latencies, and tells the daemon so, a datagram every ten seconds.
+"""Counts a model's inferences and their latencies, and reports them to the daemon in a datagram every ten seconds.
 
-It rides on the inferences: there is no thread, so what was counted before a pause is told with the first inference
-after it, or when the model is let go or the program ends. Nothing here waits or raises. Without a daemon what was
-counted is dropped, as it would be told as news hours later; one that has no room now is told later.
+The meter has no thread. It sends during an inference, so counts from before a pause are sent with the first inference
+after it, or when the model is released or the program ends. Nothing here waits or raises. Without a daemon the counts
+are dropped, because hours later they would pass for recent ones. If the daemon's socket is full, they are sent later.
 """
 
 import logging
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 EVERY_S: Final = 10.0
 _FRESH = 128
-"""Latencies that wait to be put into buckets. All at once they take 0.2 µs each; right after its inference, with cold
+"""Latencies that wait to be sorted into buckets. In a batch each takes 0.2 µs; right after its inference, with cold
 caches, each would take 1.5 µs."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Meter:
-    """Counts for one :class:`edge_agent.serving.Model`; used by whoever holds that model's lock."""
+    """Counts for one :class:`edge_agent.serving.Model`; callers hold that model's lock."""
 
     def __init__(self, state_dir: Path, loaded: Loaded) -> None:
         self._path = state_dir / SOCKET_NAME
@@ -36,7 +36,7 @@ class Meter:
         self._begin()
 
     def tell_at_end_of(self, model: object) -> None:
-        """Tell what is left when ``model`` is let go, or when the program ends."""
+        """Report the remaining counts when ``model`` is garbage-collected, or when the program ends."""
         weakref.finalize(model, self.tell)
 
     def answered(self, begun_ns: int, ended_ns: int) -> None:
@@ -54,21 +54,21 @@ class Meter:
             self._tell_by_the_way()
 
     def serves(self, loaded: Loaded) -> None:
-        """Another release answers from now on; what the one before did is told now or never."""
+        """Count for another release from now on; the counts of the former one are reported now or dropped."""
         self.tell()
         self._about(loaded)
         self._begin()
 
     def tell(self) -> None:
-        """Send what was counted, if anything was."""
+        """Send the counts, if there are any."""
         self._sort_in()
-        ours = os.getpid() == self._pid  # after a fork it is the parent's, which tells it itself
+        ours = os.getpid() == self._pid  # after a fork the counts are the parent's, which reports them itself
         try:
             if ours and (self._errors or any(self._counts)):
                 self._send()
-        except BlockingIOError:  # the daemon has no room now
+        except BlockingIOError:  # the daemon's socket is full
             return
-        except Exception as error:  # noqa: BLE001  # whatever it is, the application has its answers
+        except Exception as error:  # noqa: BLE001  # a failed report must not disturb the application
             log.debug("%s: %r", self._path, error)
         self._begin()
 
@@ -82,7 +82,7 @@ class Meter:
         self._fresh.clear()
 
     def _about(self, loaded: Loaded) -> None:
-        """Of ``loaded`` only what is told is kept, so that it can go."""
+        """Store only the reported facts of ``loaded``, so that the release itself can be freed."""
         self._release = loaded.release
         self._runtime = f"{loaded.release.runtime} {loaded.runtime_version}".strip()[:MOST_TEXT]
         self._stale = loaded.runtime_changed

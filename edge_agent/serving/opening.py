@@ -1,4 +1,4 @@
-"""Which file of a release answers: its optimised form in a process that the form fits, else its model file."""
+"""Opens a release: its optimised form if the form fits this process, else its model file."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Opened(NamedTuple):
-    """A model on its runtime, that one's version, and why it is not the optimised form; empty: it is, or none is."""
+    """A model on its runtime, and the runtime's version.
+
+    ``form_problem``: why the release's optimised form was not used; empty if it was used, or if there is none.
+    """
 
     session: Session
     runtime_version: str
@@ -27,8 +30,8 @@ def open_release(folder: Path, model_format: str, release: Release) -> Opened:
     """Open the release in ``folder`` on its runtime: its optimised form if that may serve here, else its model file.
 
     Raises:
-        StoreError: ``release_corrupt``: the model file would have to serve, and no longer has its hash.
-        ModelError: ``format_unsupported`` if the runtime is not installed here; the runtime refuses the model.
+        StoreError: ``release_corrupt``: the model file is needed, and no longer matches its hash.
+        ModelError: ``format_unsupported`` if the runtime is not installed here; or the runtime rejects the model.
     """
     opened = _open(folder, model_format, release)
     _warn(release, opened)
@@ -54,7 +57,7 @@ def _open(folder: Path, model_format: str, release: Release) -> Opened:
 def _open_form(
     backend: Backend, folder: Path, release: Release, form: ServedForm, version: str
 ) -> tuple[Session | None, str]:
-    """The form, or why it cannot be used. With another key it is not even looked at: it may crash this process."""
+    """The form, or why it cannot be used. A form with another key is never opened: it may crash this process."""
     if form.key != form_key(release.runtime, version):
         return None, "is not for this version of the runtime on this processor"
     if damage := damage_of(folder, form):
@@ -67,7 +70,7 @@ def _open_form(
 
 
 def _warn(release: Release, opened: Opened) -> None:
-    """Say once what is not as it was proved, and what happens next."""
+    """Log each difference from the proved state once, with its consequence."""
     if opened.runtime_version != release.runtime_version:
         log.warning(
             "%s %d was proved with %s %s, this process has %s%s; run edge-agent recalibrate or install that version",
@@ -76,7 +79,7 @@ def _warn(release: Release, opened: Opened) -> None:
         )  # fmt: skip
     elif opened.form_problem:
         log.warning(
-            "the optimised form of %s %d %s; its model file answers alike with more memory, until the agent has made "
-            "the form anew",
+            "the optimised form of %s %d %s; its model file answers alike but takes more memory, until the agent has "
+            "rebuilt the form",
             release.model, release.version, opened.form_problem,
         )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Samples as a sensor sends them become a model's windows: resampled as one stream, then cut. Not for several threads.
+"""Turns a sensor's samples into a model's windows: resampled as one stream, then cut. Not thread-safe.
 
-They are given, or read from a sensor that the agent shares: then application and calibration read it side by side. The
-same resampler as capture's, so a window in use is made as the windows were that the release was judged on.
+The application gives the samples, or the stream reads them from a sensor that the agent shares, alongside calibration.
+The resampler is the one of capture, so windows in use are made like the windows that the release was judged on.
 """
 
 import time
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from edge_agent.sources import Source
 
 Answer = Callable[[Callable[[Loaded], Iterable[Windows]]], list[Array]]
-"""Runs the release that is active now over the windows that are cut for it."""
+"""Runs the active release over the windows that are cut for it."""
 
 
 class Stream:
-    """One sensor's way into a model. Made by :meth:`edge_agent.serving.Model.stream`.
+    """The connection from one sensor to a model. Made by :meth:`edge_agent.serving.Model.stream`.
 
     Iterating over it reads the sensor that the manifest names, where the agent shares it.
     """
@@ -47,32 +47,32 @@ class Stream:
         self._cutter: _Cutter | None = None
 
     def __call__(self, samples: ArrayLike) -> list[Array]:
-        """What the model says of each window that is complete with ``samples``; mostly none or one.
+        """The model's answers for the windows that ``samples`` complete; mostly none or one.
 
-        Another release begins with what comes after it was taken up.
+        A new release starts with the samples that arrive after it was loaded.
 
         Args:
-            samples: ``[n, channels]``, the next ones, any number of them; pictures ``[n, height, width, channels]``.
+            samples: the next samples, any number, ``[n, channels]``; pictures ``[n, height, width, channels]``.
 
         Raises:
             ContractError: ``dtype_mismatch``, ``shape_mismatch``, ``channel_unknown``; ``non_finite``, after which the
-                stream begins anew, as with :meth:`reset`.
-            RecipeError: ``recipe_unsupported``: the rate cannot become the manifest's.
+                stream restarts, as after :meth:`reset`.
+            RecipeError: ``recipe_unsupported``: the rate cannot be converted to the manifest's.
             ModelError: ``model_unsupported``: the model fails on these values.
         """
         return self._answer(lambda loaded: self._windows(loaded, samples))
 
     def __iter__(self) -> Iterator[Array]:
-        """Read the shared sensor of the manifest, and give what the model says of each window, until an error ends it.
+        """Read the manifest's shared sensor and yield the model's answer for each window, until an error ends it.
 
-        What a window may not span (a cable that was pulled, samples that this program was too slow for, or that are no
-        numbers) begins it anew. Channels and rate are the sensor's own.
+        No window spans an interruption: an unplugged cable, samples lost because this program was too slow, or samples
+        that are not finite. The window restarts after each. Channels and rate are the sensor's own.
 
         Raises:
-            SourceError: ``source_unavailable`` where the agent does not share the sensor, or what keeps it from being
-                opened; ``source_silent``, ``source_lost`` when nothing has come for the sensor's ``silence_s``, and
-                for five samples' time; ``source_lost`` when it is another one.
-            EdgeAgentError: as of a call; ``non_finite`` only when nothing else has come for ``silence_s``.
+            SourceError: ``source_unavailable`` if the agent does not share the sensor, or another code if it cannot be
+                opened; ``source_silent`` or ``source_lost`` if nothing has arrived for the sensor's ``silence_s`` and
+                for the time of five samples; ``source_lost`` if the sensor was replaced by another.
+            EdgeAgentError: those of :meth:`__call__`; ``non_finite`` only if nothing else arrives for ``silence_s``.
         """
         source = self._sensor()
         try:
@@ -94,13 +94,13 @@ class Stream:
                     else:
                         heard, ever = time.monotonic(), True
                 elif silent:
-                    what = source.trouble or "nothing has come for long; check power and cable"
+                    what = source.trouble or "no samples have arrived for too long; check power and cable"
                     raise SourceError("source_lost" if ever else "source_silent", what)
         finally:
             source.close()
 
     def reset(self) -> None:
-        """Say that the next samples do not follow the last ones: no window spans that, carried state begins anew."""
+        """Declare a break before the next samples: no window spans it, and carried state is reset."""
         self._cutter = None
         self._reset_model()
 
@@ -110,7 +110,7 @@ class Stream:
         if not pictures and not np.isfinite(samples).all():
             self._cutter = None
             loaded.reset()
-            raise ContractError("non_finite", "the samples hold NaN or Inf; the stream begins anew; check the sensor")
+            raise ContractError("non_finite", "the samples hold NaN or Inf, so the stream restarts; check the sensor")
         if self._cutter is None or self._cutter.loaded is not loaded:
             self._cutter = _Cutter(loaded, self._rate_hz, self._channels, samples)
         return self._cutter.add(samples)
@@ -138,8 +138,8 @@ class _Cutter:
 
     def add(self, samples: Array) -> Iterator[Windows]:
         if samples.ndim == 0 or samples.shape[1:] != self._tail:
-            text = f"samples are [n, {', '.join(map(str, self._tail))}], not of shape {list(samples.shape)}"
-            raise ContractError("shape_mismatch", f"{text}; give stream() the names of the channels that you have")
+            text = f"samples must be [n, {', '.join(map(str, self._tail))}], not of shape {list(samples.shape)}"
+            raise ContractError("shape_mismatch", f"{text}; give stream() the names of your channels")
         self._rest = np.concatenate([self._rest, self._stream.add(samples) if self._stream else samples])
         return self._cut()
 

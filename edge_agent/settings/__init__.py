@@ -1,1 +1,1 @@
-"""Every TOML that an operator writes: the device, inputs, recipe, shared sensors."""
+"""Every TOML file that an operator writes: device, inputs, recipe, shared sensors."""

@@ -1,13 +1,13 @@
-"""Where an MQTT broker is and who we are there: the keys that every table about a broker has. Connects to nothing.
+"""Address and credentials of an MQTT broker: the keys of every table about a broker. Connects to nothing.
 
     url = "mqtts://broker.local:8883"     # mqtt:// without TLS
-    ca_file = "/etc/edge-agent/ca.pem"    # what the broker's certificate is checked against; empty: the system's
+    ca_file = "/etc/edge-agent/ca.pem"    # the CA of the broker's certificate; empty: the system's CAs
     cert_file = ""                        # our own certificate, and its key
     key_file = ""
     username = ""
-    password_file = ""                    # a password stands in a file of its own
+    password_file = ""                    # a file that holds only the password
 
-``[mqtt]`` of a device has them, a source of kind mqtt, and the operator's ``host.toml`` (where ``url`` is ``broker``).
+A device's ``[mqtt]``, an mqtt source and the operator's ``host.toml`` have them (there, ``url`` is called ``broker``).
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from edge_agent.errors import ConfigError
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The keys. An empty string means: not used."""
+    """The keys of a broker table. An empty string means: not used."""
 
     url: str = ""
     ca_file: str = ""
@@ -30,12 +30,12 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> "Address":
-        """Where the broker listens; raises ``ConfigError`` for a URL that names no broker."""
+        """The broker's address; raises ``ConfigError`` for an invalid URL."""
         return parse_url(self.url)
 
     @property
     def ca_key(self) -> str:
-        """How whoever wrote these settings knows ``ca_file``."""
+        """The key or option that sets ``ca_file``, for messages."""
         return "ca_file"
 
 
@@ -43,7 +43,7 @@ BROKER_KEYS = BrokerSettings.__struct_fields__
 
 
 class Address(NamedTuple):
-    """Where a broker listens."""
+    """Address of a broker."""
 
     host: str
     port: int
@@ -51,10 +51,10 @@ class Address(NamedTuple):
 
 
 def parse_url(url: str, name: str = "broker URL") -> Address:
-    """The address in ``mqtt://host[:1883]`` or ``mqtts://host[:8883]``; a message calls the URL by its ``name``.
+    """The address in ``mqtt://host[:1883]`` or ``mqtts://host[:8883]``; ``name`` describes the URL in messages.
 
     Raises:
-        ConfigError: anything else, with what is wrong.
+        ConfigError: the URL has another form.
     """
     try:
         parts = urlsplit(url)

@@ -1,8 +1,8 @@
 """The device's configuration: one TOML file, read once, frozen. An unknown key is an error.
 
-What a source needs is known by the source (``edge_agent/sources/<kind>.py``), which may import numpy and a driver;
-the daemon reads of its table only the keys that every kind has (``edge_agent/settings/sharing.py``) and passes the rest
-on unread, and ``edge-agent check-config`` has every table checked.
+Each source kind checks its own keys (``edge_agent/sources/<kind>.py``) and may import numpy and a driver. The daemon
+reads only the keys that all kinds share (``edge_agent/settings/sharing.py``) and passes on the rest unread.
+``edge-agent check-config`` checks every table.
 """
 
 from pathlib import Path
@@ -23,14 +23,14 @@ Bytes = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Mqtt(BrokerSettings, frozen=True, forbid_unknown_fields=True):
-    """Where the broker is, who we are there, and what we speak of."""
+    """The broker, this device's credentials there, and the topic namespace."""
 
     url: str = "mqtt://127.0.0.1:1883"
     namespace: str = "ea/v1"
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose manifests are obeyed."""
+    """The signatures that a manifest needs."""
 
     keys_dir: str = "/etc/edge-agent/trusted-keys"
     min_signatures: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
@@ -38,18 +38,18 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a job may use at most."""
+    """Upper limits of a job."""
 
     max_model_bytes: Annotated[int, msgspec.Meta(ge=1)] = 536_870_912
     worker_memory_bytes: Bytes = 0
     """0: the smaller of this cgroup's limit and MemAvailable, less 64 MiB."""
     stage_timeout_s: Annotated[int, msgspec.Meta(ge=1)] = 1800
     require_confinement: bool = False
-    """Do not start on a kernel that lacks a layer of what confines workers. New configurations have it set."""
+    """Refuse to start on a kernel that lacks a confinement layer for workers. New configurations set it."""
 
 
 class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens when a model is activated or refused."""
+    """Actions when a model is activated or rejected."""
 
     hook: list[str] = []
     """A command; the release's path is appended to it. Only this file can name one."""
@@ -57,28 +57,28 @@ class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What becomes of captured data."""
+    """Retention of captured data."""
 
     keep_days: Annotated[float, msgspec.Meta(ge=0)] = 0
 
 
 class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the device says of itself over time; 0 seconds: that stream is off."""
+    """Intervals of the device's telemetry; 0 seconds turn a stream off."""
 
     health_s: Annotated[int, msgspec.Meta(ge=0)] = 60
-    """How often the machine's health is published."""
+    """Interval of the machine's health messages, in seconds."""
     model_s: Annotated[int, msgspec.Meta(ge=0)] = 60
-    """How often what serving does is published, for each model that an application serves."""
+    """Interval of the serving statistics, in seconds, for each model that an application serves."""
     home_assistant: bool = False
-    """Whether the device tells Home Assistant what there is to see of it."""
+    """Whether the device announces its entities to Home Assistant."""
     home_assistant_prefix: Annotated[
         str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,2}\Z")
     ] = "homeassistant"
-    """Where Home Assistant looks for that: the "discovery prefix" of its MQTT integration."""
+    """The "discovery prefix" of Home Assistant's MQTT integration."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file."""
+    """The whole configuration file."""
 
     device_id: str
     groups: list[str] = []
@@ -98,7 +98,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def scopes(self) -> list[Scope]:
-        """Whose wants and commands are for this device: its own and its groups'; every device is in ``all``."""
+        """The scopes of this device's wants and commands: the device and its groups; every device is in ``all``."""
         groups = sorted({EVERYONE, *self.groups})
         return [Scope("d", self.device_id), *(Scope("g", group) for group in groups)]
 
@@ -147,8 +147,8 @@ def read_config(path: Path = DEFAULT_PATH) -> Config:
         path.stat()
     except FileNotFoundError:
         if path == DEFAULT_PATH:
-            text = f"there is no {path} yet; give --config FILE, or run edge-agent install, which writes one"
+            text = f"there is no {path} yet; give --config FILE, or run edge-agent install to write one"
             raise ConfigError("usage", text) from None
     except OSError:
-        pass  # reading says why
+        pass  # reading the file reports the reason
     return parse_config(read_toml(path), str(path))

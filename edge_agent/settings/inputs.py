@@ -1,10 +1,10 @@
-"""The ``[input]`` or ``[[inputs]]`` of an ``M.toml``: how sensor data become the model's inputs.
+"""The ``[input]`` or ``[[inputs]]`` of an ``M.toml``: the conversion of sensor data to the model's inputs.
 
     [input]
     source = "imu"
-    rate_hz = 50                                    # a source of another rate is resampled; left out: as the source
+    rate_hz = 50                                    # a source of another rate is resampled; default: the source's rate
     channels = ["ax", "ay", "az"]
-    window = { seconds = 2.0, hop_seconds = 1.0 }   # with rate_hz; or in samples: { size = 100, hop = 50 }
+    window = { seconds = 2.0, hop_seconds = 1.0 }   # needs rate_hz; or in samples: { size = 100, hop = 50 }
     steps = [{ op = "transpose", axes = [1, 0] }]
 
     [input]
@@ -13,7 +13,7 @@
     channels = ["r", "g", "b"]
     window = { size = 1, hop = 15 }
 
-Seconds are for people: what travels is samples. The steps are checked here as the device will check them.
+Seconds are for people; a manifest holds samples. The steps are checked here by the same rules as on the device.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.wire.steps import check_inputs
 
 _WHOLE = 1e-6
-"""How far from a whole number of samples a number of seconds may be: what decimals cost."""
+"""Relative tolerance for rounding seconds to whole samples: decimal fractions are inexact."""
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
@@ -46,7 +46,7 @@ def read_inputs(path: Path, tables: dict[str, Any]) -> list[InputContract]:
     Raises:
         ConfigError: ``usage``; names the file, the table and the nearest known key.
         RecipeError: ``recipe_unsupported`` for an unknown step, option or value.
-        ContractError: ``shape_mismatch`` if a step does not fit what comes before it.
+        ContractError: ``shape_mismatch`` if a step does not fit the shape before it.
     """
     one, several = tables.get("input"), tables.get("inputs")
     if one is not None and several is not None:
@@ -91,20 +91,20 @@ def _window(where: str, table: Any, rate_hz: float | None) -> Window:
     """The window in samples."""
     if not isinstance(table, dict):
         raise ConfigError("usage", f"{where} must be a table such as {{ size = 128, hop = 64 }}")
-    said = strict(table, WindowTable, where)
-    samples = {"size": said.size, "hop": said.hop}
-    if said.seconds is not None or said.hop_seconds is not None:
-        if said.size is not None or said.hop is not None:
-            raise ConfigError("usage", f"{where}: size and hop, or seconds and hop_seconds; not both")
+    given = strict(table, WindowTable, where)
+    samples = {"size": given.size, "hop": given.hop}
+    if given.seconds is not None or given.hop_seconds is not None:
+        if given.size is not None or given.hop is not None:
+            raise ConfigError("usage", f"{where}: give size and hop, or seconds and hop_seconds, not both")
         if rate_hz is None:
             raise ConfigError("usage", f"{where}: seconds are counted at the model's rate; set rate_hz in the input")
         samples = {
             key: None if value is None else _samples(f"{where}: {name}", value, rate_hz)
-            for key, name, value in (("size", "seconds", said.seconds), ("hop", "hop_seconds", said.hop_seconds))
+            for key, name, value in (("size", "seconds", given.seconds), ("hop", "hop_seconds", given.hop_seconds))
         }
     missing = [key for key, value in samples.items() if value is None]
     if missing:
-        name = {"size": "seconds", "hop": "hop_seconds"}[missing[0]] if said.size is said.hop else missing[0]
+        name = {"size": "seconds", "hop": "hop_seconds"}[missing[0]] if given.size is given.hop else missing[0]
         raise ConfigError("usage", f"{where}: {name} is missing")
     return strict(samples, Window, where)
 
@@ -114,5 +114,5 @@ def _samples(where: str, seconds: float, rate_hz: float) -> int:
     whole = max(1, round(exact))
     if abs(exact - whole) > _WHOLE * exact:
         text = f"{seconds:g} s at {rate_hz:g} Hz are {exact:g} samples"
-        raise ConfigError("usage", f"{where}: {text}; write {whole / rate_hz:.6g} s, which are whole")
+        raise ConfigError("usage", f"{where}: {text}; write {whole / rate_hz:.6g} s for a whole number")
     return whole

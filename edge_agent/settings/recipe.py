@@ -1,7 +1,7 @@
-"""The operator's recipe: a TOML file with ``[recipe] [gates] [output] [[state]]``. Strict, and reads one file.
+"""The operator's recipe: one TOML file with ``[recipe] [gates] [output] [[state]]``. Unknown keys are errors.
 
-``push-model``'s manifest holds the same tables and more, so a manifest is a recipe file too: what only concerns the
-transfer or the sensor (``name``, ``version``, ``[input]``, ``[eval]``) is accepted and not looked at here.
+The manifest of ``push-model`` holds the same tables and more, so it is a valid recipe file. Keys that concern only the
+transfer or the sensor (``name``, ``version``, ``[input]``, ``[eval]``) are accepted and ignored here.
 
     [recipe]
     calibration = "mse"
@@ -10,7 +10,7 @@ transfer or the sensor (``name``, ``version``, ``[input]``, ``[eval]``) is accep
     [output]
     kind = "classes"
 
-Several outputs, each judged by its own kind, are said instead of ``[output]`` in a table each:
+Several outputs, each judged by its own kind, have one table each instead of ``[output]``:
 
     [[outputs]]
     name = "class"
@@ -31,14 +31,14 @@ from edge_agent.wire.manifest import AS_FLOAT, Gates, Output, Recipe, State
 from edge_agent.wire.several_outputs import ONE_OR_SEVERAL, check_apart
 
 NOT_HERE = ("name", "version", "format", "input", "inputs", "eval")
-"""Tables and keys of a manifest that a recipe file may have and that mean nothing to the quantizer."""
+"""Tables and keys of a manifest that a recipe file may have and the quantizer ignores."""
 
 _KNOWN = ("recipe", "gates", "output", "outputs", "state", *NOT_HERE)
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 class RecipeFile(msgspec.Struct, frozen=True):
-    """What a recipe file asks for; every part has its defaults."""
+    """The content of a recipe file; every part has a default."""
 
     recipe: Recipe = Recipe()
     gates: Gates = Gates()
@@ -63,10 +63,10 @@ def read_recipe(path: Path) -> RecipeFile:
 
 
 def _gates(path: Path, tables: dict[str, Any]) -> Gates:
-    """The gates of a file. A limit of latency that stands there is meant exactly, also where it is the default.
+    """The gates of a file. A latency limit in the file is exact, even if it equals the default.
 
-    In a manifest nothing tells a written default from one that was left out, so the number itself does
-    (:data:`edge_agent.wire.manifest.AS_FLOAT`); a margin of 0 says the same.
+    A manifest cannot distinguish a written default from an omitted one, so a special number marks it
+    (:data:`edge_agent.wire.manifest.AS_FLOAT`). A margin of 0 has the same meaning.
     """
     gates = _table(path, tables, "gates", Gates)
     if gates.max_latency_ratio != Gates().max_latency_ratio:

@@ -1,4 +1,4 @@
-"""What the process that opens a sensor needs of the system, as ``[sources.NAME]`` says it."""
+"""System resources that a sensor's process needs, derived from ``[sources.NAME]``."""
 
 import socket
 from collections.abc import Mapping
@@ -8,23 +8,23 @@ from typing import Any
 from edge_agent.settings.source_kinds import own_kinds
 
 _ALL_HERE = ("audio", "camera", "iio")
-"""Kinds whose sensors hang on this computer."""
-_BLUETOOTH = 31  # linux/socket.h; a Python that was built without its headers has no name for it
+"""Kinds whose sensors are attached to this computer."""
+_BLUETOOTH = 31  # linux/socket.h; a Python built without the Bluetooth headers lacks the constant
 _BUSES = (socket.AF_NETLINK, socket.AF_CAN, _BLUETOOTH)
-"""Where the kernel names devices that come and go, as libusb asks it; and two buses that sensors hang on."""
+"""Netlink, on which the kernel reports hotplugged devices to libusb, and two buses that sensors use."""
 _IIO_BUS = ("bus", "iio", "devices")
 
 
 def may_connect(table: Mapping[str, Any]) -> bool:
-    """Whether a source may need the network: of our own kinds, only those that say so."""
+    """Whether a source may need the network. Local kinds, and serial ports without a URL, do not."""
     kind = table.get("kind")
     return kind not in _ALL_HERE and not (kind == "serial" and "://" not in str(table.get("port")))
 
 
 def socket_families(table: Mapping[str, Any]) -> tuple[int, ...]:
-    """The families of sockets (``AF_…``) that a source may need beside those of this computer.
+    """The socket families (``AF_…``) that a source may need in addition to local ones.
 
-    Nothing is known of the kinds that other packages bring, and no setting could let one have its bus.
+    Kinds of other packages get the network and both buses, because their needs are unknown and no setting grants more.
     """
     if not may_connect(table):
         return ()
@@ -33,10 +33,10 @@ def socket_families(table: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def devices_elsewhere(table: Mapping[str, Any]) -> list[Path]:
-    """Where a table says that devices and their settings are, as in a container: of kind iio, the trees of the two."""
+    """Non-standard device folders of a table, as in a container: sysfs and dev of kind iio."""
     if table.get("kind") != "iio":
         return []
     sysfs, dev = Path(str(table.get("sysfs", ""))), Path(str(table.get("dev", "")))
-    if sysfs.parts[2:][-3:] == _IIO_BUS:  # what lies there are links into the rest of the tree
+    if sysfs.parts[2:][-3:] == _IIO_BUS:  # its entries are links into the rest of the tree
         sysfs = sysfs.parents[2]
     return [folder for folder in (sysfs, dev) if folder.is_absolute() and folder.is_dir()]

@@ -1,20 +1,20 @@
-"""The kinds of source that there are, by name only: finding them imports no sensor and no driver."""
+"""The names of the available source kinds. Finding them imports no sensor and no driver."""
 
 import pkgutil
 from pathlib import Path
 
 GROUP = "edge_agent.sources"
-"""The entry points by which other packages bring kinds; the folder of that package has ours."""
+"""The entry-point group for kinds of other packages; the package of that name holds our own."""
 _FOLDER = Path(__file__).parents[1] / "sources"
 
 
 def kinds() -> list[str]:
-    """The kinds of source that there are: ours, and those that other packages bring."""
-    from importlib.metadata import entry_points  # noqa: PLC0415  # brings email, too much to idle
+    """All available source kinds: our own and those of other packages."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  # imports email, too much memory for an idle daemon
 
     return sorted({*own_kinds(), *(point.name for point in entry_points(group=GROUP))})
 
 
 def own_kinds() -> list[str]:
-    """The kinds that are files of this package."""
+    """Our own source kinds, one per file."""
     return sorted(module.name for module in pkgutil.iter_modules([str(_FOLDER)]))

@@ -1,1 +1,1 @@
-"""What the daemon keeps on disk: jobs, releases, time. Every write survives a power cut."""
+"""The daemon's state on disk: jobs, releases, time. Every write survives a power cut."""

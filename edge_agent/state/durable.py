@@ -1,4 +1,4 @@
-"""Files that survive a power cut: written beside, fsynced, renamed, and the folder fsynced. Standard library only."""
+"""Files that survive a power cut: temporary file, fsync, rename, fsync of the folder. Standard library only."""
 
 import os
 import shutil
@@ -16,10 +16,17 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Replace the file at ``path`` by ``data``: after a crash it holds the old bytes or the new, never a part.
+    """Replace the file at ``path`` by ``data``: after a crash it holds all of the old bytes or all of the new.
 
-    Whatever lies in its way goes: a link there, whoever has put it, is not followed. Where it raises ``OSError``, as
-    on a full disk, it leaves nothing beside ``path``. ``mode``: of the new file; None: as the umask has it.
+    A symlink at ``path`` is replaced, never followed.
+
+    Args:
+        path: the file.
+        data: its new content.
+        mode: permissions of the new file; None: the umask decides.
+
+    Raises:
+        OSError: for example on a full disk; no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
@@ -32,14 +39,14 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError:
-        with suppress(OSError):  # the first error says why
+        with suppress(OSError):  # the first error is the one to report
             temporary.unlink(missing_ok=True)
         raise
     fsync_dir(path.parent)
 
 
 def publish_dir(temporary: Path, final: Path) -> None:
-    """Rename a finished folder to its name, with every file in it on disk first; a former ``final`` goes."""
+    """Fsync every file of a finished folder, then rename it to ``final``, which it replaces."""
     for path in temporary.rglob("*"):
         if path.is_file() and not path.is_symlink():
             descriptor = os.open(path, os.O_RDONLY)

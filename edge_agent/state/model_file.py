@@ -1,4 +1,4 @@
-"""A model file that a worker has left, on its way into a release: opened without following links, proved, copied."""
+"""A worker's model file on its way into a release: opened without following links, verified, copied."""
 
 import os
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from edge_agent.foreign.opening import open_file
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """Where a model file lies, and what it must be.
+    """The place of a model file, and its expected hash and size.
 
     Attributes:
-        folder: ours.
-        names: the way from there, as a worker has left it; the last one is the file.
-        sha256: what was judged; empty: nobody has said.
-        most_bytes: as large as it may be.
+        folder: a folder of the daemon.
+        names: the path inside it, which a worker has written; the last name is the file.
+        sha256: hash of the file that was judged; empty: not known.
+        most_bytes: the largest size allowed.
     """
 
     folder: Path
@@ -28,19 +28,19 @@ class ModelFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """The file's path."""
         return self.folder.joinpath(*self.names)
 
     def look(self) -> Copied:
-        """Its hash and size; raises as :meth:`copy`."""
+        """Return its hash and size; raises as :meth:`copy`."""
         return self._proved(self._pass(hash_file))
 
     def copy(self, target: Path) -> Copied:
-        """Copy it; what is copied is what is proved.
+        """Copy the file and verify the bytes that were copied.
 
         Raises:
-            StoreError: ``release_corrupt``: it is no file, is too large, or is not what was judged.
-            OSError: the disk does not take the copy.
+            StoreError: ``release_corrupt``: it is not a file, is too large, or is not the file that was judged.
+            OSError: the copy cannot be written.
         """
         return self._proved(self._pass(lambda source: copy_file(source, target, most_bytes=self.most_bytes)))
 
@@ -58,7 +58,7 @@ class ModelFile:
 
     def _proved(self, found: Copied) -> Copied:
         if self.sha256 and found.sha256 != self.sha256:
-            raise self._unfit("it is not what was judged any more")
+            raise self._unfit("it is no longer the file that was judged")
         return found
 
     def _unfit(self, why: str) -> StoreError:

@@ -1,15 +1,15 @@
-"""Releases: activated models on disk, one folder each, and the link that says which one is active.
+"""Releases: activated models on disk, one folder each, and the link to the active one.
 
     models/<name>/
       active -> releases/3-967d8f006cb0ab14      the only symlink; swapped in one rename
       releases/3-967d8f006cb0ab14/
-        model.onnx       what to load, or model.tflite
+        model.onnx       the model to load, or model.tflite
         release.json     this module's Release: hashes, runtime, contract, verdict, previous
-        manifest.json    the manifest it came from: its input contract says how to feed it
+        manifest.json    the manifest it came from, with the input contract
         report.json      the result object that justified it
-        served-1f0c9a3e/ perhaps: what serves in place of model.onnx here (:mod:`edge_agent.state.served_form`)
+        served-1f0c9a3e/ optional: the optimised form to serve (:mod:`edge_agent.state.served_form`)
 
-A release's folder is complete and fsynced before it has its name. Applications read through ``active``
+A release's folder gets its name after it is complete and fsynced. Applications read through ``active``
 (:mod:`edge_agent.serving`).
 """
 
@@ -34,11 +34,11 @@ from edge_agent.wire.digests import content_digest
 
 RELEASE_FILE, MANIFEST_FILE, REPORT_FILE = "release.json", "manifest.json", "report.json"
 PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What a file may not be opened for that is as it was."""
+"""Temporary lack of descriptors or memory: the file itself may be intact."""
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """What a release is, and what it was proved with."""
+    """The description of a release and the evidence that justified it."""
 
     model: str
     version: int
@@ -46,15 +46,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     """Content digest of the manifest."""
     blob: str
-    """SHA-256 of the float model it was made from."""
+    """SHA-256 of the float model that it was made from."""
     eval: str = ""
-    """SHA-256 of the labelled set it was judged with; empty: none."""
+    """SHA-256 of the labelled set that it was judged with; empty: none."""
     file: str
     sha256: str
     """SHA-256 of ``file``."""
     size_bytes: int
     verdict: str
-    """accepted, or rejected: float, activated because nothing else was (``on_rejected = "float"``)."""
+    """``accepted``; or ``rejected`` for a float model that ``on_rejected = "float"`` activated."""
     method: str
     runtime: str
     runtime_version: str
@@ -67,11 +67,11 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 3339 UTC."""
     heldout: Mapping[str, Any] = {}
     output_found: Mapping[str, Any] = {}
-    """``[output]`` with all that was found when it was judged; empty: of a release that was made before it was kept."""
+    """``[output]`` with every value that the verdict used; empty in a release of a version that did not store it."""
     served: ServedForm | None = None
-    """The optimised form that serves in place of ``file``; None: there is none."""
+    """The optimised form that serves in place of ``file``, or None."""
     previous: str = ""
-    """The release that was active before; empty: none."""
+    """The previously active release; empty: none."""
 
     @property
     def name(self) -> str:
@@ -81,11 +81,11 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in (self.file, self.name, self.previous):
             if "/" in name or name in (".", ".."):
-                raise ValueError(f"{name[:80]!r} is no name of a file or folder")
+                raise ValueError(f"{name[:80]!r} is not a valid file or folder name")
 
 
 def read_release(folder: Path) -> Release:
-    """What a release's folder says it is; raises ``StoreError`` (release_corrupt)."""
+    """Read ``release.json`` of a release's folder; raises ``StoreError`` (release_corrupt, state_unreadable)."""
     path = folder / RELEASE_FILE
     try:
         return decode(read_file(folder, RELEASE_FILE), Release)
@@ -97,7 +97,7 @@ def intact_model(folder: Path, release: Release) -> Path:
     """The model file of a release.
 
     Raises:
-        StoreError: ``release_corrupt`` unless it still has its hash, ``state_unreadable`` if that cannot be told now.
+        StoreError: ``release_corrupt`` if its hash differs, ``state_unreadable`` if it cannot be read now.
     """
     path = folder / release.file
     try:
@@ -114,7 +114,7 @@ def intact_model(folder: Path, release: Release) -> Path:
 
 
 def intact_manifest(folder: Path, release: Release) -> bytes:
-    """The manifest that a release was made from; raises ``StoreError`` (release_corrupt) unless it is still that."""
+    """The manifest that a release was made from; raises ``StoreError`` (release_corrupt) if it has changed."""
     path = folder / MANIFEST_FILE
     try:
         content = read_file(folder, MANIFEST_FILE)
@@ -122,14 +122,14 @@ def intact_manifest(folder: Path, release: Release) -> bytes:
     except (OSError, WireError) as error:
         raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
     if digest != release.digest:
-        raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
+        raise StoreError("release_corrupt", f"{path} is not the manifest of this release; check the SD card")
     return content
 
 
 def _unusable(path: Path, error: Exception) -> StoreError:
-    """A file that cannot be read, or makes no sense. Want of descriptors or memory says nothing of what is on disk."""
+    """The error for an unreadable or invalid file. A lack of descriptors or memory does not mean corruption."""
     if isinstance(error, OSError) and error.errno in PASSING:
-        return StoreError("state_unreadable", f"{path}: {error.strerror}; nothing is changed")
+        return StoreError("state_unreadable", f"{path}: {error.strerror}; nothing was changed")
     return StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again")
 
 
@@ -146,7 +146,7 @@ class Releases:
         return self.folder / "releases" / name
 
     def has(self, version: int) -> bool:
-        """Whether a release of ``version`` lies on the disk."""
+        """Whether a release of ``version`` is on disk."""
         return any((self.folder / "releases").glob(f"{version}-*"))
 
     def active(self) -> Release | None:
@@ -157,7 +157,7 @@ class Releases:
             return None
 
     def activated_at(self) -> float:
-        """When the link was made to point where it does, in seconds since the epoch; 0: there is none."""
+        """Time of the link's last change, in seconds since the epoch; 0 if there is no link."""
         try:
             return self.link.lstat().st_mtime
         except OSError:
@@ -178,12 +178,12 @@ class Releases:
     def prepare(
         self, release: Release, model: ModelFile, manifest: bytes, report: bytes, form: Sequence[ModelFile] = ()
     ) -> None:
-        """Put a release on disk under its name, not yet active. Doing it again gives the same folder.
+        """Put a release on disk under its name, without activating it. Idempotent.
 
         ``form``: the files of ``release.served``.
 
         Raises:
-            StoreError: ``release_corrupt``: the model or its form is not what was judged any more.
+            StoreError: ``release_corrupt``: the model or its form is no longer the file that was judged.
             LimitError: ``no_space``.
         """
         final = self.path(release.name)
@@ -205,13 +205,13 @@ class Releases:
             raise LimitError("no_space", f"cannot write release {final}: {error.strerror}") from None
 
     def renew_form(self, release: Release, form: Sequence[ModelFile]) -> None:
-        """Give a release on disk the files of a new ``release.served``; whoever serves it notices.
+        """Give a release on disk the files of a new ``release.served``; serving applications notice the change.
 
-        The new form is on the disk before ``release.json`` names it, and the old one goes last: whenever the power
-        fails, the release is whole.
+        The new form is on disk before ``release.json`` names it, and the old one is removed last. The release is
+        therefore complete whenever the power fails.
 
         Raises:
-            StoreError: ``release_corrupt``: a file of the form is not what it was.
+            StoreError: ``release_corrupt``: a file of the form has changed.
             LimitError: ``no_space``.
         """
         folder = self.path(release.name)
@@ -250,18 +250,21 @@ class Releases:
         return current, previous
 
     def none_active(self) -> StoreError:
-        """Says that no release is active, and which model may have been meant."""
+        """The error for a model without an active release, with the nearest known model name."""
         active = [link.parent.name for link in self.folder.parent.glob("*/active")]
         hint = did_you_mean(self.model, active) or "; see edge-agent releases"
         return StoreError("not_active", f"no release of {self.model!r} is active here{hint}")
 
     def diagnose(self) -> tuple[str, str]:
-        """What is wrong with the active release (empty: nothing), and the name of the newest that is sound, if any.
+        """Find the active release's fault and the release that can replace it. Changes nothing.
 
-        Reads them, which takes as long as the disk does, and changes nothing.
+        Hashes the model files, so the time depends on the disk.
+
+        Returns:
+            The fault (empty: none), and the name of the newest sound release (empty: none).
 
         Raises:
-            StoreError: ``state_unreadable``: what is active cannot be read now, which says nothing about it.
+            StoreError: ``state_unreadable``: the active release cannot be read now, but may be intact.
         """
         try:
             current = read_release(self.path(self.link.readlink().name))
@@ -280,7 +283,7 @@ class Releases:
         return problem, next((other.name for other in others if not self._problem(other)), "")
 
     def replace(self, problem: str, successor: str) -> str:
-        """Take out the active release for its ``problem``, and put in its ``successor``, if any; says what was done."""
+        """Deactivate the active release and activate ``successor``, if any; returns a clause that reports both."""
         if successor:
             self.swap(successor)
             return f"{problem}; {successor} is active again"
@@ -297,11 +300,11 @@ class Releases:
         return ""
 
     def verify(self, release: Release) -> None:
-        """Raise ``StoreError`` unless the model file still has its hash, as :func:`intact_model`."""
+        """Raise ``StoreError`` unless the model file still matches its hash, as :func:`intact_model`."""
         intact_model(self.path(release.name), release)
 
     def standing(self, on_trial: Collection[str] = ()) -> list[Release]:
-        """The active release; while that is ``on_trial``, the one before it as well, which may be active again."""
+        """The active release; while it is ``on_trial``, also its predecessor, which may become active again."""
         found: list[Release] = []
         release = self.active()
         while release is not None and release not in found:
@@ -310,10 +313,10 @@ class Releases:
         return found
 
     def collect(self, on_trial: Collection[str] = ()) -> None:
-        """Delete releases that are neither standing, nor the previous of one that is, nor ``on_trial``."""
+        """Delete every release except standing ones, their predecessors and those ``on_trial``."""
         standing = self.standing(on_trial)
         if not standing and self.link.is_symlink():
-            return  # what is active cannot be read, so nobody knows what it needs
+            return  # the active release is unreadable, so the releases that it needs are unknown
         kept = {*on_trial, *(name for release in standing for name in (release.name, release.previous))}
         for path in (self.folder / "releases").glob("*"):
             if path.name not in kept:
@@ -330,6 +333,6 @@ def _raise_if_passing(error: StoreError) -> None:
 
 
 def _let_others_read(*paths: Path) -> None:
-    """Applications run as other users, and the service's umask hides everything that is not shown on purpose."""
+    """Make paths readable: applications run as other users, and the service's umask hides new files."""
     for path in paths:
         path.chmod(0o755 if path.is_dir() else 0o644)

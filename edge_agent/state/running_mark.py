@@ -1,4 +1,4 @@
-"""A file that is there while the daemon runs: where it is found at a start, the run before did not end cleanly."""
+"""A file that exists while the daemon runs. At a start, an old one shows that the last run did not end cleanly."""
 
 import logging
 from contextlib import suppress
@@ -11,24 +11,24 @@ log = logging.getLogger(__name__)
 
 
 class Before(Enum):
-    """How the run before ended."""
+    """How the previous run ended."""
 
     CLEANLY = auto()
-    """Or there was none, or one of a version that leaves no mark."""
+    """Also if there was no previous run, or its version wrote no mark."""
     KILLED = auto()
-    """The machine went on: the process crashed or was killed."""
+    """The machine kept running: the process crashed or was killed."""
     WITH_THE_MACHINE = auto()
-    """The machine was switched off or restarted, and did not wait for the process."""
+    """The machine was switched off or restarted without waiting for the process."""
 
 
 class RunningMark:
-    """The mark at ``path``; written at a start that finds none of this boot, so that crashes wear no card."""
+    """The mark at ``path``. It is written once per boot, so that repeated crashes do not wear out the SD card."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def begin(self, boot_id: str) -> Before:
-        """Mark a run that begins in the boot ``boot_id``; returns how the one before it ended."""
+        """Mark the start of a run in the boot ``boot_id`` and return how the previous run ended."""
         try:
             found = self._path.read_text(encoding="utf-8", errors="replace")[:100]
         except OSError:
@@ -36,13 +36,13 @@ class RunningMark:
         if found != boot_id:
             try:
                 write_durably(self._path, boot_id.encode())
-            except OSError as error:  # costs the next start the word about a crash, no more
+            except OSError as error:  # the next start cannot report a crash, nothing else is lost
                 log.warning("cannot write %s: %s", self._path, error.strerror)
         if found is None:
             return Before.CLEANLY
         return Before.KILLED if found == boot_id else Before.WITH_THE_MACHINE
 
     def end(self) -> None:
-        """The run ends cleanly."""
+        """Remove the mark at a clean end."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
-"""The optimised form in a release's folder: what it is, whether it is sound, and how a new one takes its place.
+"""The optimised form in a release's folder: description, verification and replacement.
 
     releases/3-967d8f006cb0ab14/
       release.json               names the folder, and the hash of each file in it
       served-1f0c9a3e/           optimized.onnx, optimized.onnx.data
 
-A form serves one version of a runtime on one processor, and the release is whole without it: the model file answers
-where the form does not fit, is damaged, or is not there. Only this device's own worker makes one.
+A form fits one version of a runtime on one processor. The release is complete without it: the model file is served
+where the form does not fit, is damaged or missing. Only this device's own worker makes one.
 """
 
 import os
@@ -24,27 +24,27 @@ _PREFIX = "served-"
 
 
 class ServedForm(msgspec.Struct, frozen=True, kw_only=True):
-    """What is served in place of a release's model file, where ``key`` is that of the process that serves."""
+    """An optimised form, served in place of the model file if ``key`` matches the serving process."""
 
     folder: str
-    """In the release's folder."""
+    """Name of the form's folder inside the release's folder."""
     files: Mapping[str, str]
     """File → its SHA-256."""
     size_bytes: int
-    """Of all of them."""
+    """Total size of the files."""
     key: str
     """See :func:`edge_agent.device.optimized_form.form_key`."""
 
     def __post_init__(self) -> None:
         for name in (self.folder, *self.files):
             if "/" in name or name in ("", ".", ".."):
-                raise ValueError(f"{name[:80]!r} is no name of a file or folder")
+                raise ValueError(f"{name[:80]!r} is not a valid file or folder name")
         if not self.folder.startswith(_PREFIX):
-            raise ValueError(f"{self.folder[:80]!r} is no folder of an optimised form")
+            raise ValueError(f"{self.folder[:80]!r} is not the name of an optimised form's folder")
 
 
 def damage_of(folder: Path, form: ServedForm) -> str:
-    """What is wrong with the form of the release in ``folder``; empty: each file has its hash."""
+    """The fault of the form in a release's ``folder``; empty: every file matches its hash."""
     for name, sha256 in form.files.items():
         try:
             descriptor = open_file(folder, form.folder, name)
@@ -60,11 +60,11 @@ def damage_of(folder: Path, form: ServedForm) -> str:
 
 
 def copy_form(files: Sequence[ModelFile], folder: Path) -> None:
-    """Copy what a worker has left into ``folder``, which must not be there, for applications to read.
+    """Copy a worker's files into the new ``folder``, readable for applications.
 
     Raises:
-        StoreError: ``release_corrupt``: a file is not what it was.
-        OSError: the disk does not take it.
+        StoreError: ``release_corrupt``: a file has changed.
+        OSError: ``folder`` exists, or a file cannot be written.
     """
     folder.mkdir()
     folder.chmod(0o755)
@@ -75,7 +75,7 @@ def copy_form(files: Sequence[ModelFile], folder: Path) -> None:
 
 
 def put_form(files: Sequence[ModelFile], folder: Path, form: ServedForm) -> None:
-    """Put a form into the release's ``folder``, complete and on the disk before it has its name; raises as above."""
+    """Copy a form into the release's ``folder``; it gets its name when it is complete. Raises as above."""
     final = folder / form.folder
     temporary = final.with_name(f"{form.folder}.tmp")
     remove_quietly(temporary)
@@ -84,7 +84,7 @@ def put_form(files: Sequence[ModelFile], folder: Path, form: ServedForm) -> None
 
 
 def remove_others(folder: Path, form: ServedForm | None) -> None:
-    """Remove what is left of other forms in a release's folder."""
+    """Remove all other forms from a release's folder."""
     for path in folder.glob(f"{_PREFIX}*"):
         if form is None or path.name != form.folder:
             remove_quietly(path)

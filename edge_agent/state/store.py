@@ -1,20 +1,20 @@
-"""The state directory: jobs, model records, seen commands, and the lock that makes one writer.
+"""The state directory: jobs, model records, executed commands, and the lock that ensures a single writer.
 
     state_dir/                     0755: applications read models/
       lock  control.sock  clock    0600
-      commands.json                commands obeyed and their ends, until they expire
-      keys.json                    the signed key list that holds, if there is one
-      home-assistant.json          what Home Assistant was told that there is to see
+      commands.json                executed commands and their outcomes, until they expire
+      keys.json                    the signed key list in force, if there is one
+      home-assistant.json          the entities announced to Home Assistant
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
       jobs/<job>/                  0700: job.json, manifest.json, report.json
-      work/<job>/                  0700: all that the job's workers read and write (jobs/task.py), and nothing of ours
-      forms/                       0700: an optimised form that is being made anew, until it is in its release; foreign
+      work/<job>/                  0700: files of the job's workers (jobs/task.py), none of the daemon's own
+      forms/                       0700: an optimised form while a worker makes it again; foreign
       models/<name>.json           highest version accepted, its digest and end; never collected
       models/<name>/active         symlink into releases/ (edge_agent/state/releases.py)
 
-Every write is durable before it returns. A state file whose bytes are no state is set aside as ``<name>.broken`` and
-said so: what was active stays active. One that cannot be read now (no descriptor left, a bad sector) is left as it is,
-and whoever needs it does without or is told: the record of a model is what keeps older versions out.
+Every write is durable before it returns. A state file with invalid content is logged and set aside as
+``<name>.broken``; the active release stays active. A file that cannot be read now (no descriptor left, a bad sector)
+stays in place, and the caller gets an error: a model's record must not be lost, as it keeps older versions out.
 """
 
 import errno
@@ -42,15 +42,15 @@ log = logging.getLogger(__name__)
 
 KEPT_JOBS = 20
 _NO_FILE_OF_OURS = (errno.ELOOP, errno.EINVAL, errno.EFBIG)
-"""Of a link, of what is no file, and of one that is too large: it stays so, however often it is read."""
+"""Errors of a link, of a path that is not a file, and of a file that is too large: reading again does not help."""
 _MOST_BYTES = 16 << 20
-"""Of a record; the commands of years are some hundred kilobytes."""
+"""Largest state file; years of commands take a few hundred kilobytes."""
 
 T = TypeVar("T")
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What this device has accepted under one model name."""
+    """The latest version that this device has accepted under one model name."""
 
     version: int
     digest: str
@@ -59,21 +59,21 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     status: str = ""
     """How that version's job ended; empty while it runs."""
     withdrawn: bool = False
-    """Rolled back or canceled: the same want coming again does not bring it back."""
+    """Rolled back or canceled: the same want, received again, does not bring it back."""
     code: str = ""
-    """What that version's job ended with; empty while it runs, and of a record that was kept before it was."""
+    """The code that ended that version's job; empty while it runs, and in records of versions that did not store it."""
     created: float = 0.0
-    """When that version's manifest was made (seconds since the epoch); 0: it does not say."""
+    """Creation time of that version's manifest (seconds since the epoch); 0: not given."""
     forgotten: float = 0.0
-    """The name was forgotten: wants made before then (seconds since the epoch) are over. 0: never."""
+    """When the name was forgotten (seconds since the epoch): earlier wants are void. 0: never."""
 
     def dated_ahead(self, now: float) -> bool:
-        """Whether that is by the date of a want whose maker's clock was wrong, and not by any that can be true."""
+        """Whether ``forgotten`` is impossibly late, because the clock of a want's author was wrong."""
         return self.forgotten > now + AHEAD_S
 
 
 class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that was obeyed; kept until it expires, so that it is obeyed once and its end can be said again."""
+    """An executed command. It is stored until it expires, to run it only once and to report its outcome again."""
 
     expires: float
     """Seconds since the epoch."""
@@ -83,13 +83,13 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """What Home Assistant was told, and what it therefore has to be told again when it is no longer there."""
+    """The entities announced to Home Assistant, which must be withdrawn when they disappear."""
 
     topic: str
     components: dict[str, str] = {}
     """Entity → its platform."""
     identifier: str = ""
-    """Of the device there: one of another namespace is another device. Empty: that is not known."""
+    """The device's identifier in Home Assistant, which differs by namespace; empty: not known."""
 
 
 class Store:
@@ -104,12 +104,14 @@ class Store:
         self.models = root / "models"
         self._lock: int | None = None
         self.unread: set[str] = set()
-        """Jobs that are there and could not be read at boot, so that nobody knows what they need."""
+        """Jobs on disk that could not be read at boot; their files must be kept."""
 
     def lock(self) -> None:
-        """Become the one writer; raises ``StoreError`` with ``locked`` if somebody else is.
+        """Become the only writer. The lock ends with the process.
 
-        Or with ``permission_denied`` if this user may not write there. The lock dies with the process.
+        Raises:
+            StoreError: ``locked`` if another process is the writer, ``permission_denied`` if this user may not write
+                there, ``state_unreadable`` for any other error.
         """
         try:
             for folder in (self.root, self.models, self.blobs, self.jobs, self.work):
@@ -128,26 +130,26 @@ class Store:
         self._lock = descriptor
 
     def unlock(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         if self._lock is not None:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child just being started has a copy of it for a moment
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child that is just starting holds a copy for a moment
             os.close(self._lock)
             self._lock = None
 
     def job_dir(self, job: str) -> Path:
-        """The folder of what the daemon knows of a job; no worker can write there."""
+        """The folder of the daemon's own files of a job; workers cannot write there."""
         return self.jobs / job
 
     def work_dir(self, job: str) -> Path:
-        """The folder of a job's workers; what is in it is foreign."""
+        """The folder of a job's workers; its content is foreign."""
         return self.work / job
 
     def separate_work(self) -> None:
-        """Move what workers of a version before have left to where workers write now."""
+        """Move the workers' files of an older version to the folder that workers use now."""
         separate(self.jobs, self.work)
 
     def load_jobs(self) -> list[Job]:
-        """Every job on disk that can be read now, oldest first; those that cannot are ``unread``."""
+        """Load every job on disk, oldest first; jobs that cannot be read now go to ``unread``."""
         found = []
         for path in self.jobs.glob("*/job.json"):
             try:
@@ -170,18 +172,18 @@ class Store:
         fsync_dir(self.jobs)
 
     def save(self, job: Job) -> None:
-        """Make ``job`` what a boot would find."""
+        """Write ``job`` to disk, so that the next boot finds it."""
         self._write(self.job_dir(job.id) / "job.json", msgspec.json.encode(job))
 
     def manifest(self, job: str) -> bytes:
-        """The manifest's bytes of a job."""
+        """The bytes of a job's manifest."""
         try:
             return read_file(self.job_dir(job), "manifest.json")
         except OSError as error:
             raise StoreError("state_unreadable", f"manifest of job {job}: {error.strerror}") from None
 
     def record(self, model: str) -> ModelRecord | None:
-        """What was accepted under a model name, or None; raises ``StoreError`` if it cannot be read now."""
+        """The record of a model name, or None; raises ``StoreError`` if it cannot be read now."""
         return self._load(self.models / f"{model}.json", ModelRecord)
 
     def records(self) -> dict[str, ModelRecord]:
@@ -193,22 +195,22 @@ class Store:
         return {model: record for model, record in found.items() if record}
 
     def save_record(self, model: str, record: ModelRecord) -> None:
-        """Remember the highest version accepted under a model name."""
+        """Store the record of a model name."""
         self._write(self.models / f"{model}.json", msgspec.json.encode(record))
 
     def commands(self) -> dict[str, CommandRecord]:
-        """The commands that were obeyed, by id; raises ``StoreError`` if that cannot be read now."""
+        """The executed commands by id; raises ``StoreError`` if they cannot be read now."""
         return self._load(self.root / "commands.json", dict[str, CommandRecord]) or {}
 
     def save_commands(self, commands: Mapping[str, CommandRecord]) -> None:
-        """Remember which commands were obeyed."""
+        """Store the executed commands."""
         self._write(self.root / "commands.json", msgspec.json.encode(commands))
 
     def key_list(self) -> bytes:
-        """The key list that holds; empty: none.
+        """The key list in force; empty: none.
 
         Raises:
-            StoreError: it is there and cannot be read. Without it, keys that it revokes would be trusted again.
+            StoreError: it exists but cannot be read. Without it, revoked keys would be trusted again.
         """
         path = self.root / "keys.json"
         try:
@@ -221,15 +223,15 @@ class Store:
             raise StoreError("state_unreadable", f"the key list {path}: {error.strerror}") from None
 
     def save_key_list(self, content: bytes) -> None:
-        """Keep the key list that holds from now on."""
+        """Store the key list in force from now on."""
         self._write(self.root / "keys.json", content)
 
     def announced(self) -> Announced | None:
-        """What Home Assistant was told; None: nothing. Raises ``StoreError`` if that cannot be read now."""
+        """The entities announced to Home Assistant, or None; raises ``StoreError`` if they cannot be read now."""
         return self._load(self.root / "home-assistant.json", Announced)
 
     def save_announced(self, announced: Announced | None) -> None:
-        """Remember what Home Assistant was told; None: it knows nothing any more."""
+        """Store the entities announced to Home Assistant; None: all were withdrawn."""
         path = self.root / "home-assistant.json"
         if announced is not None:
             self._write(path, msgspec.json.encode(announced))
@@ -240,7 +242,7 @@ class Store:
             raise _no_space(path, error) from None
 
     def report(self, job: str) -> bytes | None:
-        """The last report of an ended job, as it was published; raises ``StoreError`` if it cannot be read now."""
+        """The final report of an ended job, as published; raises ``StoreError`` if it cannot be read now."""
         try:
             return read_file(self.job_dir(job), "report.json")
         except FileNotFoundError:
@@ -249,11 +251,11 @@ class Store:
             raise StoreError("state_unreadable", f"report of job {job}: {error.strerror}") from None
 
     def save_report(self, job: str, report: bytes) -> None:
-        """Keep an ended job's report, which never changes again."""
+        """Store an ended job's report, which is final."""
         self._write(self.job_dir(job) / "report.json", report)
 
     def retire(self, job: str, *, keep: Iterable[str] = ()) -> None:
-        """Delete what an ended job no longer needs: captured data first of all."""
+        """Delete an ended job's work files, such as captured data, except those named in ``keep``."""
         kept, work = set(keep), self.work_dir(job)
         if not kept:
             remove_quietly(work)
@@ -263,23 +265,23 @@ class Store:
                     remove_quietly(path)
 
     def forget(self, job: str) -> None:
-        """Delete an old job altogether."""
+        """Delete an old job with all its files."""
         for folder in (self.job_dir(job), self.work_dir(job)):
             remove_quietly(folder)
 
     def forget_others(self, known: Collection[str]) -> None:
-        """Delete every job's folder that is none of ``known``: one whose state could not be read, or never was."""
+        """Delete the folders of all jobs except ``known`` and ``unread`` ones, for example jobs that were set aside."""
         for path in (*self.jobs.iterdir(), *self.work.iterdir()):
             if path.name not in known and path.name not in self.unread:
                 remove_quietly(path)
 
     def drop_blobs(self, digests: Iterable[str]) -> None:
-        """Delete whole blobs that are not what their names say; who wants them fetches them anew."""
+        """Delete complete blobs that do not match their names; jobs that need them fetch them again."""
         for digest in digests:
             (self.blobs / digest).unlink(missing_ok=True)
 
     def collect_blobs(self, keep: Iterable[str]) -> list[str]:
-        """Delete every blob, whole or partial, that is not in ``keep``; returns the digests that went."""
+        """Delete every blob, whole or partial, that is not in ``keep``; returns the deleted digests."""
         kept, gone = set(keep), set()
         for path in self.blobs.iterdir():
             digest = path.name.split(".")[0]
@@ -295,10 +297,10 @@ class Store:
             raise _no_space(path, error) from None
 
     def _load(self, path: Path, kind: type[T]) -> T | None:
-        """What a state file holds, or None: there is none, or its bytes are no such thing and it is set aside.
+        """Load a state file. None: it does not exist, or its content was invalid and it was set aside.
 
         Raises:
-            StoreError: ``state_unreadable``: it is there and cannot be read now.
+            StoreError: ``state_unreadable``: it exists but cannot be read now.
         """
         try:
             return msgspec.json.decode(read_file(path.parent, path.name, most_bytes=_MOST_BYTES), type=kind)
@@ -306,10 +308,10 @@ class Store:
             return None
         except (OSError, *UNDECODABLE) as error:
             if isinstance(error, OSError) and error.errno not in _NO_FILE_OF_OURS:
-                text = f"{path}: {error.strerror}; see how the device's disk does"
+                text = f"{path}: {error.strerror}; check the device's disk"
                 raise StoreError("state_unreadable", text) from None
-            log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
-            with suppress(OSError):  # a disk that is read only now
+            log.error("state_unreadable: %s: %s; the file was set aside", path, error)  # noqa: TRY400  # a trace adds nothing
+            with suppress(OSError):  # the disk may have become read-only
                 path.rename(path.with_name(f"{path.name}{BROKEN}"))
             return None
 

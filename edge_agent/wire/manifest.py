@@ -156,11 +156,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The gain over float that counts most when several candidates pass."""
     accept: Annotated[tuple[Precision, ...], msgspec.Meta(min_length=1)] = ("int8",)
     """What the candidates may be made of; with ``fp16`` the model in 16-bit floats is one of them, without ``int8`` the
-    only one. Their order means nothing: it is int8, fp16 here, so that one recipe is one digest."""
+    only one. The order has no meaning. It is always int8, fp16, so that equal recipes have equal digests."""
 
     def __post_init__(self) -> None:
         if len(set(self.accept)) < len(self.accept):
-            raise ValueError("accept names one of them twice; name each once")
+            raise ValueError("accept lists a precision twice; list each once")
         msgspec.structs.force_setattr(self, "accept", tuple(one for one in PRECISIONS if one in self.accept))
 
 

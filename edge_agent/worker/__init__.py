@@ -1,4 +1,4 @@
-"""One file per stage, each with one ``run(context)``; a stage is a function of its job's directory.
+"""One file per stage, each with one ``run(context)``. A stage is a function of its job's directory.
 
-Runs only in worker processes: here are numpy and the runtimes that the daemon never loads.
+This package runs only in worker processes: it loads numpy and the runtimes, which the daemon never does.
 """

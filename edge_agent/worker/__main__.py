@@ -1,13 +1,13 @@
-"""``python -m edge_agent.worker STAGE JOB_DIR``: run one stage, say how far it is, leave its folder.
+"""``python -m edge_agent.worker STAGE JOB_DIR``: run one stage, report its progress, write its folder.
 
-Standard output carries JSON lines and nothing else; whatever prints goes to standard error:
+Standard output carries JSON lines and nothing else. All other prints go to standard error:
 
     {"event": "progress", "fraction": 0.4, "detail": "...", "eta_s": 3.2}
     {"event": "end", "code": "...", "message": "...", "status": "ok | rejected | failed"}
 
-The stage works in ``<stage>.tmp/``, which becomes ``<stage>/`` as its last act, once all of it is on disk. A refusal
-leaves its folder like a success; a failure leaves none. Exit 0: the end line says it; 70: a bug of ours, whose
-traceback is on standard error; 71: out of memory; 2: wrong arguments.
+The stage works in ``<stage>.tmp/``. Its last act renames this folder to ``<stage>/``, once all of it is on disk. A
+refusal leaves the folder like a success; a failure leaves none. Exit codes: 0, the end line has the result; 70, a bug
+in edge-agent with its traceback on standard error; 71, out of memory; 2, wrong arguments.
 """
 
 import errno
@@ -37,7 +37,7 @@ _STEPS: tuple[str, ...] = (INSPECT, *WORKER_STAGES, Stage.ACTIVATE)
 EXIT_INTERNAL = 70
 EXIT_USAGE = 2
 _RESUMED: frozenset[str] = frozenset({Stage.CAPTURE})
-"""Stages that go on with what an interrupted run left in ``<stage>.tmp/``."""
+"""Stages that resume from what an interrupted run left in ``<stage>.tmp/``."""
 _OUT_OF_MEMORY_WORDS = ("std::bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
@@ -50,24 +50,24 @@ def main(arguments: list[str]) -> int:
     with _take_stdout() as lines:
         try:
             task = read_task(job_dir)
-            if stage != INSPECT:  # the capture that asks for it has just done so
+            if stage != INSPECT:  # the capture stage that starts it has just taken the blobs
                 take_blobs(job_dir, task)
             give_up(stage, job_dir, task)
             outcome = run(stage, job_dir, lines)
         except EdgeAgentError as error:
             _say(lines, event="end", code=error.code, message=error.message, status="failed")
             return 0
-        except Exception as error:  # noqa: BLE001  # the last line of defence: every end must be told
-            return _tell_unexpected(lines, stage, error)
+        except Exception as error:  # noqa: BLE001  # the last line of defence: every end must be reported
+            return _report_unexpected(lines, stage, error)
         status = "rejected" if outcome.code else "ok"
         _say(lines, event="end", code=outcome.code, message=outcome.message, status=status)
         return 0
 
 
 def give_up(stage: str, job_dir: Path, task: Task) -> list[str]:
-    """Confine this process, and what it starts, before anything foreign is opened; returns what holds.
+    """Confine this process and its children before they open any foreign file; returns the active restrictions.
 
-    A capture from a sensor opens no model, and has what a sensor may need instead.
+    A capture from a sensor opens no model. It keeps the rights that a sensor may need.
     """
     if stage == Stage.CAPTURE and task.arrays is None:
         tables = task.sources.values()
@@ -80,10 +80,10 @@ def give_up(stage: str, job_dir: Path, task: Task) -> list[str]:
 
 
 def run(stage: str, job_dir: Path, lines: IO[str]) -> Outcome:
-    """Run ``stage`` and leave its folder; returns its outcome, a refusal included."""
+    """Run ``stage`` and publish its folder; returns its outcome, even if it is a refusal."""
     task = read_task(job_dir)
     out_dir, final = job_dir / f"{stage}.tmp", job_dir / stage
-    for later in _STEPS[_STEPS.index(stage) :]:  # what they made of this stage's former outcome is void
+    for later in _STEPS[_STEPS.index(stage) :]:  # their results rest on this stage's former outcome
         remove_quietly(job_dir / later)
     if stage not in _RESUMED or out_dir.is_symlink():
         remove_quietly(out_dir)
@@ -104,7 +104,7 @@ def run(stage: str, job_dir: Path, lines: IO[str]) -> Outcome:
 
 
 def _take_stdout() -> IO[str]:
-    """The real standard output; from now on descriptor 1, whoever writes to it, is standard error."""
+    """The real standard output. From now on descriptor 1 leads to standard error, for every writer."""
     sys.stdout.flush()
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -112,14 +112,14 @@ def _take_stdout() -> IO[str]:
 
 
 def _say(lines: IO[str], **fields: Any) -> None:
-    """Say an event; a model may have names of megabytes, and a line that long is not listened to."""
+    """Write one event. Texts are cut: a model may have names of megabytes, and the daemon ignores lines that long."""
     lines.write(msgspec.json.encode(cut(fields)).decode() + "\n")
     lines.flush()
 
 
-def _tell_unexpected(lines: IO[str], stage: str, error: Exception) -> int:
+def _report_unexpected(lines: IO[str], stage: str, error: Exception) -> int:
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
-        message = f"{stage} needed more memory than it may have"
+        message = f"{stage} needed more memory than its limit"
         _say(lines, event="end", code="out_of_memory", message=message, status="failed")
         return EXIT_OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -1,6 +1,6 @@
-"""What one stage leaves for the next: file names, their structs, and how they are read back.
+"""The files that one stage leaves for the next: their names, their structs, and the functions that read them.
 
-Stages meet here and import each other nowhere.
+Stages share this module and never import each other.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,44 +29,45 @@ _ANSWERS_FILE = "search-float.npy"
 
 
 class Ranges(msgspec.Struct, frozen=True, kw_only=True):
-    """``ranges.json``: what calibration found."""
+    """``ranges.json``: the results of calibration."""
 
     windows: int
     runtimes: list[str]
-    """Those that work here; calibration ran on the first."""
+    """The runtimes that work here; calibration ran on the first."""
     float_pass_s: float
-    """What the float model alone takes for the calibration windows."""
+    """Seconds that the float model alone takes for the calibration windows."""
     second_pass: list[str]
     """Tensors whose bins were too coarse and were observed again."""
     counted_one_in: int = 1
-    """Of the common values of large activations; the rare ones, and all of others, were counted one by one."""
+    """The sampling rate of the common values of large activations. All rare values, and all values of other
+    activations, were counted."""
     same_range: dict[str, str] = {}
-    """Tensors that were not looked at → the one whose range holds for them."""
+    """Tensors that were not observed → the tensor whose range holds for them."""
     float_layers: list[str] = []
-    """Layers beside tensors that no int8 grid can stand for: no candidate rounds what they read or give."""
+    """Layers next to tensors that no int8 grid can represent: no candidate rounds their inputs or outputs."""
     ranges: dict[str, dict[str, tuple[float, float]]]
     """Method → tensor → (low, high)."""
 
     def bounded(self, spec: CandidateSpec) -> CandidateSpec:
-        """``spec`` as it can be built here: with ``float_layers`` left float where it rounds activations."""
+        """``spec`` with ``float_layers`` left float, if it rounds activations; otherwise ``spec`` unchanged."""
         if spec.method in ("uniform", "float16") or not self.float_layers:
             return spec
         return replace_in(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *self.float_layers))))
 
     def of(self, method: str) -> dict[str, Range]:
-        """The ranges of one method; none for a candidate without (an empty name)."""
+        """The ranges of one method; empty for a candidate without a method (an empty name)."""
         if not method:
             return {}
         return {name: Range(low, high) for name, (low, high) in self.ranges[method].items()}
 
 
 def prepared_path(folder: Path, suffix: str) -> Path:
-    """Where the prepared float model lies in the stage's folder."""
+    """The path of the prepared float model in the stage's folder."""
     return folder / f"prepared{suffix}"
 
 
 def read_ranges(folder: Path) -> Ranges:
-    """What the calibrate stage left in ``folder``."""
+    """The ranges that the calibrate stage left in ``folder``."""
     try:
         return msgspec.json.decode((folder / RANGES_FILE).read_bytes(), type=Ranges)
     except (OSError, *UNDECODABLE) as error:
@@ -74,7 +75,7 @@ def read_ranges(folder: Path) -> Ranges:
 
 
 def save_histograms(path: Path, observer: Observer) -> None:
-    """Write every histogram; array ``3.counts`` belongs to the tensor ``names[3]``."""
+    """Write all histograms; array ``3.counts`` belongs to the tensor ``names[3]``."""
     arrays: dict[str, Any] = {  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
         f"{index}.{key}": array
         for index, histogram in enumerate(observer.histograms.values())
@@ -84,7 +85,7 @@ def save_histograms(path: Path, observer: Observer) -> None:
 
 
 def read_extremes(path: Path, tensor: str) -> tuple[float, float] | None:
-    """The smallest and the largest value of a tensor whose histogram was written; None: there is none of it."""
+    """The smallest and the largest value of a tensor; None if no histogram of it was written."""
     if not path.exists():
         return None
     with np.load(path) as kept:
@@ -96,7 +97,7 @@ def read_extremes(path: Path, tensor: str) -> tuple[float, float] | None:
 
 
 def read_histograms(path: Path, names: Collection[str] | None = None) -> dict[str, Histogram]:
-    """Tensor → its histogram, of those named that were written; None: of all."""
+    """Tensor → its histogram, for the stored tensors among ``names``; ``names`` None: for all stored tensors."""
     if not path.exists():
         return {}
     with np.load(path) as kept:
@@ -112,16 +113,16 @@ def read_histograms(path: Path, names: Collection[str] | None = None) -> dict[st
 
 
 def save_answers(folder: Path, outputs: Sequence[Array]) -> None:
-    """Write what float answers for each row of the search set, where the calibrate stage has kept that."""
+    """Write float's answer for each row of the search set, if the calibrate stage has kept the answers."""
     if outputs:
         np.save(folder / _ANSWERS_FILE, np.stack(outputs), allow_pickle=False)
 
 
 def read_answers(folder: Path) -> Array | None:
-    """``[rows, ...]``: what float answers for each row of the search set, on the first of the runtimes; None: not kept.
+    """``[rows, ...]``: float's answer for each row of the search set, on the first runtime; None if not stored.
 
     Raises:
-        StageError: ``stage_crashed``, the file is broken.
+        StageError: ``stage_crashed``: the file is damaged.
     """
     path = folder / _ANSWERS_FILE
     if not path.exists():
@@ -134,35 +135,36 @@ def read_answers(folder: Path) -> Array | None:
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """``chosen.json``: the candidate that the held-out set is opened for; ``second.json``: the second one, if any."""
+    """``chosen.json``: the preferred finalist for the held-out set; ``second.json``: the second finalist, if any."""
 
     number: int
-    """Its place among the candidates."""
+    """The candidate's index among the candidates."""
     spec: CandidateSpec
     record: MeasuredModel
     reference: MeasuredModel
     output: Output
-    """What the judged output means, as it was found on the search set."""
+    """The options of the judged output, as resolved on the search set."""
     ratio_lower: float | None
-    """The latency ratio's lower bound; its upper one is in the record."""
+    """The latency ratio's lower bound; the upper bound is in the record."""
     confidence: float = CONFIDENCE
-    """Of what the held-out set has to prove: 0.975 where two finalists share it."""
+    """The confidence of the proof on the held-out set: 0.975 if two finalists share the set."""
     others: dict[str, Output] = {}
-    """The same of each other output, by its name. What another version left may lack it: then it is found again."""
+    """The options of each other output, by its name. Another version's file may lack them; then they are resolved
+    again."""
 
 
 def with_refusal(candidates: Sequence[MeasuredModel], number: int, refused: MeasuredModel) -> list[MeasuredModel]:
-    """The candidates, with what the verdict says of the refused one in place of its search numbers."""
+    """The candidates, with the verdict on the refused one in place of its numbers from the search."""
     return [replace(refused, pareto=one.pareto) if place == number else one for place, one in enumerate(candidates)]
 
 
 def chosen_path(folder: Path, suffix: str) -> Path:
-    """Where the chosen model lies in the stage's folder."""
+    """The path of the chosen model in the stage's folder."""
     return folder / f"chosen{suffix}"
 
 
 def second_path(folder: Path, suffix: str) -> Path:
-    """Where the second finalist's model lies in the stage's folder."""
+    """The path of the second finalist's model in the stage's folder."""
     return folder / f"second{suffix}"
 
 
@@ -172,7 +174,7 @@ def read_chosen(folder: Path) -> Chosen:
 
 
 def read_finalists(folder: Path, suffix: str) -> list[tuple[Chosen, Path]]:
-    """What the quantize stage froze in ``folder``, with its files, the preferred one first: one or two."""
+    """The one or two finalists that the quantize stage froze in ``folder``, with their files, preferred one first."""
     finalists = [(read_chosen(folder), chosen_path(folder, suffix))]
     if (folder / SECOND_FILE).exists():
         finalists.append((_read(folder / SECOND_FILE), second_path(folder, suffix)))

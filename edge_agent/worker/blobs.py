@@ -1,8 +1,8 @@
-"""The float model and the labelled set of a job: copied out of the blob store, and proved to be what was pushed.
+"""Copies the float model and the labelled set of a job out of the blob store, and verifies them by their hashes.
 
-Each stage begins with this, before it gives up its rights and before anything is opened as a model. A copy that still
-has its hash is kept, so a job copies once; a bit that flipped on the card, or a file that an earlier stage has changed,
-is found before anybody is told a verdict on it. A hard link would save the copy, and let whoever has the model open
+Each stage starts with this, before it gives up its rights and before it opens anything as a model. A copy that still
+matches its hash is kept, so a job copies once. A bit that flipped on the card, or a file that an earlier stage changed,
+is found before a verdict rests on it. A hard link would save the copy, but then a process that opens the model could
 write to the store.
 """
 
@@ -21,10 +21,10 @@ _TO_DO = "check the SD card, and push the model again with a higher version"
 
 
 def take_blobs(job_dir: Path, task: Task) -> None:
-    """Have each file that ``task.blobs`` names in ``job_dir``, as it was pushed.
+    """Place each file that ``task.blobs`` names in ``job_dir``, exactly as it was pushed.
 
     Raises:
-        TransferError: ``hash_mismatch``: what is stored is not what was pushed any more, or cannot be read.
+        TransferError: ``hash_mismatch``: a stored file no longer matches its hash, or cannot be read.
         OSError: the disk is full.
     """
     for name, blob in task.blobs.items():
@@ -39,9 +39,9 @@ def _is_here(job_dir: Path, name: str, blob: StoredBlob) -> bool:
         return False
     try:
         found = os.fstat(descriptor)
-        own = found.st_nlink == 1  # a version before linked to the blob itself
+        own = found.st_nlink == 1  # an earlier version linked to the blob itself
         return own and found.st_size == blob.size and hash_file(descriptor).sha256 == blob.sha256
-    except OSError:  # a part of the disk that cannot be read
+    except OSError:  # part of the disk is unreadable
         return False
     finally:
         os.close(descriptor)
@@ -63,4 +63,4 @@ def _take(path: Path, blob: StoredBlob, what: str) -> None:
         raise TransferError("hash_mismatch", text) from None
     if copied.sha256 != blob.sha256:
         path.unlink()
-        raise TransferError("hash_mismatch", f"the stored {what} {store} no longer has its hash; {_TO_DO}")
+        raise TransferError("hash_mismatch", f"the stored {what} {store} no longer matches its hash; {_TO_DO}")

@@ -1,4 +1,4 @@
-"""What a stage is given: its task, its directories, and a way to say how far it is."""
+"""The context of a stage: its task, its directories, and its progress reports."""
 
 import time
 from collections.abc import Callable
@@ -17,12 +17,12 @@ class Context:
     """One run of one stage.
 
     Attributes:
-        job_dir: the job's directory; earlier stages' folders are read from here.
-        out_dir: ``<stage>.tmp`` while the stage runs; everything it leaves goes in here.
-        task: what is asked.
-        stage: which stage this is, or the step that is none.
-        begun: when, on the monotonic clock.
-        fraction: how far it is, as last said.
+        job_dir: the job's directory, which contains the folders of earlier stages.
+        out_dir: ``<stage>.tmp`` while the stage runs; the stage writes all its files here.
+        task: the task of the job.
+        stage: the name of the stage, or of a step that is not a stage.
+        begun: start time on the monotonic clock.
+        fraction: the last reported progress, 0 to 1.
     """
 
     job_dir: Path
@@ -44,7 +44,7 @@ class Context:
         return self.job_dir / stage
 
     def progress(self, fraction: float, detail: str, *, eta_s: float | None = None, force: bool = False) -> None:
-        """Say how far this stage is (0 to 1) and what it does; rate-limited, so call it freely."""
+        """Report the stage's progress (0 to 1) and its current work. Reports are rate-limited, so call it freely."""
         now, self.fraction = time.monotonic(), fraction
         if force or now - self._last >= _REPORT_EVERY_S:
             self._last = now

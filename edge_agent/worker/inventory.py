@@ -1,4 +1,4 @@
-"""The name by which a process of version 0.1 starts :mod:`edge_agent.worker.measure.inventory`; version 0.3 drops it.
+"""The name under which a daemon of version 0.1 starts :mod:`edge_agent.worker.measure.inventory`; 0.3 drops it.
 
 An upgrade in place replaces the files under a daemon that still runs.
 """

@@ -1,4 +1,4 @@
-"""Progress over a known number of like steps, with the time that is left of the stage."""
+"""Progress over a known number of similar steps, with an estimate of the stage's remaining time."""
 
 import time
 
@@ -6,10 +6,10 @@ from edge_agent.worker.context import Context
 
 
 class Pace:
-    """Call it after each step; it moves the stage from ``begin`` to ``end`` (fractions) and estimates what is left.
+    """Reports progress after each step, from the fraction ``begin`` to the fraction ``end`` of the stage.
 
-    What is left is of the stage, at the pace of these steps. ``timed`` is False where fractions do not go with time, as
-    in a search, whose number of candidates nobody knows: then no time is told.
+    The remaining time is that of the whole stage, at the pace of these steps. ``timed`` False: no time is reported,
+    because fractions are not proportional to time. An example is a search whose number of candidates is unknown.
     """
 
     def __init__(
@@ -22,10 +22,10 @@ class Pace:
         self._end = end
         self._timed = timed
         self._since: tuple[float, int] | None = None
-        """When the first steps were done, and how many; they load and warm up, so they say nothing of the rest."""
+        """End time and number of the first steps. They include loading and warm-up, so the estimate ignores them."""
 
     def __call__(self, done: int) -> None:
-        """Say that ``done`` of the steps are done."""
+        """Report that ``done`` of the steps are finished."""
         now = time.monotonic()
         begun, before = self._since = self._since or (now, done)
         left = None

@@ -50,6 +50,8 @@ def generate_key(private: Path, public: Path, passphrase: bytes = b"") -> str:
     Raises:
         ConfigError: ``usage`` if one of the files exists: a key that devices trust is never overwritten.
     """
+    if private == public:
+        raise ConfigError("usage", f"{private} cannot hold both halves of a key; choose another name")
     for path in (private, public):
         if path.exists():
             raise ConfigError("usage", f"{path} exists; a key is never overwritten, so choose another name")
@@ -62,12 +64,40 @@ def generate_key(private: Path, public: Path, passphrase: bytes = b"") -> str:
         descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secret)
-        public.write_bytes(
-            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
+        _write_public(key, public)
     except OSError as error:
         raise ConfigError("usage", f"cannot write {error.filename}: {error.strerror}") from None
     return key_id(key.public_key())
+
+
+def public_half(private: Path) -> Path:
+    """The usual place of a private key's public half: another name, whatever the private one is called."""
+    return private.with_suffix(".pem") if private.suffix != ".pem" else private.with_name(f"{private.stem}.pub.pem")
+
+
+def ensure_public_half(key: Ed25519PrivateKey, public: Path) -> None:
+    """Write the public half of ``key`` unless it is there.
+
+    Raises:
+        ConfigError: ``usage`` if the file holds something else, or cannot be written.
+    """
+    try:
+        if not public.exists():
+            _write_public(key, public)
+        elif public.read_bytes().strip() != _public_bytes(key).strip():
+            text = f"{public} is not the public half of the key that signs; move it away, and a right one is written"
+            raise ConfigError("usage", text)
+    except OSError as error:
+        raise ConfigError("usage", f"{public}: {error.strerror}") from None
+
+
+def _write_public(key: Ed25519PrivateKey, path: Path) -> None:
+    with path.open("xb") as file:
+        file.write(_public_bytes(key))
+
+
+def _public_bytes(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:

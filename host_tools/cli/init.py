@@ -17,7 +17,7 @@ from edge_agent.strict import counted, read_toml
 from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session, to_stderr
 from host_tools.broker.settings import Settings, load_settings, settings_path
-from host_tools.broker.signing import generate_key, read_key
+from host_tools.broker.signing import ensure_public_half, generate_key, public_half, read_key
 from host_tools.cli.options import Connection
 from host_tools.exits import INTERRUPTED
 from host_tools.invocation import typed
@@ -85,25 +85,26 @@ def _make(options: InitOptions, path: Path, table: dict[str, Any], password: str
     table |= {key: str(Path(str(table[key])).expanduser().absolute()) for key in _FILES if table.get(key)}
     key = Path(table["sign"]) if table["sign"] else None
     makes_key = key is not None and not key.exists()
-    if key is not None and not makes_key:
-        read_key(key)
-    written: list[Path] = []
+    signer = None if key is None or makes_key else read_key(key)
+    secret = path.with_name("broker-password")
+    typed_now = secret.with_name(f"{secret.name}.new")  # a former password stays until the broker takes this one
     if password:
-        secret = path.with_name("broker-password")
-        table["password_file"] = str(secret)
-        if not secret.exists():
-            written.append(secret)
-        write_private(secret, password + "\n")
+        write_private(typed_now, password + "\n")
+        table["password_file"] = str(typed_now)
     try:
         settings = load_settings({**table, "sign": ""}, path)
         devices = None if options.untested else _tried(settings)
+        if key is not None and makes_key:
+            key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            generate_key(key, public_half(key))
+        elif key is not None and signer is not None:
+            ensure_public_half(signer, public_half(key))
     except EdgeAgentError:
-        for one in written:
-            one.unlink(missing_ok=True)
+        typed_now.unlink(missing_ok=True)
         raise
-    if key is not None and makes_key:
-        key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        generate_key(key, key.with_suffix(".pem"))
+    if password:
+        typed_now.replace(secret)
+        table["password_file"] = str(secret)
     write_private(path, host_file_text(table))
     _report(options, path, settings, key, devices, makes_key=makes_key)
 
@@ -189,7 +190,7 @@ def _report(
     *,
     makes_key: bool,
 ) -> None:
-    public = key.with_suffix(".pem") if key else None
+    public = public_half(key) if key else None
     if options.as_json:
         fields_ = {"file": str(path), "key": str(key or ""), "public": str(public or ""), "devices": devices}
         print(json.dumps({"event": "summary", "exit": 0, **fields_}))

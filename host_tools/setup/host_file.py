@@ -48,6 +48,8 @@ def write_private(path: Path, text: str) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FOR_OWNER)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(descriptor)  # a power cut must not leave an empty file under the name
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -23,7 +23,7 @@ from support.processes import alive
 from support.results import empty_result
 from support.trained import CHANNELS, SIZE, windows, write_classifier
 
-from edge_agent.cli import main, quantize
+from edge_agent.cli import main, stages
 from edge_agent.execution.run import StageEnd, run_stage
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage, read_task
@@ -165,7 +165,7 @@ def test_the_result_object_has_every_field(accepted: tuple[Run, str]) -> None:
     }
     assert all(result["reference"][key] is not None for key in known)
     chosen = result["chosen"]
-    assert {key for key in fields if chosen[key] is None} <= {"code", "message", "pareto"}
+    assert {key for key in fields if chosen[key] is None} <= {"code", "form_bytes", "message", "pareto"}
     assert chosen["gates"]
     assert all(gate.keys() >= {"name", "limit", "value", "passed"} and gate["passed"] for gate in chosen["gates"])
     assert {gate.get("axis") for gate in chosen["gates"] if gate["name"] == "min_gain"} >= {"size"}
@@ -361,7 +361,7 @@ def test_a_stage_that_breaks_is_reported(
             (job_dir / "capture" / "sets.json").write_bytes(b"{")
         return end
 
-    monkeypatch.setattr(quantize, "run_stage", then_lose_the_sets)
+    monkeypatch.setattr(stages, "run_stage", then_lose_the_sets)
 
     run = call(capsys, tmp_path, model, "--calibration", calibration)
 

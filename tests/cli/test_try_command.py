@@ -125,7 +125,7 @@ def test_without_data_it_says_size_and_speed_and_nothing_of_accuracy(trial: Tria
     assert table["size"][0] == f"{MODEL.stat().st_size / 1024:.1f} KiB"
     assert {len(table[row]) for row in ("size", "latency, median", "memory of the model")} == {4}
     assert re.search(r"^ +float +uniform +dynamic +static$", out, re.MULTILINE)
-    assert "\nnot judged: no data; give --data FOLDER or --source NAME; speed and size only\n" in out
+    assert "\nspeed and size only, not judged: no data; give --data FOLDER or --source NAME\n" in out
     assert not ACCURACY.search(out)
     assert "fill in source in it, then push-model" in out
 
@@ -194,8 +194,8 @@ def test_a_corrected_manifest_is_done_as_it_says(trial: Trial) -> None:
 
     _, err = trial.run(MODEL, "--data", "data", "--manifest", "mine.toml", code=5)
 
-    assert "a.csv has 6 channels (ax, ay, az, gx, gy, gz): 'mz' is none of them" in err
-    assert "in mine.toml, and give it with --manifest (channel_unknown)" in err
+    assert "a.csv has 6 channels (ax, ay, az, gx, gy, gz): 'mz' is not one of them" in err
+    assert "in mine.toml, and pass it with --manifest (channel_unknown)" in err
     assert not (trial.folder / "har.toml").exists()
 
 
@@ -218,7 +218,7 @@ def test_a_folder_without_a_file_that_can_be_used(trial: Trial) -> None:
     out, err = trial.run(MODEL, "--data", "data", code=5)
 
     assert out.startswith("guessed from the model file; check it in har.toml:\n  input imu: a series of 100 samples")
-    assert "data has no file that the model can be fed with" in err
+    assert "data has no file for the model" in err
     assert (trial.folder / "har.toml").exists()
 
 

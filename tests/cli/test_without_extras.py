@@ -70,6 +70,24 @@ def test_quantize(bare: BareVenv, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_try(bare: BareVenv, tmp_path: Path) -> None:
+    tried = bare.edge_agent("try", MODEL, "--out", tmp_path / "har.toml")
+
+    assert tried.returncode == 2
+    assert_one_line(tried.stderr, "device")
+    assert not (tmp_path / "har.toml").exists()
+
+
+def test_init_needs_none(bare: BareVenv, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    sensor = ["--sensor", "serial:/dev/ttyUSB0", "--channels", "a,b", "--rate-hz", "50"]
+
+    made = bare.edge_agent("init", "--config", path, "--yes", "--broker", "mqtt://127.0.0.1:9", *sensor)
+
+    assert (made.returncode, made.stderr) == (0, "")
+    assert "[sources.imu]" in path.read_text(encoding="utf-8")
+
+
 def test_the_doctor_goes_on(bare: BareVenv, config: Path) -> None:
     examined = bare.edge_agent("doctor", "--json", "--config", config)
 

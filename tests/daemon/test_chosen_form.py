@@ -76,7 +76,7 @@ def test_other_names_than_those_of_a_form_are_not_copied(job_dir: Path) -> None:
 def test_a_file_that_is_not_what_was_judged_is_refused(job_dir: Path, name: str) -> None:
     (job_dir / Stage.QUANTIZE / CHOSEN_FORM / name).write_bytes(b"something else")
 
-    with pytest.raises(StoreError, match="not what was judged"):
+    with pytest.raises(StoreError, match="no longer the file that was judged"):
         served_form(chosen_form(job_dir, MANIFEST, use_float=False), "onnxruntime", "1.32.0")
 
 

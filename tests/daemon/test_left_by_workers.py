@@ -130,7 +130,7 @@ def test_a_worker_does_not_say_what_is_the_daemons_to_say(
         end = run.run_stage(tmp_path, Stage.QUANTIZE, ChildLimits(timeout_s=60), lambda *_: None)
 
         assert (end.status, end.code) == ("failed", "stage_crashed")
-        assert "which no stage ends with" in end.message
+        assert "which no stage may report" in end.message
 
 
 def test_a_chosen_model_that_is_a_link_is_not_released(local: LocalAgent, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_chosen_model_that_was_not_judged_is_not_released(local: LocalAgent) -
     job = in_place_of_the_chosen(local, put)
 
     assert (job.status, job.code) == (Status.FAILED, "release_corrupt")
-    assert "it is not what was judged any more" in job.message
+    assert "it is no longer the file that was judged" in job.message
 
 
 def test_a_float_model_that_is_activated_is_what_was_pushed(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_too_little_is_kept_so_it_captures_and_an_application_reads_along(device
         codes = [finding["code"] for finding in after.results["data"]["findings"]]
 
     assert said["used"] is False
-    assert "stretches kept: " in said["message"]
+    assert "for search and verdict are stored" in said["message"]
     assert "stream_gaps" not in codes  # nobody was too slow
 
 

@@ -160,7 +160,7 @@ def test_stray_prints_do_not_reach_the_protocol(worker: Worker, caplog: pytest.L
     )
 
     assert end.status == "ok"
-    assert "not of the protocol" not in caplog.text
+    assert "not part of the protocol" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_lines_that_are_no_protocol_are_dropped(worker: Worker, caplog: pytest.L
     end = worker.run()
 
     assert worker.progress == [(0.1, "x", None)]
-    assert caplog.text.count("not of the protocol") == 3
+    assert caplog.text.count("not part of the protocol") == 3
     assert (end.code, end.retryable) == ("stage_crashed", True)  # its last line was never finished
 
 
@@ -355,8 +355,8 @@ def test_a_flood_of_lines_reaches_neither_inbox_nor_log(worker: Worker, caplog: 
     assert len(worker.progress) < 2000  # a few a second, however long it took
     assert {len(detail) for _, detail, _ in worker.progress} == {300}
     assert {eta for _, _, eta in worker.progress} == {10 * 365 * 86_400.0}
-    assert caplog.text.count("not of the protocol (") == 5
-    assert "wrote 19995 more lines that are not of the protocol" in caplog.text
+    assert caplog.text.count("not part of the protocol (") == 5
+    assert "wrote 19995 more lines that are not part of the protocol" in caplog.text
     assert end.code == "model_unreadable"
     assert len(end.message) == 2000
 

@@ -223,7 +223,7 @@ PROVOKED = [
     Provoked("constant_channel", ("'az'", "6000"), lambda _: sensor(az=9.81)),
     Provoked("stuck_channel", ("'ay'",), lambda _: sensor(ay=np.r_[motion(3000)[:, 1], np.full(3000, 0.25)])),
     Provoked("clipped_channel", ("'ax'", "0.4"), lambda _: sensor(ax=np.minimum(motion(6000)[:, 0], 0.4))),
-    Provoked("duplicate_windows", ("stretches",), lambda _: captured(np.tile(motion(600), (10, 1)))),
+    Provoked("duplicate_windows", ("segments",), lambda _: captured(np.tile(motion(600), (10, 1)))),
     Provoked("malformed_samples", ("1 malformed sample", "'1,ERR,3'", "'ERR'"), noisy),
     Provoked("stream_gaps", ("interrupted once",), lambda folder: stamped(folder, 0.02)),
     Provoked("wrong_rate", ("column 't [s]'", "50", "100"), lambda folder: stamped(folder, 0.02, rate_hz=100)),

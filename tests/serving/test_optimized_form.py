@@ -96,7 +96,7 @@ def test_the_model_file_answers_alike_where_the_form_is_for_another_device(
     assert model.stale
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("the optimised form of har 1 is not for this version of the runtime on this processor; its")
-    assert line.endswith("until the agent has made the form anew")
+    assert line.endswith("until the agent has rebuilt the form")
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_a_corrupt_release_leaves_the_old_one_answering(
     assert versions.answers(model, 1)
     assert model.problem is not None
     assert model.problem.code == "release_corrupt"
-    assert "goes on answering" in model.problem.message
+    assert "keeps serving" in model.problem.message
     assert [record.levelno for record in caplog.records] == [logging.ERROR], "said once"
     with pytest.raises(EdgeAgentError, match="release_corrupt"):
         versions.load()

@@ -136,7 +136,7 @@ def test_what_is_no_number_begins_the_stream_anew(store: Store, maker: Maker, tm
     stream = model.stream(rate_hz=100)
     in_pieces(stream, motion(200))
 
-    with pytest.raises(EdgeAgentError, match="non_finite: the samples hold NaN or Inf; the stream begins anew"):
+    with pytest.raises(EdgeAgentError, match="non_finite: the samples hold NaN or Inf, so the stream restarts"):
         stream(np.full((3, 3), np.nan))
 
     assert np.array_equal(in_pieces(stream, motion(300)), in_pieces(model.stream(rate_hz=100), motion(300)))
@@ -190,7 +190,7 @@ def test_pictures(store: Store, maker: Maker, tmp_path: Path) -> None:
     assert np.allclose(answers[0], wanted, rtol=1e-4, atol=1e-2)
     assert all(np.array_equal(answers[at], model(bgr[2 * at :][:1, ..., ::-1])) for at in range(4))
     for given, words in (
-        (bgr[:1].astype(np.float32), "dtype_mismatch: pictures are uint8"),
+        (bgr[:1].astype(np.float32), "dtype_mismatch: pictures must be uint8"),
         (bgr[:2], "wants windows of 1 sample x 12 x 16 x 3 channels"),
         (bgr[0], "not of shape 12x16x3"),
     ):
@@ -201,8 +201,8 @@ def test_pictures(store: Store, maker: Maker, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "samples", "code", "says"),
     [
-        ({}, np.zeros((5, 2)), "shape_mismatch", "samples are [n, 3], not of shape [5, 2]"),
-        ({}, np.zeros(5), "shape_mismatch", "samples are [n, 3], not of shape [5]"),
+        ({}, np.zeros((5, 2)), "shape_mismatch", "samples must be [n, 3], not of shape [5, 2]"),
+        ({}, np.zeros(5), "shape_mismatch", "samples must be [n, 3], not of shape [5]"),
         ({}, 5, "shape_mismatch", "not of shape []"),
         ({}, [["a", "b", "c"]], "dtype_mismatch", "array of numbers"),
         ({"channels": ["ax", "ay", "as"]}, np.zeros((5, 3)), "channel_unknown", "no channel 'az'"),

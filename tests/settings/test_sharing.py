@@ -28,7 +28,7 @@ def config(**sources: dict[str, Any]) -> Config:
         ({"keep_window": 3}, "unknown key 'keep_window'; did you mean 'keep_windows'"),
         ({"keep_windows": -1}, "keep_windows"),
         ({"keep_windows": 20_001}, "keep_windows"),
-        ({"keep_windows": 1}, "set 0, or some hundreds"),
+        ({"keep_windows": 1}, "set 0, or a few hundred"),
         ({"keep_windows": 2.5}, "keep_windows"),
         ({"keep_windows": 9, "keep_seconds": 0}, "keep_seconds"),
         ({"keep_seconds": 5}, "add keep_windows, or leave it out"),

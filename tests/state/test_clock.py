@@ -29,7 +29,7 @@ def test_the_clock_never_goes_back(tmp_path: Path) -> None:
 
     assert clock.now() >= 4_000_000_000
     assert not clock.plausible
-    assert "2096-10-02T07:06:40Z at least" in clock.told()
+    assert "at least 2096-10-02T07:06:40Z" in clock.told()
 
 
 def test_a_manifest_moves_the_clock_by_a_day_at_most(tmp_path: Path) -> None:

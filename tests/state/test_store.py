@@ -325,7 +325,7 @@ def test_a_model_that_changes_while_it_is_released_is_not(store: Store, tmp_path
 
     with pytest.raises(StoreError, match="changed while it was copied"):
         releases.prepare(made, as_left(model), b"", b"")
-    with pytest.raises(StoreError, match="it is not what was judged any more"):
+    with pytest.raises(StoreError, match="it is no longer the file that was judged"):
         releases.prepare(made, as_left(model, made.sha256), b"", b"")
 
     assert releases.all() == []

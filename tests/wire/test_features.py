@@ -203,4 +203,4 @@ def test_what_may_be_accepted_is_named_once() -> None:
         decode_manifest(sent.replace(b'["int8","fp16"]', b'["fp16","fp16"]'))
 
     assert caught.value.code == "malformed"
-    assert "names one of them twice" in caught.value.message
+    assert "lists a precision twice" in caught.value.message

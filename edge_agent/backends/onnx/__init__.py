@@ -1,35 +1,35 @@
 """The ONNX backend: ``.onnx`` models on onnxruntime. Implements :class:`edge_agent.backends.Backend`.
 
     skeleton      a file without its weights
-    mapped_weights a file whose large weights the kernel maps
-    inspection    what a file holds, read from its skeleton and without the runtime
+    mapped_weights a file with large weights mapped by the kernel
+    inspection    the content of a file, read from its skeleton and without the runtime
     stored_weights whether a model's weights are integers already
-    preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
-    names         names of tensors and nodes that do not meet
+    preparation   one standard form of graph: opset, constants and batch norm folded, types known, nodes named
+    names         unique names of tensors and nodes
     tensor_types  the type of every tensor
     operators     which operators can be quantized
-    arithmetic    which integer types this processor multiplies exactly, and so which to try
-    graph         which nodes of a prepared graph can be, which tensors need a range, and the weights
+    arithmetic    which integer types this processor multiplies exactly
+    graph         quantizable nodes of a prepared graph, tensors that need a range, weights
     inner         layers inside If, Loop and Scan
     taps          the float model with its activations as outputs
-    rewriting     the static int8 model in QDQ form, from ranges that we found
-    dynamic       the int8 model that quantizes activations as they come
+    rewriting     the static int8 model in QDQ form, from our ranges
+    dynamic       the int8 model that quantizes activations at run time
     recurrent     the LSTM of the dynamic model
-    uniform       the model of which only the weights are int8
+    uniform       the model with int8 weights only
     float16       the model of 16-bit floats
-    peaks         how large the activations become that it would store
-    sharing       which weights are the same, and a finished model in which each is stored once
-    shared_biases biases of the static model that several layers add
+    peaks         peaks of the activations that it would store
+    sharing       equal weights, and a model that stores each once
+    shared_biases biases that several layers of the static model add
     tables        rows of an integer table, read as floats
-    static_tables tables that layers of the static model multiply by as well
-    surgery       exchanges nodes for such that read integer weights
-    keeping       layers left float that the runtime would round by itself
-    switching     the float model with every rounding of int8 in it, each to be switched on by itself
-    soundness     proof that a rewritten file is one
-    session       the only place that opens the runtime
+    static_tables tables that are also weights of the static model's layers
+    surgery       replaces nodes by nodes that read integer weights
+    prevent_requantization float layers that the runtime would round on its own
+    switching     the float model with a switch for every int8 rounding
+    soundness     checks of a rewritten file
+    session       the only module that opens the runtime
 
-Each function imports its file when it is called: a process that only serves a model must not pay for ``onnx``
-(protobuf), and only ``rewrite`` may pay for ``onnxruntime.quantization``.
+Each function imports its file when it is called. A process that only serves a model must not load ``onnx``
+(protobuf), and only ``rewrite`` may load ``onnxruntime.quantization``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ SWITCHED: Sequence[Method] = ("static", "dynamic")
 
 
 def inspect(path: Path) -> ModelInfo:
-    """What the file holds; raises ``ModelError``. The runtime sees the file only if an operator is unknown."""
+    """Inspect a file; raises ``ModelError``. The runtime opens the file only if an operator is unknown."""
     from edge_agent.backends.onnx.inspection import read_info
 
     return read_info(path)
@@ -73,7 +73,7 @@ def runtime_version(runtime: str = "") -> str:  # noqa: ARG001  # there is one
 
 
 def prepare(path: Path, out: Path) -> None:
-    """Write the model in the shape that ``tap``, ``layers`` and ``rewrite`` want; raises ``ModelError``."""
+    """Write the model in the form that ``tap``, ``layers`` and ``rewrite`` need; raises ``ModelError``."""
     from edge_agent.backends.onnx.preparation import prepare_model
 
     prepare_model(path, out)
@@ -103,7 +103,7 @@ def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = ""
 
 
 def core_operators() -> tuple[str, ...]:
-    """Convolutions, matrix products, and the activations that onnxruntime folds into them."""
+    """Convolutions, matrix products, and the activations that onnxruntime fuses into them."""
     from edge_agent.backends.onnx.operators import CORE
 
     return CORE
@@ -124,7 +124,7 @@ def schemes(method: Method) -> Sequence[Scheme]:
 
 
 def saturates(spec: CandidateSpec) -> bool:
-    """Whether this processor adds up the candidate's products to less than they are where these are large."""
+    """Whether this processor saturates when it sums the candidate's large products."""
     from edge_agent.backends.onnx import arithmetic
 
     return spec.types == "u8s8" and spec.method != "uniform" and arithmetic.saturates()
@@ -166,7 +166,7 @@ def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, ou
 
 
 def float16_peaks(prepared: Path) -> Float16Peaks | None:
-    """Open a prepared model with the largest magnitude of each activation of its main graph."""
+    """Open a prepared model that returns the largest magnitude of each activation of its main graph."""
     from edge_agent.backends.onnx.peaks import OnnxPeaks
 
     return OnnxPeaks(prepared)
@@ -192,7 +192,7 @@ def check(
     runtime: str = "",  # noqa: ARG001  # there is one
     float16: bool = False,
 ) -> dict[str, int]:
-    """Prove a rewritten file sound, and count what is int8 in it; raises ``ModelError`` (rewrite_invalid)."""
+    """Prove a rewritten file sound, and count its int8 parts; raises ``ModelError`` (rewrite_invalid)."""
     from edge_agent.backends.onnx.soundness import check_model
 
     return check_model(original, quantized, float16=float16)

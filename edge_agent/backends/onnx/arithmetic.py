@@ -1,16 +1,17 @@
-"""Which integer types this processor multiplies exactly, and so which are worth trying.
+"""The integer types that this processor multiplies exactly, and therefore the schemes worth trying.
 
-Unsigned activations with signed weights are what onnxruntime's kernels are made for, and the default. Two things speak
-against them, and both depend on the processor:
+onnxruntime's kernels are optimised for unsigned activations with signed weights, which are the default. On some
+processors other types are better:
 
-* x86 without VNNI multiplies them in pairs whose sum saturates at 16 bits, so a product of large values comes out too
-  small without a word (measured with onnxruntime 1.32 on AVX2: 127 x 255 summed 64 times gives half of what it is).
-  Whether it happens here is found out by multiplying once. Unsigned weights are exact everywhere. (Signed activations
-  would be, too, but the runtime makes them unsigned again when it loads a file on x86.)
-* ARM has kernels of their own for signed with signed. Which are faster is measured on the device like all else.
+* x86 without VNNI sums pairs of these products in 16 bits, which saturate, so that large values silently give too small
+  results (measured with onnxruntime 1.32 on AVX2: 127 x 255 summed 64 times gives half of the correct sum). One
+  multiplication finds out whether this processor does. Unsigned weights are exact everywhere. (So are signed
+  activations, but on x86 the runtime converts them to unsigned when it loads a file.)
+* ARM has separate kernels for signed with signed. The device measures which are faster.
 
-One scale a tensor is faster than one a channel (measured on AVX2: a perceptron 0.67 for 0.89 of float's time, an MTCNN
-0.93 for 0.98), and so is tried beside it: with the usual types, and with unsigned asymmetric weights, which lose least.
+One scale per tensor is faster than one per channel (measured on AVX2: a perceptron 0.67 against 0.89 of float's time,
+an MTCNN 0.93 against 0.98). It is therefore tried as well: with the usual types, and with unsigned asymmetric weights,
+which lose least.
 """
 
 import platform
@@ -24,7 +25,7 @@ from edge_agent.backends import Method, Scheme
 from edge_agent.backends.onnx.session import create_session, run_session
 
 _LENGTH = 64
-"""Products summed; more than any kernel takes at once."""
+"""Products summed; more than any kernel processes at once."""
 _OPSET = 13
 _IR_VERSION = 8
 
@@ -50,7 +51,7 @@ def worth_trying(method: Method) -> Sequence[Scheme]:
 
 @cache
 def saturates() -> bool:
-    """Whether the largest unsigned activations times the largest signed weights come out too small here."""
+    """Whether the largest unsigned activations times the largest signed weights give too small a sum here."""
     weights = np.full((_LENGTH, 1), np.iinfo(np.int8).max, np.int8)
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger", ["x", "weights"], ["y"])],

@@ -1,9 +1,9 @@
-"""Weights in int8, and activations quantized as they come: their range is that of the tensor at hand, no calibration.
+"""The dynamic model: int8 weights, and activations quantized at run time by the range of each tensor.
 
-Written in ONNX's own operators (DynamicQuantizeLinear, MatMulInteger, ConvInteger), which onnxruntime fuses where it
-can. It fuses products well; ConvInteger is 3 to 12 times slower than a float Conv, so whoever asks for ``operators``
-decides whether convolutions take part. Products of two activations, as in attention, stay float. Of recurrent layers
-the LSTM has a form of its own (:mod:`.recurrent`), which is all that becomes int8 in graphs inside others.
+It uses ONNX's own operators (DynamicQuantizeLinear, MatMulInteger, ConvInteger), which onnxruntime fuses where it can.
+It fuses products well, but ConvInteger is 3 to 12 times slower than a float Conv; ``operators`` of the candidate
+decides whether convolutions take part. Products of two activations, as in attention, stay float. The LSTM is the only
+recurrent layer with an int8 form (:mod:`.recurrent`), and the only layer that becomes int8 in inner graphs.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
 
 
 def _takes_part(surgery: Surgery, node: Any, spec: CandidateSpec) -> bool:
-    """Whether a node is to be quantized and of a kind that can be."""
+    """Whether the candidate quantizes a node, and the node's kind supports it."""
     if node.name in spec.float_layers:
         return False
     if node.op_type != "Conv":
@@ -52,7 +52,7 @@ def _takes_part(surgery: Surgery, node: Any, spec: CandidateSpec) -> bool:
 
 
 def _layer(surgery: Surgery, node: Any, axis: int | None, spec: CandidateSpec) -> list[Any]:
-    """The nodes for one layer; ``axis``: of its weights, along which they have scales."""
+    """The nodes for one layer; ``axis``: the axis of its weights with one scale per index."""
     weight = node.input[1]
     if node.op_type == "Conv":
         values = surgery.graph.array(weight)
@@ -69,7 +69,7 @@ def _layer(surgery: Surgery, node: Any, axis: int | None, spec: CandidateSpec) -
 
 
 def _stored(surgery: Surgery, weight: str, integers: Array, spec: CandidateSpec) -> list[str]:
-    """The int8 weights as constants: the tensor and, where it is unsigned, the zero point that makes it so."""
+    """The int8 weights as constants: the tensor and, if it is unsigned, its zero point."""
     if spec.types == "u8s8":
         return [surgery.constant(f"{weight}_int8", integers)]
     names = (f"{weight}_uint8", as_unsigned(integers)), (f"{weight}_zero_point", np.array(ZERO_POINT, np.uint8))

@@ -1,20 +1,20 @@
-"""The model of 16-bit floats, made by onnxruntime's own converter. Its inputs and outputs stay as they are.
+"""The model of 16-bit floats, made by onnxruntime's own converter. Inputs and outputs keep their types.
 
-The converter is one file of the runtime's wheel and imports onnx, numpy and packaging, nothing of the packages that
-its folder is known for (torch, sympy): 7 ms. Importing the folder appends it to ``sys.path``, which must stay so, as
+The converter is one file of the runtime's wheel. It imports onnx, numpy and packaging in 7 ms, but not torch or sympy
+like other files of its folder. Importing the folder appends it to ``sys.path``, where it must stay, because
 ``onnxruntime.quantization`` imports from there.
 
-What it does, measured with onnxruntime 1.32:
+Behaviour, measured with onnxruntime 1.32:
 
-* Weights beyond 65,504 become 65,504, and those below the smallest half become that one. Infinite ones stay so.
-* Operators that it takes for unable (Max, Min, TopK, CumSum, Upsample …) stay in 32 bits between two Casts. It appends
-  Casts behind the last node; the runtime sorts them, other readers refuse such a file: :func:`_sorted`.
-* Where it does not know a tensor's type it adds no Cast. A prepared model has the types that the runtime has found, so
-  its own inference, which gives up at the runtime's operators, is left out.
-* Constants of graphs inside others that share a name make it fail, as does an operator without a 16-bit form.
+* Weights beyond 65,504 become 65,504, and those below the smallest half become that half. Infinite ones stay infinite.
+* Operators on its block list (Max, Min, TopK, CumSum, Upsample …) stay in 32 bits between two Casts. It appends Casts
+  behind the last node. The runtime sorts them, but other readers reject such a file: :func:`_sorted`.
+* It adds no Cast to a tensor of unknown type. Its own type inference fails at the runtime's operators and is switched
+  off: a prepared model already has the types that the runtime found.
+* It fails on constants of inner graphs that share a name, and on an operator without a 16-bit form.
 
-A processor without 16-bit arithmetic computes such a file in 32 bits: the runtime takes the Casts out again, and so
-nothing overflows there that would elsewhere. Whether activations fit is for :mod:`.peaks` to say.
+A processor without 16-bit arithmetic computes such a file in 32 bits: the runtime removes the Casts, so that nothing
+overflows there. :mod:`.peaks` finds out whether the activations fit.
 """
 
 from collections.abc import Iterable
@@ -33,9 +33,9 @@ from edge_agent.errors import ModelError
 
 _CONVERTER = "onnxruntime.transformers.float16"
 LARGEST = 65504.0
-"""The largest 16-bit float; the converter has constants end there."""
+"""The largest 16-bit float; the converter clamps constants to it."""
 _NO_MEMORY = ("Arena alloc failed", "Failed to serialize proto")
-"""What protobuf says of a sound model where memory ends; it raises no ``MemoryError``."""
+"""Messages of protobuf when memory runs out; it raises no ``MemoryError``."""
 
 
 def rewrite_float16(prepared: Path, out: Path) -> None:
@@ -43,7 +43,7 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
 
     Raises:
         ModelError: ``rewrite_invalid`` where the converter fails.
-        MemoryError: it does not fit.
+        MemoryError: the conversion needs more memory than there is.
     """
     try:
         made = _converted(onnx.load_model(prepared, load_external_data=False))
@@ -60,12 +60,12 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
 
 
 def converter() -> Any:
-    """The module of the runtime's converter."""
+    """Import the module of the runtime's converter."""
     return import_module(_CONVERTER)
 
 
 def float16_weights(model: Any) -> int:
-    """How many constants of a model are 16-bit floats."""
+    """The number of constants stored as 16-bit floats."""
     return sum(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
 
 
@@ -80,7 +80,7 @@ def _converted(model: Any) -> Any:
 
 
 def _sorted(nodes: Iterable[Any]) -> list[Any]:
-    """The nodes in an order in which they can run, as near as may be to the one in which they are."""
+    """The nodes in a valid execution order, as close as possible to the given one."""
     given = list(nodes)
     maker = {name: place for place, node in enumerate(given) for name in node.output if name}
     awaited = [
@@ -100,5 +100,5 @@ def _sorted(nodes: Iterable[Any]) -> list[Any]:
             missing[place] -= 1
             if not missing[place]:
                 heappush(ready, place)
-    circle = [place for place, count in enumerate(missing) if count]  # no order of ours to find
-    return [given[place] for place in (*order, *circle)]
+    cycle = [place for place, count in enumerate(missing) if count]  # a cycle has no valid order
+    return [given[place] for place in (*order, *cycle)]

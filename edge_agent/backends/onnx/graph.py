@@ -1,4 +1,4 @@
-"""Which nodes of a prepared graph can be quantized, which tensors of theirs need a range, and their weights.
+"""The quantizable nodes of a prepared graph, the tensors that need a range, and the weights.
 
 Pure: reads a ``ModelProto``. Only the main graph counts; nodes inside If, Loop and Scan stay float.
 """
@@ -31,10 +31,10 @@ _MATRIX = 2
 
 
 class Graph:
-    """A prepared model's main graph with what the questions below need: constants by name, types by tensor."""
+    """A prepared model's main graph, indexed by constant name and tensor type."""
 
     def __init__(self, model: Any, weights: Mapping[str, Array] = MappingProxyType({})) -> None:
-        """``weights``: values of constants that ``model`` is without."""
+        """``weights``: values of constants that ``model`` lacks."""
         self._weights = weights
         self.nodes = list(model.graph.node)
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -44,7 +44,7 @@ class Graph:
         read = Counter(name for node in with_inner(self.nodes) for name in node.input)
         read.subtract(Counter(name for node in self.nodes for name in node.input))
         self._captured = set(+read)
-        """What graphs inside this one read; a quantizer changes no reader there."""
+        """Tensors that inner graphs read; a quantizer changes no reader there."""
         self._outside = {value.name for value in model.graph.output} | self._captured
         self._no_range: dict[str, bool] = {}
 
@@ -52,20 +52,21 @@ class Graph:
         """Nodes of these operators, in graph order, that compute on float."""
         wanted = set(operators)
         nodes = (node for node in self.nodes if node.op_type in wanted and not node.domain)
-        return (node for node in nodes if self.activations(node) and not self._outdoes_grids(node))
+        return (node for node in nodes if self.activations(node) and not self._exceeds_grids(node))
 
     def activations(self, node: Any) -> list[str]:
-        """The float tensors around a node that are no constants: those that need a range."""
+        """The float tensors around a node that are not constants: those that need a range."""
         names = (*node.input, *node.output)
         return [name for name in names if name not in self.constants and self.types.get(name) == TensorProto.FLOAT]
 
-    def _outdoes_grids(self, node: Any) -> bool:
-        """Whether a node is an activation that no grid can stand for.
+    def _exceeds_grids(self, node: Any) -> bool:
+        """Whether no grid can represent a node's work or its constants.
 
-        onnxruntime's quantizer lets the grid behind an activation do its work, and gives the tensor before it the same
-        one. But a grid has a zero and ends that are always the same, which a Clip's need not be; and what is read
-        outside of the graph's nodes as well would be cut there, too; or not at all, where a graph inside this one reads
-        what the activation gives. Nor can a grid stand for a constant that is infinite, as in a mask, or empty.
+        onnxruntime's quantizer replaces an activation by the grid behind it, and gives the tensor before it the same
+        grid. This fails in three cases. A grid contains zero and has fixed ends, which a Clip's limits may contradict.
+        A tensor that is also read outside the graph's nodes would be clipped there too. An inner graph that reads the
+        activation's output would see it unclipped. Also, no grid can represent a constant that is infinite, as in a
+        mask, or empty.
         """
         if node.op_type in FOLDED and (node.input[0] in self._outside or node.output[0] in self._captured):
             return True
@@ -93,10 +94,10 @@ class Graph:
         return self._no_range[name]
 
     def same_ranges(self) -> dict[str, str]:
-        """Tensor → the one whose range holds for it, where looking at either is enough.
+        """Tensor → the tensor whose range applies to it, where observing one of them is enough.
 
-        What an operator only moves are the same values. What only an activation like Relu reads it cuts to its own
-        range: no matter where in there the tensor before it was cut, and on a grid over that range it loses least.
+        An operator that only moves values keeps their range. A tensor that only an activation like Relu reads is
+        clipped to the activation's range anyway, and loses least on a grid over that range.
         """
         same: dict[str, str] = {}
         for node in self.quantizable(MOVING):
@@ -106,7 +107,7 @@ class Graph:
         return {name: _end(name, same) for name in same}
 
     def folded(self) -> dict[str, str]:
-        """Tensor that nothing but an activation reads → what that gives; the runtime makes one operator of both."""
+        """Tensor that only an activation reads → the activation's output; the runtime fuses both operators."""
         readers = Counter(name for node in self.nodes for name in node.input)
         inside = {name for name in self._computed if readers[name] == 1}
         return {node.input[0]: node.output[0] for node in self.quantizable(FOLDED) if node.input[0] in inside}
@@ -122,12 +123,12 @@ class Graph:
         return None
 
     def weighted(self) -> Iterator[tuple[str, str]]:
-        """Operator and name of every node that multiplies by weights, or as if by weights."""
+        """Operator and name of every weighted or recurrent node, including those of inner graphs."""
         layers = (node for node in with_inner(self.nodes) if node.op_type in (*WEIGHTED, *RECURRENT))
         return ((node.op_type, node.name or node.output[0]) for node in layers)
 
     def weight_count(self, node: Any) -> float:
-        """How many weights a node multiplies by; infinite where they are in a graph of its own."""
+        """Number of weights that a node multiplies by; infinite if they are in an inner graph."""
         if any(one.op_type in (*WEIGHTED, *RECURRENT) for one in with_inner([node]) if one is not node):
             return inf
         if node.op_type not in (*WEIGHTED, *RECURRENT):
@@ -145,7 +146,7 @@ class Graph:
         return onnx.numpy_helper.to_array(self.constants[name]) if given is None else given
 
     def depthwise(self, node: Any) -> bool:
-        """Whether a node is a convolution of each channel by itself."""
+        """Whether a node is a depthwise convolution."""
         weight = self.weight(node) if node.op_type == "Conv" and attribute(node, "group", 1) > 1 else None
         return weight is not None and self.constants[weight].dims[1] == 1
 
@@ -163,7 +164,7 @@ class Graph:
 
 
 def with_inner(nodes: Iterable[Any]) -> Iterator[Any]:
-    """Nodes and those of the graphs inside them, which may read any tensor of the outer graph."""
+    """Nodes and the nodes of their inner graphs, which may read any tensor of the outer graph."""
     for node in nodes:
         yield node
         for entry in node.attribute:
@@ -172,7 +173,7 @@ def with_inner(nodes: Iterable[Any]) -> Iterator[Any]:
 
 
 def _end(name: str, same: Mapping[str, str]) -> str:
-    """Where a chain of equal ranges ends."""
+    """The end of a chain of equal ranges."""
     while name in same:
         name = same[name]
     return name
@@ -205,7 +206,7 @@ def read_layers(prepared: Path) -> list[Layer]:
 
 
 def read_flow(prepared: Path) -> Flow:
-    """A prepared model's main graph; a node with graphs of its own reads what these read."""
+    """A prepared model's main graph; a node with inner graphs also reads their inputs."""
     model, _ = read_skeleton(prepared)
     graph = Graph(model)
     nodes = [

@@ -1,7 +1,7 @@
-"""Layers inside If, Loop and Scan. Their activations are nobody's to see, but their weights can be int8.
+"""Layers inside If, Loop and Scan. Their activations cannot be observed, but their weights can be int8.
 
-A voice detector for two sampling rates, for one, is an If and nothing else. Preparing moves the weights of such graphs
-into the main one, which inner graphs can read; there they are stored as those of any other layer.
+A voice detector for two sampling rates, for example, is a single If. Preparation moves the weights of inner graphs into
+the main graph, which inner graphs can read. There they are stored like those of any other layer.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from edge_agent.backends.onnx.names import free, tensor_names
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 
 _LEAST_ELEMENTS = 64
-"""A smaller constant is a setting, and stays where it is."""
+"""A smaller constant is a setting, and stays in place."""
 
 
 def inner_layers(graph: Graph) -> Iterator[Any]:
@@ -40,7 +40,7 @@ def hoist_weights(model: Any) -> None:
 def _graphs_inside(node: Any) -> Iterator[Any]:
     """Every graph inside a node, the outer ones first."""
     for entry in node.attribute:
-        own = [entry.g] if entry.type == AttributeProto.GRAPH else []  # else it would be there from now on
+        own = [entry.g] if entry.type == AttributeProto.GRAPH else []  # reading an unset field would create it
         for graph in (*own, *entry.graphs):
             yield graph
             for inner in graph.node:
@@ -48,7 +48,7 @@ def _graphs_inside(node: Any) -> Iterator[Any]:
 
 
 def _taken_out(graph: Any, taken: set[str]) -> list[Any]:
-    """The large float constants of a graph, which loses them; each is called otherwise than all tensors ``taken``."""
+    """Remove the large float constants of a graph and return them, with names that are not in ``taken``."""
     found: dict[str, Any] = {tensor.name: tensor for tensor in graph.initializer if _is_large(tensor)}
     nodes = {
         node.output[0]: entry.t

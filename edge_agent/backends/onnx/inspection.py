@@ -1,7 +1,7 @@
-"""What an ONNX file holds, and whether it is a float model that this agent can quantize.
+"""The content of an ONNX file, and whether it is a float model that this agent can quantize.
 
-Reads structure only (:mod:`.skeleton`): no weights, no external files, and no runtime but where an operator is unknown.
-What else only the runtime can say (an operator version without a kernel) comes out when the model is prepared or
+Reads only structure (:mod:`.skeleton`): no weights, no external files, and no runtime unless an operator is unknown.
+Other faults that only the runtime can find (an operator version without a kernel) appear when the model is prepared or
 opened.
 """
 
@@ -23,13 +23,13 @@ from edge_agent.errors import ModelError
 STANDARD_DOMAINS = ("", "ai.onnx")
 _CLASSIC = "ai.onnx.ml"
 _SERVED_DOMAINS = (*STANDARD_DOMAINS, _CLASSIC, "com.microsoft")
-"""Domains whose operators onnxruntime brings itself."""
+"""Domains of onnxruntime's own operators."""
 _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _TREES = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
 
 def read_info(path: Path) -> ModelInfo:
-    """What the file holds.
+    """Inspect a file.
 
     Raises:
         ModelError: ``model_unreadable``, ``model_too_large``, ``external_data``, ``already_quantized``,
@@ -59,14 +59,14 @@ def read_info(path: Path) -> ModelInfo:
 
 
 def _opset(model: Any) -> int:
-    """The standard opset; 0 where a model has but operators of other sets."""
+    """The standard opset; 0 if a model has only operators of other sets."""
     if not model.opset_import:
-        raise ModelError("model_unreadable", "the file names no ONNX opset, so it is no ONNX model; export it again")
+        raise ModelError("model_unreadable", "the file names no ONNX opset and is not an ONNX model; export it again")
     return max((int(entry.version) for entry in model.opset_import if entry.domain in STANDARD_DOMAINS), default=0)
 
 
 def _refuse_classic(nodes: list[Any]) -> None:
-    """A model of classic machine learning has no layers; where it has both, its layers are quantized."""
+    """Reject a model of classic machine learning without layers; in a mixed model, the layers are quantized."""
     if any(node.domain != _CLASSIC and node.op_type in (*WEIGHTED, *RECURRENT) for node in nodes):
         return
     classic = next((node for node in nodes if node.domain == _CLASSIC), None)
@@ -76,8 +76,8 @@ def _refuse_classic(nodes: list[Any]) -> None:
     what = "a tree ensemble" if trees else f"{classic.op_type}, an operator of {_CLASSIC}"
     raise ModelError(
         "model_unsupported",
-        f"int8 has nothing to quantize in {what}: node {classic.name or classic.output[0]!r} multiplies by no matrix "
-        "of weights; serve the model as it is",
+        f"int8 has nothing to quantize in {what}: node {classic.name or classic.output[0]!r} has no weight matrix; "
+        "serve the model as it is",
     )
 
 
@@ -95,7 +95,7 @@ def _graphs(model: Any) -> Iterator[Any]:
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    """Every constant tensor of one graph: initializers and what stands in attributes."""
+    """Every constant tensor of one graph: initializers and attribute tensors."""
     if isinstance(graph, onnx.GraphProto):
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
@@ -113,7 +113,7 @@ def _refuse_external_data(tensors: list[Any]) -> None:
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             raise ModelError(
                 "external_data",
-                f"weight {tensor.name!r} is kept in another file; save the model as one file "
+                f"weight {tensor.name!r} is stored in another file; save the model as one file "
                 "(onnx.save_model without save_as_external_data)",
             )
 
@@ -132,7 +132,7 @@ def _refuse_half(model: Any, tensors: list[Any]) -> None:
 
 
 def _refuse_custom(path: Path, model: Any, nodes: list[Any]) -> None:
-    """What is in no list may still be in the runtime, which alone can tell; only then it is asked."""
+    """Reject unknown operators that the runtime lacks; the runtime is asked only if one is unknown."""
     own = {(function.domain, function.name) for function in model.functions}
     unknown = next((node for node in nodes if (node.domain, node.op_type) not in own and not _is_known(node)), None)
     if unknown is None:
@@ -145,7 +145,7 @@ def _refuse_custom(path: Path, model: Any, nodes: list[Any]) -> None:
         kind = f"{unknown.domain + '.' if unknown.domain else ''}{unknown.op_type}"
         raise ModelError(
             "custom_operator",
-            f"operator {kind} of node {unknown.name or unknown.output[0]!r} is not onnxruntime's; "
+            f"operator {kind} of node {unknown.name or unknown.output[0]!r} is not an onnxruntime operator; "
             f"export with standard operators ({getattr(error, 'message', error)})",
         ) from error
 
@@ -159,10 +159,10 @@ def _is_known(node: Any) -> bool:
 
 def _spec(value: Any, what: str) -> TensorSpec:
     if value.type.WhichOneof("value") != "tensor_type":
-        raise ModelError("model_unsupported", f"{what} {value.name!r} is no tensor; export a model of tensors")
+        raise ModelError("model_unsupported", f"{what} {value.name!r} is not a tensor; export a model of tensors")
     tensor = value.type.tensor_type
     if tensor.elem_type in (TensorProto.UNDEFINED, TensorProto.STRING):
-        raise ModelError("model_unsupported", f"{what} {value.name!r} holds no numbers; export a model of numbers")
+        raise ModelError("model_unsupported", f"{what} {value.name!r} is not numeric; export a model of numbers")
     if what == "input" and not tensor.HasField("shape"):
         raise ModelError("model_unsupported", f"input {value.name!r} has no shape; export the model with input shapes")
     dims = tuple(

@@ -1,4 +1,4 @@
-"""A model whose large weights stay in their file, where the kernel maps them instead of holding copies.
+"""A model with large weights that stay in their file and are mapped instead of copied.
 
 A model that reaches the runtime as bytes is in memory three times while it loads: the bytes, the protobuf message and
 the session's weights. :func:`referring` replaces each large initializer by a reference to its place in the file, which
@@ -110,7 +110,7 @@ def _reference(location: str, values: _Field) -> bytes:
 
 
 def _message(mapped: mmap, field: _Field, content: bytes) -> Iterator[bytes]:
-    """``content`` in place of what ``field`` holds."""
+    """``content`` in place of the value of ``field``."""
     tag, _ = read_varint(mapped, field.start, field.end)
     yield encode_varint(tag) + encode_varint(len(content))
     yield content

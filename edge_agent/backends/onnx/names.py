@@ -1,7 +1,7 @@
-"""Names of tensors and nodes that do not meet.
+"""Unique names of tensors and nodes.
 
-The runtime refuses a file in which two nodes have one name, and onnxruntime's quantizer calls what it makes of a
-tensor ``x`` by names like ``x_scale``, whether there is such a tensor or not.
+The runtime rejects a file in which two nodes share a name. onnxruntime's quantizer derives names like ``x_scale`` from
+a tensor ``x``, even if the model already has such a tensor.
 """
 
 import re
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _MADE = re.compile("_(?:scale|zero_point|quantized|QuantizeLinear|DequantizeLinear)")
-"""What the quantizer puts behind a tensor's name; more may follow."""
+"""Suffixes that the quantizer appends to a tensor's name; more may follow."""
 
 
 def name_nodes(nodes: Iterable[Any]) -> None:
-    """Give each node a name of its own: names that are there and unique stay, the others get a number behind them.
+    """Give each node a unique name: unique names stay, duplicates get a number appended.
 
-    A node without a name is called after its operator and its first output.
+    A node without a name is named after its operator and its first output.
     """
     taken: set[str] = set()
     for node in nodes:
@@ -29,10 +29,10 @@ def name_nodes(nodes: Iterable[Any]) -> None:
 
 
 def set_apart(model: Any) -> dict[str, str]:
-    """Rename the tensors of ``model`` whose name the quantizer may give to what it makes of another one.
+    """Rename the tensors of ``model`` with a name that the quantizer may derive from another tensor.
 
     Returns:
-        Old name → new name; :func:`restore` gives a model's inputs and outputs theirs again.
+        Old name → new name; :func:`restore` undoes it for a model's inputs and outputs.
     """
     names = set(tensor_names(model.graph))
     meeting = {name for name in names if any(name[: found.start()] in names for found in _MADE.finditer(name))}
@@ -42,7 +42,7 @@ def set_apart(model: Any) -> dict[str, str]:
 
 
 def restore(model: Any, apart: Mapping[str, str]) -> None:
-    """Give inputs and outputs the names back that :func:`set_apart` took, from whatever else is called so now."""
+    """Give inputs and outputs their original names again; tensors that now have these names are renamed."""
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
     back = {new: old for old, new in apart.items() if new in ends}
     if back:
@@ -51,7 +51,7 @@ def restore(model: Any, apart: Mapping[str, str]) -> None:
 
 
 def rename(graph: Any, renamed: Mapping[str, str]) -> None:
-    """Call tensors otherwise (old name → new name), in the graphs inside ``graph``, too."""
+    """Rename tensors (old name → new name) in ``graph`` and its inner graphs."""
     if not renamed:
         return
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -64,7 +64,7 @@ def rename(graph: Any, renamed: Mapping[str, str]) -> None:
 
 
 def tensor_names(graph: Any) -> Iterator[str]:
-    """The names of all tensors of a graph, those in the graphs inside it, too."""
+    """The names of all tensors of a graph and its inner graphs."""
     for value in (*graph.input, *graph.output, *graph.initializer):
         yield value.name
     for node in graph.node:
@@ -79,7 +79,7 @@ def _inside(node: Any) -> Iterator[Any]:
 
 
 def free(name: str, taken: set[str]) -> str:
-    """``name``, or one made from it that is not among ``taken``; from now on it is."""
+    """Return ``name``, or a variant that is not in ``taken``, and add it to ``taken``."""
     candidate, number = name, 1
     while candidate in taken:
         number += 1

@@ -1,27 +1,27 @@
-"""Which operators a candidate may quantize. Names only: every process may import this file."""
+"""Operators that a candidate may quantize. Names only: every process may import this file."""
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that multiply by weights: nearly all the work and nearly all the bytes of a model."""
 RECURRENT = ("LSTM", "GRU", "RNN")
-"""Operators with weights that no int8 kernel of the static method takes; their weights can still be stored in int8."""
+"""Weighted operators without an int8 kernel in the static method; their weights can still be stored in int8."""
 FOLDED = ("Relu", "Clip")
-"""Activations that the runtime folds into the layer before."""
+"""Activations that the runtime fuses into the layer before."""
 PRODUCTS = ("Gemm", "MatMul")
-"""Matrix products: where quantizing an activation as it comes costs less than the integers save."""
+"""Matrix products: here, quantizing an activation at run time costs less than the integers save."""
 AS_THEY_COME = (*PRODUCTS, "LSTM")
-"""Operators that quantizing activations as they come makes faster; the runtime has such a kernel for the LSTM, too."""
+"""Operators that dynamic quantization makes faster; the runtime also has such a kernel for the LSTM."""
 DYNAMIC = ("Conv", *AS_THEY_COME)
-"""Operators whose activations can be quantized as they come."""
+"""Operators with activations that can be quantized at run time."""
 CORE = (*WEIGHTED, *FOLDED)
-"""The weighted operators, with the activations that the runtime folds into them."""
+"""The weighted operators, with the activations that the runtime fuses into them."""
 MOVING = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""Operators that give the values they are given, each once, in another shape or order."""
+"""Operators that only change the shape or order of their values."""
 JOINING = ("Concat",)
-"""Operators that put their inputs side by side."""
+"""Operators that concatenate their inputs."""
 PASSING = (*MOVING, "AveragePool", "Gather", "MaxPool", "Resize", "Slice", "Split")
-"""Operators whose int8 output is on the grid of their input: they move values, or pool them."""
+"""Operators with an int8 output on the grid of their input: they move or pool values."""
 SETTINGS_BEHIND = ("Clip", "Resize")
-"""Operators whose float inputs behind the first are settings, which may be infinite or empty."""
+"""Operators with settings as float inputs behind the first; settings may be infinite or empty."""
 QUANTIZABLE = (
     *CORE,
     "Add",
@@ -48,7 +48,7 @@ QUANTIZABLE = (
 """Operators that onnxruntime runs on integers, or lets int8 values pass through.
 
 Around any other operator (normalisation, Tanh, Pad, TopK …) it converts to float and back, which costs time and
-accuracy; ConvTranspose, too, but is worth it for its size.
+accuracy. ConvTranspose needs this conversion too, but is worth it for its size.
 """
 FAMILIAR = frozenset((
     *QUANTIZABLE, *RECURRENT,
@@ -60,4 +60,4 @@ FAMILIAR = frozenset((
     "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ScatterND", "Shape", "Sin", "Size", "Softplus",
     "SpaceToDepth", "Sqrt", "Sub", "Sum", "Tanh", "Tile", "TopK",
 ))  # fmt: skip
-"""Standard operators that most models are made of; looking one up in onnx's tables would fill these, with 6 MB."""
+"""Standard operators of most models. A lookup in onnx's own tables would fill them, at a cost of 6 MB."""

@@ -1,12 +1,13 @@
-"""How large the activations of a float model become: 16-bit floats end at 65,504.
+"""Peaks of a float model's activations, because 16-bit floats end at 65,504.
 
-Measured on the float model and not on the candidate, as a processor without 16-bit arithmetic computes that in 32 bits
-and never overflows. Every float tensor of the main graph counts, also those that no int8 candidate would look at, such
-as the power of a spectrum. What graphs inside it compute is nobody's to see.
+They are measured on the float model, because a processor without 16-bit arithmetic computes the candidate in 32 bits
+and never overflows. Every float tensor of the main graph counts, even those irrelevant for int8 candidates, such as the
+power of a spectrum. Tensors of inner graphs cannot be observed.
 
-Masks are no overflow. Exporters write "never" as the lowest 32-bit float, which the converter makes -65,504
-(:func:`_clamp`), and add that to what a Softmax reads. There minus infinity does what -65,504 does, as long as a row
-has a number that is in range: of such tensors only what is large and positive counts, and the largest of each row.
+An attention mask is no overflow. Exporters add the lowest 32-bit float to the scores of hidden positions. The
+converter clamps that constant to -65,504 (:func:`_clamp`). Before a Softmax, minus infinity has the same effect as
+-65,504 if each row has a value in range. For such tensors only large positive values count, and the largest value of
+each row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,16 +26,16 @@ from edge_agent.backends.onnx.names import free, tensor_names
 from edge_agent.backends.onnx.session import create_session, run_session
 
 _CARRYING = ("Add", "Concat", "Expand", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze", "Where")
-"""Operators that hand minus infinity on as it is."""
+"""Operators that pass minus infinity on unchanged."""
 _AXES_AS_INPUT = 18
-"""The opset from which on ReduceMax reads its axes from a tensor."""
+"""From this opset on, ReduceMax reads its axes from a tensor."""
 
 
 class OnnxPeaks:
-    """A prepared model that gives peaks in place of its outputs; implements ``Float16Peaks``."""
+    """A prepared model that returns peaks instead of its outputs; implements ``Float16Peaks``."""
 
     def __init__(self, prepared: Path) -> None:
-        """Open it; raises ``ModelError`` where the runtime does not take the peaks, ``MemoryError``."""
+        """Open it; raises ``ModelError`` if the runtime rejects the added nodes, or ``MemoryError``."""
         model = onnx.ModelProto.FromString(referring(prepared))
         _clamp(model, read_mapped(prepared)[1])
         graph = Graph(model)
@@ -44,7 +45,7 @@ class OnnxPeaks:
         masked = _masked(graph, floats, {value.name for value in model.graph.output})
         taken = set(tensor_names(model.graph))
         self._peaks: dict[str, str] = {}
-        """Each output → the tensor that it is a peak of."""
+        """Output → the tensor whose peak it is."""
         for name in floats:
             self._add(model, name, [] if name in masked else [helper.make_node("Abs", [name], [""])], taken)
         for name, axis in _softmaxes(graph):
@@ -64,7 +65,7 @@ class OnnxPeaks:
         return found
 
     def _add(self, model: Any, name: str, nodes: list[Any], taken: set[str]) -> None:
-        """Append a chain of nodes that begins at tensor ``name``, and the largest of what it ends with."""
+        """Append a chain of nodes that starts at tensor ``name``, and make its maximum an output."""
         read = name
         for node in (*nodes, helper.make_node("ReduceMax", [""], [""], keepdims=0)):
             node.input[0], node.output[0] = read, free(f"{name}/peak", taken)
@@ -74,7 +75,7 @@ class OnnxPeaks:
 
 
 def _reduce_row(model: Any, name: str, axis: int, taken: set[str]) -> Any:
-    """The largest along one axis."""
+    """A node that takes the maximum along one axis."""
     opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < _AXES_AS_INPUT:
         return helper.make_node("ReduceMax", [name], [""], axes=[axis])
@@ -84,9 +85,9 @@ def _reduce_row(model: Any, name: str, axis: int, taken: set[str]) -> Any:
 
 
 def _clamp(model: Any, weights: Mapping[str, Array]) -> None:
-    """Have constants end where the converter has them end: all that is read in 16 bits.
+    """Clamp each constant that an operator reads in 16 bits, as the converter does.
 
-    ``weights``: values of constants that ``model`` refers to.
+    ``weights``: values of the constants that ``model`` stores by reference.
     """
     able = [one for one in with_inner(model.graph.node) if one.op_type not in converter().DEFAULT_OP_BLOCK_LIST]
     read = {name for node in able for name in node.input}
@@ -103,13 +104,13 @@ def _clamp(model: Any, weights: Mapping[str, Array]) -> None:
 
 
 def _masked(graph: Graph, floats: list[str], outputs: set[str]) -> set[str]:
-    """The tensors that reach nothing but Softmaxes, where minus infinity does no harm."""
+    """The tensors that lead only to Softmaxes, where minus infinity is harmless."""
     readers: dict[str, list[Any]] = {}
     for node in graph.nodes:
         for name in {name for one in with_inner([node]) for name in one.input}:
             readers.setdefault(name, []).append(node)
     found: set[str] = set()
-    for name in reversed(floats):  # what reads a tensor stands behind what makes it
+    for name in reversed(floats):  # readers follow the node that computes a tensor
         to_softmax = (one.op_type == "Softmax" or _carries(one, found) for one in readers.get(name, ()))
         if name in readers and name not in outputs and all(to_softmax):
             found.add(name)
@@ -121,7 +122,7 @@ def _carries(node: Any, masked: set[str]) -> bool:
 
 
 def _softmaxes(graph: Graph) -> Iterator[tuple[str, int]]:
-    """What each Softmax reads, and along which axis."""
+    """The input of each Softmax, with its axis."""
     for node in graph.nodes:
         if node.op_type == "Softmax":
             yield node.input[0], attribute(node, "axis", -1)

@@ -1,13 +1,15 @@
-"""One standard shape of graph for everything after: what ``taps``, ``operators`` and ``rewriting`` may rely on.
+"""One standard form of graph, on which ``taps``, ``operators`` and ``rewriting`` rely.
 
-A prepared model computes what the original computes. Besides: opset at least 13 (per-channel DequantizeLinear),
-weights are initializers and nothing else is (constants folded, batch norm folded into convolutions, Gemm's beta
-folded into its bias), every layer has a bias of its own, the type of every tensor that can be quantized is known, every
-node of the main graph has a name of its own, inputs and outputs are the original's. The same file comes out for the
-same file.
+A prepared model computes the same function as the original, and has these properties:
 
-The runtime's own offline optimisation does the folding, at its basic level: hardware-independent, standard operators
-only. No sympy. Whether the prepared model really equals the original is proved on data, by the caller.
+* The opset is at least 13 (per-channel DequantizeLinear).
+* All weights are initializers, and all constants are folded: batch norm into convolutions, Gemm's beta into its bias.
+* Layers share no bias, and nodes of the main graph have unique names.
+* The type of every quantizable tensor is known.
+* Inputs and outputs are the original's. Preparation is deterministic.
+
+The runtime's own offline optimisation folds constants, at its basic level: hardware-independent, standard operators
+only, no sympy. The caller proves on data that the prepared model equals the original.
 """
 
 from collections.abc import Iterable
@@ -74,10 +76,10 @@ def _load(path: Path, *, weights_beside: bool = False) -> Any:
     try:
         model = onnx.load_model(path, load_external_data=weights_beside)
     except Exception as error:  # protobuf's DecodeError has no stable import path across its implementations
-        raise ModelError("model_unreadable", f"{path.name} is no ONNX model: {error}; export it again") from error
+        raise ModelError("model_unreadable", f"{path.name} is not an ONNX model: {error}; export it again") from error
     for tensor in model.graph.initializer:
         if tensor.data_location == TensorProto.DEFAULT:
-            tensor.ClearField("data_location")  # onnx writes down where it has just put the weights
+            tensor.ClearField("data_location")  # onnx records where it has just put the weights
     return model
 
 
@@ -91,7 +93,7 @@ def _is_modern(model: Any) -> bool:
 
 
 def _modernised(path: Path, out: Path) -> Path:
-    """The model with its weights constant (not overridable inputs) and opset 13 at least, written to ``out``."""
+    """Write the model with constant weights (not overridable inputs) and opset 13 or later to ``out``."""
     model = _load(path)
     constant = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constant]
@@ -116,16 +118,16 @@ def _fold(source: Path, out: Path, size: int) -> None:
         source,
         optimized_path=out,
         entries={
-            # A constant that unfolds to more than the whole file is an expansion, and may be meant to fill the memory.
+            # A constant larger than the whole file is an expansion, and may be an attempt to fill the memory.
             "optimization.constant_folding_max_output_size_in_bytes": str(size + _FOLD_SLACK_BYTES),
-            # Weights that go into the file itself are in memory three times.
+            # Weights written into the file itself would be in memory three times.
             "session.optimized_model_external_initializers_file_name": f"{out.name}.data",
         },
     )
 
 
 def _drop_unused_opsets(model: Any) -> None:
-    """The runtime declares all its own domains; a reader that lacks one would refuse the model."""
+    """Drop unused opsets: the runtime declares all its own domains, and a reader that lacks one rejects the model."""
     used = {"" if node.domain in _STANDARD else node.domain for node in _all_nodes(model)}
     kept = [entry for entry in model.opset_import if entry.domain in used | {""}]
     del model.opset_import[:]
@@ -137,10 +139,10 @@ def _all_nodes(model: Any) -> Iterable[Any]:
 
 
 def _rename_constants(model: Any, original: Any) -> None:
-    """Constants that the runtime made get names that it will not choose again when it loads what is made of this file.
+    """Rename constants made by the runtime, so that it cannot generate the same names again at a later load.
 
-    It does not look whether they are taken: a transformer with ten layers left float was refused for "an attempt to
-    replace the existing tensor" (onnxruntime 1.32, its fusion of MatMul and Add).
+    It does not check whether a name exists: it rejected a transformer with ten float layers for "an attempt to replace
+    the existing tensor" (onnxruntime 1.32, its fusion of MatMul and Add).
     """
     known = {tensor.name for tensor in original.graph.initializer}
     known.update(name for node in original.graph.node for name in (*node.input, *node.output))
@@ -153,7 +155,7 @@ def _rename_constants(model: Any, original: Any) -> None:
 
 
 def _fold_beta(model: Any) -> None:
-    """Gemm's factor of its bias goes into the bias: onnxruntime's quantizer drops it, and 35 dB with it."""
+    """Fold Gemm's beta into its bias: onnxruntime's quantizer drops beta, at a loss of 35 dB."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type != "Gemm":
@@ -171,7 +173,7 @@ def _fold_beta(model: Any) -> None:
 
 
 def _own_biases(model: Any) -> None:
-    """A bias for each layer: onnxruntime's quantizer calls its copies of a shared one by names that are taken."""
+    """Give each layer its own bias: onnxruntime's quantizer copies a shared one under names that exist already."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     taken = set(tensor_names(model.graph))
     used: set[str] = set()

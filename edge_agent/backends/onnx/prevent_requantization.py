@@ -1,9 +1,10 @@
-"""Makes the runtime keep a layer float that was left float between int8 layers.
+"""Prevents the runtime from quantizing a float layer between int8 layers.
 
-onnxruntime (1.20 and later, at its basic optimisation level) rounds the float weights of a Conv, ConvTranspose or Gemm
-whose input comes off a grid and whose output goes onto one, with one scale for all channels: the very layer that was
-left float because int8 ruins it is int8 again, and worse, without a word. It does so only where the bias is a plain
-constant. So such a layer gets its bias, or zeros, from 32-bit integers whose step is below what float32 can tell.
+onnxruntime (1.20 and later, at its basic optimisation level) silently rounds the float weights of a Conv, ConvTranspose
+or Gemm between a DequantizeLinear and a QuantizeLinear, with one scale for all channels. A layer that stayed float
+because int8 ruins it would be int8 again, at lower accuracy than before. The runtime does so only if the bias is a
+plain constant. Such a layer therefore reads its bias, or zeros, from 32-bit integers with a step below float32's
+precision.
 """
 
 from collections.abc import Collection
@@ -21,19 +22,19 @@ _STEPS = 2**30
 
 
 def keep_float(model: Any, layers: Collection[str]) -> None:
-    """Change ``model`` so that the runtime leaves these layers float; the values they compute stay."""
+    """Change ``model`` so that the runtime leaves these layers float; their results stay the same."""
     graph = Graph(model)
     nodes: list[Any] = []
     for node in model.graph.node:
         if node.name in layers and node.op_type in _ROUNDED_BY_RUNTIME:
-            nodes += _spell_bias(model, graph, node)
+            nodes += _integer_bias(model, graph, node)
         nodes.append(node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
 
-def _spell_bias(model: Any, graph: Graph, node: Any) -> list[Any]:
-    """Read the layer's bias off integers; the node to put before it, or none where the bias is computed anyway."""
+def _integer_bias(model: Any, graph: Graph, node: Any) -> list[Any]:
+    """Store the layer's bias as integers; returns the node to put before it, or none if the bias is computed."""
     given = node.input[_BIAS] if len(node.input) > _BIAS else ""
     if (given and given not in graph.constants) or graph.weight(node) is None:
         return []
@@ -56,7 +57,7 @@ def _spell_bias(model: Any, graph: Graph, node: Any) -> list[Any]:
 
 
 def _channels(graph: Graph, node: Any) -> int:
-    """How many values a layer without a bias would have in one."""
+    """Number of values in the bias of a layer that has none yet."""
     per_group = int(graph.constants[node.input[1]].dims[graph.output_axis(node)])
     groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
     return per_group * int(groups) if node.op_type == "ConvTranspose" else per_group

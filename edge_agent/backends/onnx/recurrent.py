@@ -1,9 +1,9 @@
 """The LSTM of the dynamic model: DynamicQuantizeLSTM, an operator of onnxruntime's own.
 
-Its weights are integers, and it quantizes its input and its state at each step. It wants weights as
-[directions, inputs, 4 x hidden], which is the transpose of an LSTM's, with a scale for each direction or for each of
-its columns (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md). GRU and RNN have no such
-operator and stay float.
+Its weights are integers, and it quantizes its input and its state at each step. It needs weights as [directions,
+inputs, 4 x hidden], the transpose of an LSTM's, with one scale per direction or per column of a direction
+(https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md). GRU and RNN have no such operator and
+stay float.
 """
 
 from functools import cache
@@ -22,13 +22,13 @@ DOMAIN = "com.microsoft"
 WEIGHTS = (1, 2)
 """The positions of input and recurrent weights among an LSTM's inputs."""
 _INPUTS = 8
-"""What an LSTM has at most; scales and zero points follow."""
+"""Most inputs of an LSTM; scales and zero points follow."""
 _OPSET = 17
 _IR_VERSION = 8
 
 
 def is_quantizable_lstm(graph: Graph, node: Any) -> bool:
-    """Whether a node is an LSTM by constant weights of which the runtime here has a quantized form."""
+    """Whether a node is an LSTM with constant weights, and the installed runtime has its quantized form."""
     if node.op_type != "LSTM" or attribute(node, "layout"):
         return False
     weights = [graph.constants.get(node.input[place]) for place in WEIGHTS]
@@ -36,7 +36,7 @@ def is_quantizable_lstm(graph: Graph, node: Any) -> bool:
 
 
 def quantized_lstm(surgery: Surgery, node: Any, spec: CandidateSpec) -> list[Any]:
-    """The node that takes the place of an LSTM."""
+    """The node that replaces an LSTM."""
     inputs = [*node.input, *[""] * (_INPUTS - len(node.input))]
     for place in WEIGHTS:
         name = node.input[place]
@@ -57,7 +57,7 @@ def quantized_lstm(surgery: Surgery, node: Any, spec: CandidateSpec) -> list[Any
 
 @cache
 def has_kernel() -> bool:
-    """Whether the installed runtime has the operator: found out by loading it once."""
+    """Whether the installed runtime has the operator; loads it once to find out."""
     shapes = {"W": (1, 1, 4), "R": (1, 1, 4)}
     constants = [numpy_helper.from_array(np.ones(shape, np.int8), name) for name, shape in shapes.items()]
     constants += [numpy_helper.from_array(np.ones(1, np.float32), f"{name}s") for name in shapes]

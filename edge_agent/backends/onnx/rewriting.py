@@ -1,10 +1,9 @@
-"""The static int8 model: QuantizeLinear/DequantizeLinear pairs around what a candidate quantizes, from ranges we found.
+"""The static int8 model: QuantizeLinear/DequantizeLinear pairs around a candidate's layers, from our own ranges.
 
-onnxruntime's ``QDQQuantizer`` inserts the pairs; its calibrators are never called. What it does wrongly or gives up
-on is put right here: see ``_overrides``. Activations are asymmetric, signed or not: a range that starts at 0, as after
-every ReLU, uses all 256 levels. Signed weights are symmetric, unsigned ones asymmetric. 16-bit activations would be
-finer, but onnxruntime has no integer kernel for them: measured on x86 (1.32), such a Conv takes 1.4 to 1.7 times
-float's time.
+onnxruntime's ``QDQQuantizer`` inserts the pairs; its calibrators are never called. ``_overrides`` corrects its faults.
+Activations are asymmetric, signed or not: a range that starts at 0, as after every ReLU, uses all 256 levels. Signed
+weights are symmetric, unsigned ones asymmetric. 16-bit activations would be finer, but onnxruntime has no integer
+kernel for them: measured on x86 (1.32), such a Conv takes 1.4 to 1.7 times float's time.
 """
 
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ from edge_agent.backends.onnx.static_tables import read_shared_tables, shared_ta
 from edge_agent.errors import ModelError, StageError
 
 _INFERRED = {"onnx.infer": "onnxruntime.quant"}
-"""Tells the quantizer that types are known; it else writes copies of the model to the temporary directory."""
+"""Marks types as known; otherwise the quantizer writes copies of the model to the temporary directory."""
 
 _ONTO_GRID = 255 / 254
 """The quantizer spreads a symmetric unsigned range over 255 steps, so its upper end is half a step off the grid."""
@@ -76,7 +75,7 @@ def _check_opset(model: Any) -> None:
 
 
 def check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) -> None:
-    """Raises ``StageError`` unless every tensor around these nodes has a range that is one."""
+    """Raise ``StageError`` unless every tensor around these nodes has a valid range."""
     for node in nodes:
         for name in graph.activations(node):
             found = ranges.get(name)
@@ -91,15 +90,15 @@ def check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) ->
 def _overrides(
     graph: Graph, nodes: list[Any], axes: Mapping[str, int | None], spec: CandidateSpec
 ) -> dict[str, list[dict[str, Any]]]:
-    """Per-weight settings where the quantizer's own choice fails.
+    """Settings per weight that correct the quantizer's own choices.
 
-    * It takes axis 1 for every MatMul weight, which counts no outputs where the weight has rank 3 or is the left one.
+    * It takes axis 1 of every MatMul weight, which is not the output axis of a weight of rank 3 or a left factor.
     * A ConvTranspose with groups has fewer channels on axis 1 than its bias has elements; a Gemm bias may have rank 2.
-    * A weight that two layers read along different axes cannot have one scale per channel for both.
-    * A channel of zeros gets scale 1, and with it a bias rounded to whole steps of the input's scale.
-    * The largest weight of an unsigned channel falls off the grid.
-    * Depthwise convolutions have no fast kernel for unsigned weights with a scale a channel, and signed ones are exact
-      there on every processor.
+    * A weight that two layers read along different axes cannot have scales per channel for both.
+    * It gives a channel of zeros scale 1, which rounds the bias to whole steps of the input's scale.
+    * It puts the largest weight of an unsigned channel outside the grid.
+    * Depthwise convolutions have no fast kernel for unsigned weights with scales per channel, and signed ones are
+      exact there on every processor.
     """
     overrides: dict[str, list[dict[str, Any]]] = {}
     depthwise = {node.input[1] for node in nodes if graph.depthwise(node)}
@@ -120,13 +119,13 @@ def _overrides(
 
 
 def _ends(peak: float, *, unsigned: bool) -> dict[str, float]:
-    """The range of a channel whose largest value is ``peak`` or -``peak``, so that both are on its symmetric grid."""
+    """The range of a channel with the largest magnitude ``peak``, so that ``peak`` and -``peak`` are on its grid."""
     end = peak * _ONTO_GRID if unsigned else peak
     return {"rmin": -end, "rmax": end}
 
 
 def weight_axes(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, int | None]:
-    """Weight → the axis along which it has scales; None: one scale for all. Twins have the same."""
+    """Weight → the axis of its scales; None: one scale in total. Twins get the same axis."""
     named = [(name, node) for node in nodes if (name := graph.weight(node)) is not None]
     return Twins(graph.constants).common_axes(
         (name, graph.output_axis(node) if per_channel and _has_channels(graph, node, name) else None)
@@ -135,7 +134,7 @@ def weight_axes(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[st
 
 
 def _has_channels(graph: Graph, node: Any, weight: str) -> bool:
-    """Whether the quantizer and the runtime can give each output channel of these weights a scale of its own."""
+    """Whether the quantizer and the runtime support one scale per output channel of these weights."""
     match node.op_type:
         case "MatMul":
             return weight == node.input[1] and len(graph.constants[weight].dims) == 2  # noqa: PLR2004  # a matrix
@@ -169,7 +168,7 @@ def _quantized(
         quantized = qdq.QDQQuantizer(
             model,
             per_channel=spec.per_channel,
-            reduce_range=False,  # costs a bit of every weight, and per tensor ruins models
+            reduce_range=False,  # costs one bit of every weight, and ruins models with one scale per tensor
             weight_qType=_TENSOR_TYPES[spec.types[2:]],
             activation_qType=_TENSOR_TYPES[spec.types[:2]],
             tensors_range=calibrate.TensorsData(calibrate.CalibrationMethod.MinMax, data),
@@ -178,18 +177,18 @@ def _quantized(
             op_types_to_quantize=sorted({node.op_type for node in nodes}),
             extra_options={"TensorQuantOverrides": overrides},
         ).quantize_model()
-    except Exception as error:  # by graph a ValueError, IndexError, AssertionError …: this candidate ends, no other
+    except Exception as error:  # depends on the graph: ValueError, IndexError …; only this candidate ends
         place = place_of(error, *_namings(model))
         raise ModelError(
             "rewrite_invalid", f"onnxruntime's quantizer fails{place}: {type(error).__name__}: {error}"
         ) from error
     onnx.helper.set_model_props(quantized, own_metadata)
-    del quantized.graph.value_info[:]  # the runtime infers it again; it would cost size
+    del quantized.graph.value_info[:]  # the runtime infers it again; storing it would cost size
     return quantized
 
 
 def _namings(model: Any) -> tuple[Naming, Naming]:
-    """What the quantizer's variables are called: nodes are nodes of the format, tensors constants of it or names."""
+    """Naming functions for the quantizer's variables: nodes are ``NodeProto``, tensors are ``TensorProto`` or names."""
     nodes = {node.name for node in model.graph.node}
     tensors = {name for node in model.graph.node for name in (*node.input, *node.output)}
 

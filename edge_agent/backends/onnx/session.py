@@ -1,6 +1,6 @@
-"""The only place that opens onnxruntime: sessions with our options, and its errors in our words.
+"""The only module that opens onnxruntime: sessions with our options, and translated errors.
 
-Invariants: one intra-op thread unless asked, one inter-op thread, the CPU, no telemetry (onnxruntime 1.32 else
+Invariants: one intra-op thread by default, one inter-op thread, the CPU, no telemetry (otherwise onnxruntime 1.32
 writes a device id and looks up hosts when it is imported).
 """
 
@@ -27,12 +27,12 @@ VERSION: str = _ort.__version__
 ERRORS: tuple[type[Exception], ...] = tuple(
     value for value in vars(_state).values() if isinstance(value, type) and issubclass(value, Exception)
 )
-"""Every exception that the runtime raises; they share no base of their own."""
+"""Every exception that the runtime raises; they have no common base class."""
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _UNREADABLE = ("InvalidProtobuf", "NoSuchFile", "NoModel")
 _NO_GRAPH = "No graph was found in the protobuf"
-"""What an empty file is."""
+"""The error for an empty file."""
 _PREFIX = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*|for the following indices\s+"
 )
@@ -40,7 +40,7 @@ _LACKING = ("is not a registered function/op", "Could not find an implementation
 _UNKNOWN_INPUT = "Invalid input name"
 _FAILED_NODE = "Non-zero status code returned while running"
 _LEAST_EXTERNAL_BYTES = "1024"
-"""Of a weight that is saved beside its form, from where it is mapped; smaller ones are read with the graph."""
+"""Smallest weight saved in a separate file, from which it is mapped; smaller ones are stored with the graph."""
 _ALLOCATION = ("Failed to allocate memory", "bad allocation", "bad_alloc")
 
 
@@ -80,12 +80,12 @@ def create_session(
     Args:
         model: the file, or its bytes.
         threads: intra-op threads.
-        arena: False frees every activation at once, so memory follows what is alive; slower.
-        pattern: False plans no single block for all activations of a call.
-        optimize: False leaves the graph as it is: for a session that never runs, or a graph that is optimised already.
-        weights: the folder of the files that a serialized model refers to for its weights.
-        optimized_path: where the runtime leaves the graph after its basic, hardware-independent optimisations.
-        saved_path: where it leaves the graph after all of them.
+        arena: False frees each activation as soon as possible: less memory, but slower.
+        pattern: False does not reserve one block for all activations of a call.
+        optimize: False keeps the graph unchanged: for a session that never runs, or an optimised graph.
+        weights: the folder of the weight files that a serialized model refers to.
+        optimized_path: where the runtime saves the graph after its basic, hardware-independent optimisations.
+        saved_path: where it saves the graph after all optimisations.
         entries: session configuration entries by name.
 
     Raises:
@@ -118,12 +118,12 @@ def create_session(
 
 
 def serve(model: Path, *, threads: int = 1) -> Any:
-    """An ``InferenceSession`` as a release is served: in as little memory as is no slower; raises as above.
+    """Open an ``InferenceSession`` for serving, with the least memory that costs no speed; raises as above.
 
-    Optimising the graph leaves a heap of free pieces, 2 to 15 MB of what a session of 15 to 40 takes, and a plan for
-    all activations takes a block of their sum beside the arena that the first call has filled: 1 to 11 MB more
-    (onnxruntime 1.32, x86-64, ``tests/bench/memory_as_served.py``). An optimised form is not optimised again. It is
-    known by its name, :data:`edge_agent.device.optimized_form.OPTIMIZED_FILE`.
+    Optimising the graph leaves freed heap memory: 2 to 15 MB of a session's 15 to 40. A memory pattern reserves a block
+    for the sum of all activations, in addition to the arena of the first call: 1 to 11 MB more (onnxruntime 1.32,
+    x86-64, ``tests/bench/memory_as_served.py``). An optimised form, recognised by its name
+    :data:`edge_agent.device.optimized_form.OPTIMIZED_FILE`, is not optimised again.
     """
     session = create_session(model, threads=threads, pattern=False, optimize=model.name != OPTIMIZED_FILE)
     give_back()
@@ -131,10 +131,10 @@ def serve(model: Path, *, threads: int = 1) -> Any:
 
 
 def save_optimized(model: Path, folder: Path, *, threads: int = 1) -> Path:
-    """Leave in ``folder`` the graph of ``model`` as :func:`serve` has it once it is loaded; raises as above.
+    """Save in ``folder`` the graph of ``model`` as :func:`serve` optimises it; raises as above.
 
-    Large weights lie beside the graph. Inside it they would be parsed, and copied, at each load: of a model of 100 MB
-    the peak would be 195 MiB instead of 117.
+    Large weights go to a separate file. Inside the graph they would be parsed and copied at each load: for a model of
+    100 MB, the peak would be 195 MiB instead of 117.
     """
     path = folder / OPTIMIZED_FILE
     entries = {
@@ -149,7 +149,7 @@ def run_session(session: Any, outputs: list[str] | None, feeds: Feeds) -> list[A
     """The named outputs (None: all) for one set of feeds; errors as :meth:`OnnxSession.run`."""
     try:
         return cast("list[Array]", session.run(outputs, dict(feeds)))
-    except ValueError as error:  # the Python side checks that every input is there
+    except ValueError as error:  # the Python side checks that every input is present
         raise ContractError("input_missing", f"the model was not given all its inputs: {_first_line(error)}") from error
     except ERRORS as error:
         text = str(error)
@@ -159,7 +159,7 @@ def run_session(session: Any, outputs: list[str] | None, feeds: Feeds) -> list[A
             raise ContractError("input_missing", f"the model has no such input: {_first_line(error)}") from error
         if _FAILED_NODE in text and not any(mark in text for mark in _ALLOCATION):
             raise ModelError(
-                "model_unsupported", f"the model fails on these values; correct data or model: {_first_line(error)}"
+                "model_unsupported", f"the model fails on these values; check data and model: {_first_line(error)}"
             ) from error
         if type(error).__name__ == "InvalidArgument":
             raise ContractError("shape_mismatch", f"onnxruntime: {_first_line(error)}") from error
@@ -167,7 +167,7 @@ def run_session(session: Any, outputs: list[str] | None, feeds: Feeds) -> list[A
 
 
 def _spec(value: Any) -> TensorSpec:
-    """An input or output; the runtime writes ``tensor(float)``, and a string or None where a dimension is dynamic."""
+    """An input or output. The runtime gives ``tensor(float)``, and a string or None for a dynamic dimension."""
     element = value.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple(size if isinstance(size, int) and size >= 0 else None for size in value.shape)
     return TensorSpec(value.name, {"float": "float32", "double": "float64"}.get(element, element), shape)

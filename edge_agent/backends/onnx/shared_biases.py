@@ -1,9 +1,9 @@
-"""A bias that several layers of the static model add is stored once, in float.
+"""Stores a bias that several layers of the static model add only once, in float.
 
-An unrolled cell adds one bias at each step, but int8 layers want it in steps of input times weight, and a step's input
-has a scale of its own: a bias for each reader, and per channel as many scales. Where that takes more than the float
-values and the nodes that make integers of these, the nodes are written; the runtime folds them when it loads the file,
-and its integer kernels find what they look for.
+An unrolled cell adds one bias at each step. An int8 layer needs its bias in units of input scale times weight scale,
+and each step's input has its own scale. The quantizer therefore stores a bias per reader, with as many scales as
+channels. If that takes more space than the float values plus the nodes that quantize them, the nodes are written
+instead. The runtime folds them when it loads the file, so that its integer kernels still match.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,11 +17,11 @@ from edge_agent.backends.onnx.names import free, tensor_names
 
 _INPUT, _WEIGHT, _BIAS = range(3)
 _INTEGERS, _SCALE = range(2)
-"""Positions among a DequantizeLinear's inputs."""
+"""Positions among the inputs of a DequantizeLinear."""
 _NODES_BYTES = 600
-"""What the nodes of one bias take in a file."""
+"""File size of the nodes of one bias."""
 _MOST_STEPS = 2**30
-"""A bias of more steps could leave its 32 bits by rounding."""
+"""A larger bias could exceed 32 bits by rounding."""
 
 
 class _Read(NamedTuple):
@@ -29,13 +29,13 @@ class _Read(NamedTuple):
 
     layer: Any
     stored: Any
-    """The DequantizeLinear that gives it."""
+    """The DequantizeLinear that computes it."""
     scales: tuple[str, str]
-    """The constants that its scale is the product of: the input's and the weight's."""
+    """The constants with the scales of input and weight; its own scale is their product."""
 
 
 def float_biases(model: Any) -> dict[str, Array]:
-    """Layer → the values that it adds, of a model that is still float."""
+    """Layer → its bias values, from a model that is still float."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     return {
         node.name: numpy_helper.to_array(constants[node.input[_BIAS]])
@@ -47,7 +47,7 @@ def float_biases(model: Any) -> dict[str, Array]:
 
 
 def share_biases(model: Any, biases: Mapping[str, Array]) -> None:
-    """Change the quantizer's ``model``; ``biases``: as :func:`float_biases` found them before."""
+    """Change the quantizer's ``model``; ``biases``: the result of :func:`float_biases` before quantization."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     taken = set(tensor_names(model.graph))
     groups: dict[bytes, list[_Read]] = {}
@@ -74,7 +74,7 @@ def share_biases(model: Any, biases: Mapping[str, Array]) -> None:
 
 
 def _reads(nodes: Iterable[Any], constants: Mapping[str, Any], biases: Mapping[str, Array]) -> Iterable[_Read]:
-    """The layers whose integer bias is what its float values and two scales give."""
+    """The layers with an integer bias that follows from its float values and two scales."""
     dequantized = {node.output[0]: node for node in nodes if node.op_type == "DequantizeLinear"}
     for node in nodes:
         if node.name not in biases or len(node.input) <= _BIAS:
@@ -93,7 +93,7 @@ def _reads(nodes: Iterable[Any], constants: Mapping[str, Any], biases: Mapping[s
 
 
 def _is_made_of(integers: Array, scale: Array, bias: Array, product: Array) -> bool:
-    """Whether ``integers`` on ``scale`` are what a ``bias`` in steps of ``product`` is."""
+    """Whether ``integers`` with ``scale`` equal ``bias`` in steps of ``product``."""
     if scale.size != product.size or not np.allclose(scale.reshape(-1), product.reshape(-1), rtol=1e-6, atol=0.0):
         return False
     if np.abs(integers.astype(np.int64)).max(initial=0) >= _MOST_STEPS:
@@ -103,19 +103,19 @@ def _is_made_of(integers: Array, scale: Array, bias: Array, product: Array) -> b
 
 
 def _values(read: _Read, constants: Mapping[str, Any]) -> tuple[bytes, ...]:
-    """What tells one bias from another of the same float values."""
+    """A key that distinguishes biases with the same float values."""
     return tuple(numpy_helper.to_array(constants[name]).tobytes() for name in read.scales)
 
 
 def _is_worth_it(group: list[_Read], constants: Mapping[str, Any]) -> bool:
-    """Whether the float values and the nodes take less than integers and scales; equal ones are stored once anyhow."""
+    """Whether float values and nodes take less space than integers and scales; equal ones are stored once anyway."""
     count = len({_values(read, constants) for read in group})
     integers, scales = (numpy_helper.to_array(constants[name]).nbytes for name in group[0].stored.input[:2])
     return count > 1 and count * (integers + scales) > integers + count * _NODES_BYTES
 
 
 def _made_at_load(group: list[_Read], bias: str, constants: Mapping[str, Any], taken: set[str]) -> list[Any]:
-    """The nodes that make each layer's bias of the float one; layers with the same scales read the same."""
+    """The nodes that make each layer's bias from the float bias; layers with equal scales share one."""
     nodes: list[Any] = []
     known: dict[tuple[bytes, ...], str] = {}
     for read in group:

@@ -1,13 +1,13 @@
-"""Weights that are written once, however many layers read them.
+"""Stores equal weights once, however many layers read them.
 
-An unrolled recurrent cell reads one matrix at each step; a language model reads one table as rows on its way in and,
-turned, as a matrix on its way out. Exporters say so by one name, by Identity, Transpose or Reshape, or not at all and
-write the values twice; the runtime folds the former into copies. So what tells is the values. A matrix and its
-transpose are *twins*, and so are two shapes of one order of values.
+An unrolled recurrent cell reads one matrix at each step. A language model reads one table as rows at its input and,
+transposed, as a matrix at its output. Exporters express this by one name, by Identity, Transpose or Reshape, or they
+write the values twice; the runtime folds the operators into copies. Therefore only the values are compared. A matrix
+and its transpose are *twins*, and so are two shapes with the same order of values.
 
-Two steps keep them one: twins are rounded on one grid (:meth:`Twins.common_axes`), so that their integers are twins as
-well, and whatever twins a finished model holds are stored once (:func:`share_constants`). The runtime turns and
-reshapes constants while it loads a file.
+Two steps keep them shared. Twins are rounded on one grid (:meth:`Twins.common_axes`), so that their integers are twins
+too. A finished model stores all twins once (:func:`share_constants`). The runtime transposes and reshapes constants
+while it loads a file.
 """
 
 from collections import Counter
@@ -23,19 +23,19 @@ from edge_agent.backends import Array
 from edge_agent.backends.onnx.graph import Graph, with_inner
 
 _LEAST_BYTES = 64
-"""A smaller constant costs no more than what says that it is another's twin."""
+"""A smaller constant costs no more than a reference to its twin."""
 _LEAST_TURNED_BYTES = 1024
-"""The same for a twin of another shape or order, which takes a node."""
+"""The same for a twin of another shape or order, which needs a node."""
 _NUMBERS = "fiu"
 _ROWS = 256
 _MATRIX = 2
 
 _Place = tuple[int, int, int]
-"""An axis, told by how many values lie outside, along and inside of it: reshaping does not change that."""
+"""An axis, identified by the number of values outside, along and inside it, which reshaping preserves."""
 
 
 class Twin(NamedTuple):
-    """The constant that stands for another."""
+    """The constant that represents another."""
 
     name: str
     turned: bool
@@ -43,7 +43,7 @@ class Twin(NamedTuple):
 
 
 class Twins:
-    """Which constants hold the same values, in the same order or turned."""
+    """Constants with the same values, in the same order or transposed."""
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
         """``constants``: ``TensorProto`` by name."""
@@ -59,17 +59,17 @@ class Twins:
                 seen.setdefault(_digest(one.T), Twin(name, turned=True))
 
     def of(self, name: str) -> Twin:
-        """The first constant with the values of this one: itself where there is none before."""
+        """The first constant with the same values; itself if there is no earlier one."""
         return self._first.get(name, Twin(name, turned=False))
 
     def common_axes(self, wanted: Iterable[tuple[str, int | None]]) -> dict[str, int | None]:
-        """Weight → the axis along which it has scales; None: one scale for all.
+        """Weight → the axis of its scales; None: one scale in total.
 
-        Twins get the same axis, told in each one's own shape. Where layers want different ones they get none: scales
-        must not lie along what a product sums up.
+        Twins get the same axis, expressed in each one's own shape. If layers want different axes, twins get one scale:
+        scales must not vary along the axis that a product sums over.
 
         Args:
-            wanted: weights, and the axis of each that a layer would like.
+            wanted: weights, and the axis that a layer prefers for each.
         """
         pairs = list(wanted)
         places: dict[str, _Place | None] = {}
@@ -79,7 +79,7 @@ class Twins:
         return {name: axis if places[self.of(name).name] is not None else None for name, axis in pairs}
 
     def axis_of(self, name: str, other: str, axis: int | None) -> int | None:
-        """The axis of the constant ``name`` that is ``axis`` of its twin ``other``; None: there is none."""
+        """The axis of the constant ``name`` that corresponds to ``axis`` of its twin ``other``, or None."""
         place = self._place(other, axis)
         return next((own for own in range(len(self._dims[name])) if self._place(name, own) == place), None)
 
@@ -92,7 +92,7 @@ class Twins:
 
 
 def _alike(items: Mapping[str, Any], look: Callable[[Any], Hashable]) -> list[tuple[str, Any]]:
-    """The items that look like another one: whatever costs more to tell apart need not be told of the others."""
+    """The items with the same ``look`` as another item: only these need a more expensive comparison."""
     looks = {name: look(item) for name, item in items.items()}
     counts = Counter(looks.values())
     return [(name, item) for name, item in items.items() if counts[looks[name]] > 1]
@@ -103,7 +103,7 @@ def _size(tensor: Any) -> Hashable:
 
 
 def _mixed(tensor: Any) -> Hashable:
-    """What the values give together, whatever their order."""
+    """A key of the values that does not depend on their order."""
     values = numpy_helper.to_array(tensor)
     if values.dtype.kind not in _NUMBERS:
         return str(tensor.name)
@@ -112,7 +112,7 @@ def _mixed(tensor: Any) -> Hashable:
 
 
 def _digest(values: Array) -> bytes:
-    """Of type and values in their order, a few rows at a time: a table turned at once would be in memory twice."""
+    """Hash type and values in order, a few rows at a time: transposing a whole table would double its memory."""
     hashed = blake2b(values.dtype.str.encode(), digest_size=16)
     for first in range(0, len(values), _ROWS):
         hashed.update(np.ascontiguousarray(values[first : first + _ROWS]).data)
@@ -120,7 +120,7 @@ def _digest(values: Array) -> bytes:
 
 
 def tables_of(graph: Graph, weights: Iterable[str], twins: Twins) -> dict[str, str]:
-    """Gather node that reads rows of a matrix which is one of ``weights`` too, maybe turned → that weight."""
+    """Gather node that reads rows of a matrix which, maybe transposed, is one of ``weights`` → that weight."""
     firsts: dict[str, str] = {}
     for name in weights:
         firsts.setdefault(twins.of(name).name, name)
@@ -129,7 +129,7 @@ def tables_of(graph: Graph, weights: Iterable[str], twins: Twins) -> dict[str, s
 
 
 def share_constants(model: Any) -> None:
-    """Store every constant of ``model`` once that has twins; who read another reads it, turned or reshaped."""
+    """Store constants with twins once; readers of the others read the first one, transposed or reshaped."""
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     given = {value.name for value in graph.output}
@@ -158,7 +158,7 @@ def share_constants(model: Any) -> None:
 
 
 def _seen_as(name: str, dims: tuple[int, ...], first: Twin, stored: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
-    """The nodes that make the constant ``name`` of its twin, and the constants that they need."""
+    """The nodes that make the constant ``name`` from its twin, and the constants that they need."""
     nodes, source = [], first.name
     if first.turned:
         source, stored = f"{name}/turned" if dims != stored[::-1] else name, stored[::-1]

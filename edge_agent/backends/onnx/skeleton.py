@@ -1,11 +1,11 @@
-"""A model file without its weights: everything that inspection asks for, at a fraction of the memory.
+"""A model file without its weights: everything that inspection needs, at a fraction of the memory.
 
-Walks the protobuf wire format of a mapped file and copies all but large payloads (tensor data, long attribute
-values), so a model of 500 MB is inspected in a few MB and no external file is ever followed. A file whose lengths
-contradict its size is refused here, before any parser or runtime sees it.
+Walks the protobuf wire format of a mapped file and copies all but large payloads (tensor data, long attribute values).
+A model of 500 MB is inspected in a few MB, and no external file is ever opened. A file with lengths that contradict its
+size is rejected here, before any parser or runtime sees it.
 
-Wire format: https://protobuf.dev/programming-guides/encoding/. Which fields hold messages is read from onnx's own
-descriptors, not written down here.
+Wire format: https://protobuf.dev/programming-guides/encoding/. onnx's own descriptors define which fields hold
+messages.
 """
 
 import mmap
@@ -21,7 +21,7 @@ PAYLOAD_BYTES = 1024
 """Longer values are left out."""
 _MAX_DEPTH = 64
 _MAX_VARINT = 10  # bytes
-_MORE = 0x80  # the bit that says that a varint goes on
+_MORE = 0x80  # the continuation bit of a varint
 
 _WALKED = (
     onnx.ModelProto,
@@ -36,7 +36,7 @@ _WALKED = (
     onnx.OperatorSetIdProto,
 )
 _PAYLOADS = {onnx.AttributeProto.DESCRIPTOR.full_name, onnx.TensorProto.DESCRIPTOR.full_name}
-"""Messages whose long scalar fields are values, not structure."""
+"""Messages with long scalar fields that are values, not structure."""
 
 
 def _table() -> dict[str, dict[int, str]]:
@@ -64,11 +64,11 @@ _TEXT = {
     }
     for message in _WALKED
 }
-"""Names and the like: the parser lets broken UTF-8 pass, and whoever reads it gets bytes where text belongs."""
+"""String fields: the parser accepts broken UTF-8, and readers would get bytes instead of text."""
 
 
 class _DamagedError(Exception):
-    """What is wrong with a file, as a clause behind its name."""
+    """The fault of a file, as a clause that follows its name."""
 
 
 def read_skeleton(path: Path) -> tuple[Any, int]:
@@ -94,12 +94,12 @@ def read_skeleton(path: Path) -> tuple[Any, int]:
     try:
         model.ParseFromString(bytes(data))
     except Exception as error:  # protobuf's DecodeError has no stable import path across its implementations
-        raise ModelError("model_unreadable", f"{path.name} is no ONNX model: {error}; export it again") from error
+        raise ModelError("model_unreadable", f"{path.name} is not an ONNX model: {error}; export it again") from error
     return model, size
 
 
 def read_varint(file: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    """A variable-length integer at ``position`` and the position behind it; raises if it does not end by ``end``."""
+    """A variable-length integer at ``position``, and the position behind it; raises if it exceeds ``end``."""
     value = 0
     for shift in range(_MAX_VARINT):
         if position >= end:
@@ -165,8 +165,8 @@ def _check_text(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        raise _DamagedError("is damaged: a name in it is no text") from error
+        raise _DamagedError("is damaged: a name in it is not valid text") from error
 
 
 def _truncated() -> _DamagedError:
-    return _DamagedError("is truncated, or no ONNX model")
+    return _DamagedError("is truncated or not an ONNX model")

@@ -1,6 +1,6 @@
-"""Proof that a rewritten file is a sound int8 version of its original, and a count of what became int8.
+"""Checks that a rewritten file is a sound int8 version of its original, and counts its int8 parts.
 
-Says nothing about accuracy: that is measured on data.
+Does not check accuracy, which is measured on data.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,9 +25,9 @@ _PAIR = ("QuantizeLinear", "DequantizeLinear")
 _SCALE, _ZERO_POINT = 1, 2
 """Positions among a pair's inputs."""
 _STORED = {"MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1, "DynamicQuantizeLSTM": 1, "Cast": 0, "Gather": 0}
-"""Operators besides a pair that read int8 weights, and the position of these among their inputs."""
+"""Other operators that read int8 weights, and the position of these weights among their inputs."""
 _OWN_SCALES = {"MatMulNBits": (2,), "DynamicQuantizeLSTM": (8, 10)}
-"""Operators that are given the scales of their weights, and where."""
+"""Operators with the scales of their weights as inputs, and the positions of these."""
 
 
 def check_model(original: Path, quantized: Path, *, float16: bool = False) -> dict[str, int]:
@@ -35,13 +35,13 @@ def check_model(original: Path, quantized: Path, *, float16: bool = False) -> di
 
     Args:
         original: the float model.
-        quantized: what was made of it.
-        float16: it is the candidate of 16-bit floats. An int8 file may have such constants as well, of its original.
+        quantized: the rewritten model.
+        float16: the rewritten model is the float16 candidate. An int8 file may have 16-bit constants of its original.
 
     Returns:
-        ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: nodes that read them, or
+        ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: nodes that read them or
         dequantized values, so that the runtime can run them on integers; ``qdq_nodes``: QuantizeLinear and
-        DequantizeLinear nodes. A float16 candidate has none of these, and ``float16_weights``.
+        DequantizeLinear nodes. A float16 candidate has none of these, but ``float16_weights``.
 
     Raises:
         ModelError: ``rewrite_invalid``.
@@ -66,24 +66,24 @@ def check_model(original: Path, quantized: Path, *, float16: bool = False) -> di
         node.output[0] for node in pairs if node.op_type == "DequantizeLinear" and node.input[0] not in biases
     }
     new = {name for name, tensor in constants.items() if tensor.data_type in _INT8} - _constants_of(original)
-    new |= _seen_otherwise(model.graph.node, new)
+    new |= _reshaped_constants(model.graph.node, new)
     readers = [node for node in with_inner(model.graph.node) if _stored_weight(node) in new]
     _check_scales(model.graph.node, readers, constants)
     weights = {node.input[0] for node in pairs if node.input[0] in new} | {_stored_weight(node) for node in readers}
     nodes = sum(node.op_type not in _PAIR and not dequantized.isdisjoint(node.input) for node in model.graph.node)
     if not nodes + len(readers):
         floats = [f"{operator} {name!r}" for operator, name in Graph(model).weighted()]
-        raise _invalid(f"nothing in the rewritten model is int8; in float are {listed(floats) or 'all its nodes'}")
+        raise _invalid(f"nothing in the rewritten model is int8; still float: {listed(floats) or 'all its nodes'}")
     return {"int8_weights": len(weights), "int8_nodes": nodes + len(readers), "qdq_nodes": len(pairs)}
 
 
 def _gives_bias(node: Any) -> bool:
-    """Whether a node makes integers of 32 bits, as those of a bias that several layers add."""
+    """Whether a node computes 32-bit integers, like those of a shared bias."""
     return node.op_type == "Cast" and any(one.name == "to" and one.i == TensorProto.INT32 for one in node.attribute)
 
 
-def _seen_otherwise(nodes: Iterable[Any], constants: Collection[str]) -> set[str]:
-    """What nodes turn or reshape constants to."""
+def _reshaped_constants(nodes: Iterable[Any], constants: Collection[str]) -> set[str]:
+    """Tensors that nodes make by transposing, reshaping or padding constants."""
     seen: set[str] = set()
     for node in nodes:  # in an order of evaluation
         if node.op_type in ("Transpose", "Reshape", "Pad") and (node.input[0] in constants or node.input[0] in seen):
@@ -96,13 +96,13 @@ def _constants_of(path: Path) -> set[str]:
 
 
 def _stored_weight(node: Any) -> str:
-    """The tensor that a node reads where int8 weights stand; empty if it is no such node."""
+    """The tensor at the position of a node's int8 weights; empty if the node reads none."""
     position = _STORED.get(node.op_type)
     return "" if position is None else str(node.input[position])
 
 
 def _check_scales(nodes: Iterable[Any], readers: list[Any], constants: dict[str, Any]) -> None:
-    """The scales of int8 weights that no pair dequantizes: a node's own, or what its result is multiplied by."""
+    """Check the scales of int8 weights without a pair: a node's own, or the factors of its result."""
     for node in readers:
         for place in _OWN_SCALES.get(node.op_type, ()):
             _check_positive(node, constants.get(node.input[place]))
@@ -119,7 +119,7 @@ def _check_scales(nodes: Iterable[Any], readers: list[Any], constants: dict[str,
 
 
 def _check_interface(original: Path, quantized: Path) -> None:
-    """Names, order, types and shapes of inputs and outputs are the original's; both load on the runtime here."""
+    """Check that inputs and outputs equal the original's in name, order, type and shape, and that both files load."""
     before = _interface(create_session(original))
     try:
         after = _interface(create_session(quantized))
@@ -137,7 +137,7 @@ def _interface(session: Any) -> tuple[list[tuple[str, str, str]], ...]:
 
 
 def _check_product(node: Any, constants: dict[str, Any]) -> None:
-    """A bias's scale that is multiplied at load: of finite and positive ones, so that it is one."""
+    """Check a bias scale that is computed at load: factors and product must be finite and positive."""
     with np.errstate(over="ignore", under="ignore"):
         product = np.prod(
             np.broadcast_arrays(*(_check_positive(node, constants.get(name)) for name in node.input)), axis=0
@@ -147,11 +147,11 @@ def _check_product(node: Any, constants: dict[str, Any]) -> None:
 
 
 def _check_parameters(node: Any, constants: dict[str, Any]) -> None:
-    """Scales are finite and positive, and there is a zero point for each."""
+    """Check that scales are finite and positive, with one zero point for each."""
     values = _check_positive(node, constants.get(node.input[_SCALE]))
     zero_point = constants.get(node.input[_ZERO_POINT]) if len(node.input) > _ZERO_POINT else None
     if zero_point is None or prod(zero_point.dims) != values.size:
-        raise _invalid(f"{node.name!r} has not one zero point for each scale")
+        raise _invalid(f"{node.name!r} does not have one zero point for each scale")
 
 
 def _check_positive(node: Any, scale: Any) -> Array:

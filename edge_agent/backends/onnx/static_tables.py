@@ -1,4 +1,4 @@
-"""Tables that layers of the static model multiply by as well: their rows are read off the layers' integers.
+"""Tables that are also weights of layers of the static model: their rows are read from the layers' integers.
 
 The quantizer would store such a table a second time, on a grid of activations.
 """
@@ -15,18 +15,18 @@ from edge_agent.backends.onnx.tables import IntegerTable, read_rows
 
 
 class SharedTable(NamedTuple):
-    """What a Gather node is to read."""
+    """The table that a Gather node reads."""
 
     weight: str
     """The float weight of the layer."""
     turned: bool
     """Whether the table is its transpose."""
     axis: int | None
-    """The table's axis along which there are scales."""
+    """The axis of the table's scales."""
 
 
 def shared_tables(graph: Graph, axes: Mapping[str, int | None], spared: Iterable[str]) -> dict[str, SharedTable]:
-    """Gather node → its table, where that is one of the weights ``axes``; nodes named in ``spared`` are none."""
+    """Gather node → its table, if that is one of the weights in ``axes``; skips nodes named in ``spared``."""
     twins = Twins(graph.constants)
     table_of = {node.name: node.input[0] for node in graph.quantizable(["Gather"])}
     found: dict[str, SharedTable] = {}
@@ -39,7 +39,7 @@ def shared_tables(graph: Graph, axes: Mapping[str, int | None], spared: Iterable
 
 
 def read_shared_tables(model: Any, tables: Mapping[str, SharedTable]) -> None:
-    """Let these nodes of the quantizer's ``model`` read rows of the integers that it has made of the weights."""
+    """Make these nodes of the quantizer's ``model`` read rows of the quantized weights."""
     if not tables:
         return
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -58,7 +58,7 @@ def read_shared_tables(model: Any, tables: Mapping[str, SharedTable]) -> None:
 
 
 def _stored(model: Any, constants: Mapping[str, Any], node: Any, shared: SharedTable) -> IntegerTable:
-    """Store the table in its own order; its integers are the weight's, which makes them one when twins are."""
+    """Store the table in its own order; its integers are a twin of the weight's and will be shared."""
     integers, scale, zero = (
         onnx.numpy_helper.to_array(constants[f"{shared.weight}_{part}"])
         for part in ("quantized", "scale", "zero_point")

@@ -1,8 +1,8 @@
-"""Whether a model's weights are integers that it makes floats of: then it is quantized already. Structure only.
+"""Detects a quantized model: one with weights stored as integers and converted to floats. Structure only.
 
-Integers alone are no sign of it: masks are stored as bytes and cast to bool, indices are cast to int64, and an image
-may come in as bytes on a grid. What counts is an operator that multiplies integers, or a stored tensor on its way,
-through a scale, into a layer's weights.
+Integers alone are no evidence: masks are stored as bytes and cast to bool, indices are cast to int64, and an image
+input may be bytes on a grid. The evidence is an operator that multiplies integers, or a stored integer tensor that
+becomes a layer's weights through a scale.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 _SMALL = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4)
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 _MARKS = ("quantizelinear", "dynamicquantize", "qlinear", "integer", "nbits", "qattention", "qgemm", "qmoe")
-"""Parts of names of operators that work on quantized values, in lower case."""
+"""Parts of the names of operators on quantized values, in lower case."""
 _TABLE_ELEMENTS = 64
 """A byte tensor this large is a stored weight, not a setting."""
 _SCALING = ("Mul", "Div", "Sub", "Add")
@@ -25,18 +25,18 @@ _MOVING = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")
 
 
 def quantized_by(nodes: list[Any], graphs: list[Any]) -> str:
-    """What shows that a model is quantized already, in words; empty: it is float.
+    """The evidence that a model is already quantized, in words; empty: it is float.
 
     Args:
-        nodes: every node, also of graphs inside others.
-        graphs: the main graph, those inside it, and the bodies of functions.
+        nodes: every node, including those of inner graphs.
+        graphs: the main graph, its inner graphs, and the bodies of functions.
     """
     stored = {name for graph in graphs for name in _constants(graph)}
     for node in nodes:
         kind = node.op_type.lower()
         if node.op_type == "DequantizeLinear":
             if node.input[0] in stored:
-                return f"weight {node.input[0]!r} is stored in integers and dequantized by {_called(node)}"
+                return f"weight {node.input[0]!r} is stored as integers and dequantized by {_called(node)}"
         elif any(mark in kind for mark in _MARKS):
             return f"{_called(node)} works on quantized values"
     for graph in graphs:
@@ -50,14 +50,14 @@ def _called(node: Any) -> str:
 
 
 def _constants(graph: Any) -> Iterator[str]:
-    """Every stored tensor of a graph, also those that are nodes."""
+    """Every stored tensor of a graph, including Constant nodes."""
     if isinstance(graph, onnx.GraphProto):
         yield from (tensor.name for tensor in graph.initializer)
     yield from (node.output[0] for node in graph.node if node.op_type == "Constant")
 
 
 def _dequantized_by_hand(graph: Any) -> str:
-    """A stored byte tensor that is cast to float and scaled, and then multiplied by as a weight."""
+    """The evidence of a stored byte tensor that is cast to float, scaled and used as a weight; empty: none."""
     constants = set(_constants(graph))
     stored = {tensor.name for tensor in getattr(graph, "initializer", ()) if _is_large_and_small(tensor)}
     stored |= {
@@ -66,7 +66,7 @@ def _dequantized_by_hand(graph: Any) -> str:
         if node.op_type == "Constant" and any(_is_large_and_small(entry.t) for entry in node.attribute)
     }
     source: dict[str, str] = {}
-    """Tensor made of a stored one alone → that one."""
+    """Tensor computed from one stored tensor only → that tensor."""
     scaled: set[str] = set()
     for node in graph.node:  # in an order of evaluation
         made = [source[name] for name in node.input if name in source]
@@ -80,12 +80,12 @@ def _dequantized_by_hand(graph: Any) -> str:
         elif node.op_type in (*WEIGHTED, *RECURRENT):
             weight = next((name for name in node.input if name in scaled), None)
             if weight is not None:
-                return f"weight {source[weight]!r} of {_called(node)} is stored in integers, cast and scaled"
+                return f"weight {source[weight]!r} of {_called(node)} is stored as integers, cast and scaled"
     return ""
 
 
 def _is_large_and_small(tensor: Any) -> bool:
-    """Whether a tensor has many elements, of 8 bits or fewer."""
+    """Whether a tensor has many elements of 8 bits or fewer."""
     return tensor.data_type in _SMALL and prod(tensor.dims) >= _TABLE_ELEMENTS
 
 

@@ -1,9 +1,9 @@
-"""Exchanges nodes of a prepared graph for others that read integer weights, and drops the float weights left unread.
+"""Replaces nodes of a prepared graph by nodes that read integer weights, and drops unread float weights.
 
-Knows how a value is stored, not which layers should be. Weights lie on a symmetric int8 grid; where one is read as
-float, it is written as Cast and Mul of a constant, which the runtime folds when it loads the file. (A
-DequantizeLinear would look more usual, but the runtime leaves it for a fused kernel, and where there is none, as for
-Conv, it runs at each call: 1.4 times float's time, measured with onnxruntime 1.32.)
+It knows how to store a value, not which layers to change. Weights lie on a symmetric int8 grid. A weight that is read
+as float is written as Cast and Mul of a constant, which the runtime folds when it loads the file. (A DequantizeLinear
+would be more usual, but the runtime keeps it for a fused kernel. Without such a kernel, as for Conv, it runs at each
+call: 1.4 times float's time, measured with onnxruntime 1.32.)
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -24,14 +24,14 @@ from edge_agent.backends.onnx.tables import IntegerTable, read_rows
 from edge_agent.quant.affine import quantize, weight_params
 
 TABLE_BYTES = 2**16
-"""A float lookup table from this size on is worth the three small nodes that int8 rows cost at each call."""
+"""From this size on, a float lookup table is worth the three small nodes that int8 rows need at each call."""
 _MATRIX = 2
 ZERO_POINT = 128
-"""The integer that unsigned weights have for zero."""
+"""The zero point of unsigned weights."""
 
 
 class Surgery:
-    """The changes to one prepared model. Nodes are exchanged in place, so their order stays a valid one."""
+    """The changes to one prepared model. Nodes are replaced in place, so their order stays valid."""
 
     def __init__(self, model: Any) -> None:
         self.graph = Graph(model)
@@ -46,17 +46,17 @@ class Surgery:
         self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def exchange(self, node: Any, nodes: Iterable[Any]) -> None:
-        """Put ``nodes`` where ``node`` is."""
+        """Replace ``node`` by ``nodes``."""
         self._exchanged[node.name] = list(nodes)
 
     def exchange_inside(self, node: Any, made: Any, before: Iterable[Any] = ()) -> None:
-        """Turn ``node``, of an inner graph, into ``made``; ``before``: what the main graph has to compute for it."""
+        """Turn ``node`` of an inner graph into ``made``; ``before``: nodes that the main graph runs for it."""
         node.CopyFrom(made)
         self._first += before
         self._inside += 1
 
     def constant(self, name: str, value: Array) -> str:
-        """Add a constant, unless there is one of this value; returns the name it has."""
+        """Add a constant, unless one has this value already; returns its name."""
         key = str(value.dtype), value.shape, blake2b(np.ascontiguousarray(value).data, digest_size=16).digest()
         if key not in self._names:
             self._names[key] = self.fresh(name)
@@ -64,13 +64,15 @@ class Surgery:
         return self._names[key]
 
     def fresh(self, name: str) -> str:
-        """``name``, or one made from it that no tensor has."""
+        """Return ``name``, or a variant of it that no tensor has."""
         return free(name, self._taken)
 
     def as_float(self, weight: str, axis: int | None) -> tuple[str, list[Any]]:
-        """Store a weight in int8 and read it as float: the tensor to read, and the nodes to put before its reader.
+        """Store a weight in int8 and read it as float.
 
-        The nodes are empty where an earlier layer reads the same weight in the same way.
+        Returns the tensor to read, and the nodes to put before its reader.
+
+        There are none if an earlier layer reads the same weight in the same form.
         """
         key = ("float", weight, str(axis))
         if key in self._shared:
@@ -85,7 +87,7 @@ class Surgery:
         ]
 
     def quantized_now(self, tensor: str) -> tuple[tuple[str, ...], list[Any]]:
-        """Quantize an activation when it is there: (integers, scale, zero point), and the node where it is new."""
+        """Quantize an activation at run time: (integers, scale, zero point), and the node unless it exists already."""
         key = ("now", tensor)
         if key in self._shared:
             return self._shared[key], []
@@ -96,15 +98,15 @@ class Surgery:
     def store_tables(
         self, spared: Collection[str], axes: Mapping[str, int | None], *, unsigned: Collection[str]
     ) -> None:
-        """Keep the rows of large lookup tables in int8, a scale each; nodes named in ``spared`` stay.
+        """Store the rows of large lookup tables in int8, with one scale each; nodes named in ``spared`` stay.
 
-        A table that layers multiply by as well is stored as they store it, whatever its size, and stays float where
-        one of them does.
+        A table that is also a layer's weight is stored in the layer's form, whatever its size, and stays float if one
+        such layer does.
 
         Args:
             spared: names of nodes that stay float.
-            axes: the axis along which each weight that was stored has scales.
-            unsigned: the weights whose integers are unsigned.
+            axes: the axis of the scales of each stored weight.
+            unsigned: the weights with unsigned integers.
         """
         shared = tables_of(self.graph, axes, self.twins)
         for node in self.graph.quantizable(["Gather"]):
@@ -118,7 +120,7 @@ class Surgery:
             self.exchange(node, read_rows(node, table, self.fresh))
 
     def _is_read_as_float(self, table: str) -> bool:
-        """Whether a layer that was not exchanged multiplies by the table."""
+        """Whether a layer that was not replaced multiplies by the table."""
         first = self.twins.of(table).name
         left = (node for node in self.graph.nodes if node.name not in self._exchanged and node.op_type != "Gather")
         return any(name in self.graph.constants and self.twins.of(name).name == first for n in left for name in n.input)
@@ -134,7 +136,7 @@ class Surgery:
         """The changed model.
 
         Raises:
-            ModelError: ``rewrite_invalid`` if nothing was exchanged for ``spec``.
+            ModelError: ``rewrite_invalid`` if nothing was replaced for ``spec``.
         """
         if not self._exchanged and not self._inside:
             raise nothing_left(spec, self.graph.weighted())
@@ -154,18 +156,18 @@ class Surgery:
 
 
 def int8_grid(weights: Array, axis: int | None) -> tuple[Array, Array]:
-    """Weights as int8 (-127 to 127) and their scales, which broadcast against them: one along ``axis``, or one."""
+    """Weights as int8 (-127 to 127) and their scales, which broadcast against them: along ``axis``, or one."""
     grid = weight_params(weights, axis)
     return quantize(weights, grid), grid.scale
 
 
 def as_unsigned(integers: Array) -> NDArray[np.uint8]:
-    """The same weights around 128."""
+    """The same weights, shifted to a zero point of 128."""
     return (integers.astype(np.int16) + ZERO_POINT).astype(np.uint8)
 
 
 def is_product(graph: Graph, node: Any) -> bool:
-    """Whether a node is a MatMul or Gemm by a constant right factor, and no other kind of Gemm than a layer is."""
+    """Whether a node is a MatMul or Gemm by a constant right factor, with the options of an ordinary layer."""
     weight = graph.weight(node)
     if node.op_type not in PRODUCTS or weight is None or weight != node.input[1]:
         return False
@@ -175,7 +177,7 @@ def is_product(graph: Graph, node: Any) -> bool:
 
 
 def product(graph: Graph, node: Any) -> Array:
-    """The constant right factor of a node that :func:`is_product` as [..., inputs, outputs], Gemm's alpha in it."""
+    """The constant right factor of an :func:`is_product` node as [..., inputs, outputs], with Gemm's alpha applied."""
     values = graph.array(node.input[1])
     alpha = next((entry.f for entry in node.attribute if entry.name == "alpha"), 1.0)
     turned = values.T if node.op_type == "Gemm" and attribute(node, "transB") else values
@@ -183,5 +185,5 @@ def product(graph: Graph, node: Any) -> Array:
 
 
 def bias(node: Any) -> str:
-    """The tensor that a Gemm or Conv adds, or nothing."""
+    """The tensor that a Gemm or Conv adds, or an empty name."""
     return str(node.input[2]) if node.op_type != "MatMul" and len(node.input) > _MATRIX else ""

@@ -1,12 +1,12 @@
-"""The float model with a switch at every place where int8 rounds, so one session tells what each rounding costs.
+"""The float model with a switch at every int8 rounding, so that one session can measure each rounding's cost.
 
-Each tensor that the int8 model would hold on a grid goes through QuantizeLinear and DequantizeLinear, and a boolean
-input of the graph says whether the rounded or the exact value goes on; weights likewise, rounded beforehand. Any set of
-layers left float is then a set of inputs, not a model: no rewriting, no loading, one run a question.
+Each tensor that the int8 model would hold on a grid passes QuantizeLinear and DequantizeLinear. A boolean input of the
+graph selects the rounded or the exact value. Weights are rounded in advance and selected likewise. A set of float
+layers is then a set of inputs instead of a model: it needs one run, without rewriting or loading.
 
-Simulated are the roundings, which are what costs accuracy: on the grids of a static candidate, or on those that a
-dynamic one finds as it goes, which only the layers that multiply integers see. Not simulated is how a processor adds up
-integers; whoever chooses by switches measures the int8 model itself before it counts.
+The simulation covers the roundings, which cause the loss of accuracy: on the grids of a static candidate, or on the
+run-time grids of a dynamic one, which only the layers that multiply integers see. It does not cover the processor's
+integer sums, so the int8 model itself is measured before a choice counts.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ from edge_agent.backends.onnx.session import create_session, run_session
 from edge_agent.quant.affine import fake_quantize, params, weight_params
 
 _AS_WRITTEN = {"session.disable_quant_qdq": "1"}
-"""Else the runtime would take a rounded branch for an int8 layer and rewrite it."""
+"""Otherwise the runtime would take a rounded branch for an int8 layer and rewrite it."""
 
 
 class OnnxSwitches:
@@ -64,7 +64,7 @@ class OnnxSwitches:
 
 
 def _read(nodes: list[Any]) -> dict[str, tuple[str, ...]]:
-    """Tensor → the layers that multiply it with weights, for which it is rounded as it comes."""
+    """Tensor → the layers that multiply it by weights and round it at run time."""
     read: dict[str, tuple[str, ...]] = {}
     for node in nodes:
         read[node.input[0]] = (*read.get(node.input[0], ()), node.name)
@@ -72,10 +72,10 @@ def _read(nodes: list[Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _grids(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
-    """Tensor that is rounded → the layers that want it so: those that compute it or read it on integers.
+    """Rounded tensor → the layers that need it rounded, because they compute it or read it as integers.
 
-    An activation that is folded into the layer before it is rounded behind that activation only; an operator that moves
-    values without changing them hands on the grid of its input.
+    A layer with a fused activation is rounded only behind the activation. An operator that only moves values passes on
+    the grid of its input.
     """
     folded = graph.folded()
     place: dict[str, str] = {}
@@ -129,7 +129,7 @@ def _switch_weights(
 
 
 def _switch_tensors(model: Any, ranges: Mapping[str, Range], flags: Mapping[str, str]) -> None:
-    """A computed tensor keeps its name behind the switch, so all that reads it does; an input keeps it before."""
+    """Add switches: a computed tensor keeps its name behind the switch, for all its readers; an input before it."""
     fed = {value.name for value in model.graph.input}
     behind: dict[str, list[Any]] = {}
     first: list[Any] = []
@@ -158,7 +158,7 @@ def _switch_tensors(model: Any, ranges: Mapping[str, Range], flags: Mapping[str,
 
 
 def _switch_reads(model: Any, layers: Collection[str], flags: Mapping[str, str]) -> None:
-    """Whoever else reads a tensor that layers round for themselves reads it as it is."""
+    """Add switches to the inputs of ``layers`` only; other readers of the same tensors read the exact values."""
     ordered: list[Any] = []
     switched: set[str] = set()
     for node in model.graph.node:
@@ -179,7 +179,7 @@ def _switch_reads(model: Any, layers: Collection[str], flags: Mapping[str, str])
 
 
 def _place(model: Any, behind: Mapping[str, list[Any]], first: list[Any]) -> None:
-    """Put nodes first, and those of ``behind`` after the node that computes the tensor of that name."""
+    """Insert ``first`` at the start, and the nodes of ``behind`` after the node that computes their tensor."""
     ordered = list(first)
     for node in model.graph.node:
         ordered.append(node)

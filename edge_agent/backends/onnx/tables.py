@@ -1,4 +1,4 @@
-"""Rows of an integer table read as floats: only those that are looked up are unpacked."""
+"""Rows of an integer table read as floats: only the rows looked up are unpacked."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,19 +7,19 @@ from onnx import TensorProto, helper
 
 
 class IntegerTable(NamedTuple):
-    """A table [rows, columns] of integers, by the names of its constants."""
+    """A table [rows, columns] of integers, given by the names of its constants."""
 
     integers: str
     scale: str
-    """One for all, one a column as [columns], or one a row as [rows, 1]."""
+    """One in total, one per column as [columns], or one per row as [rows, 1]."""
     by_row: bool = True
-    """Whether scales are one a row."""
+    """Whether there is one scale per row."""
     zero: str = ""
-    """What is subtracted first, one float for all; nothing if empty."""
+    """The float zero point to subtract first; empty: none."""
 
 
 def read_rows(node: Any, table: IntegerTable, fresh: Callable[[str], str]) -> list[Any]:
-    """The nodes that give what the Gather ``node`` gave; ``fresh`` makes names of theirs unique."""
+    """The nodes that replace the Gather ``node``; ``fresh`` makes their names unique."""
     output, indices = node.output[0], node.input[1]
     rows, cast = fresh(f"{output}_int8"), fresh(f"{output}_cast")
     nodes = [

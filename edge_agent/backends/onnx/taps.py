@@ -1,8 +1,7 @@
 """The float model with its activations as outputs, so that calibration can see them.
 
-One thread and no arena: what a run allocates is given back when its arrays are, so memory stays flat however many
-rows follow. All tensors of a tap are alive together for one row; the caller opens one tap per group of tensors where
-that is too much.
+One thread and no arena: a run's memory is freed together with its arrays, so memory stays flat over many rows. All
+tensors of a tap are alive together for one row; if that is too much, the caller opens one tap per group of tensors.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +40,7 @@ class OnnxTap:
 
     @cached_property
     def _session(self) -> Any:
-        """Made when it is first wanted: who asks for names only need not load a model for it."""
+        """Opened at the first use: a caller that needs only names does not load the model."""
         content = referring(self._prepared, self._added)
         return create_session(content, weights=self._prepared.parent, arena=False)
 
@@ -54,4 +53,4 @@ class OnnxTap:
         values = run_session(self._session, self._computed, feeds)
         values.reverse()
         for name in self._computed:
-            yield name, values.pop()  # given up at once, so that the observer's copy is the only one
+            yield name, values.pop()  # released at once, so that the observer's copy is the only one

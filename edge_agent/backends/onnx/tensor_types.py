@@ -1,8 +1,8 @@
-"""The type of every tensor of a graph, as the runtime finds it.
+"""The type of every tensor of a graph, as inferred by the runtime.
 
-It is asked, not onnx's own inference: that one gives up at the runtime's own operators, and fills tables of 6 MB for
-every process that prepares a model. Shapes are left out: the runtime finds them again, and tells those that it does not
-know as it does a scalar's.
+onnx's own inference is not used: it fails at the runtime's own operators, and fills tables of 6 MB in every process
+that prepares a model. Shapes are left out: the runtime infers them again, and reports unknown shapes like those of
+scalars.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ _ELEMENTS = {
     "int64": TensorProto.INT64,
     "bool": TensorProto.BOOL,
 }
-"""The runtime's words; tensors of other types have no part in quantization."""
+"""The runtime's type names; tensors of other types are irrelevant to quantization."""
 
 
 def infer_types(path: Path) -> list[Any]:

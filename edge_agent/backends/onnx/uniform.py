@@ -1,10 +1,10 @@
 """Weights on a uniform int8 grid, from the weights alone: no activation data, no range.
 
 Matrix products become MatMulNBits: onnxruntime's kernel for blocks of 8-bit weights, which never unpacks them in
-memory. It rounds each block of activations to 8 bits as it goes, so its error is a little more than that of the
-weights; its purely float form takes 2 to 20 times float's time and is of no use. Measured on x86 with VNNI at 16 and
+memory. It rounds each block of activations to 8 bits at run time, so its error is slightly larger than that of the
+weights. Its purely float form takes 2 to 20 times float's time and is useless. Measured on x86 with VNNI at 16 and
 fewer rows: 0.3 to 0.6 of float's time, half its memory; 4-bit weights are no faster and lose 20 dB. Every other
-weighted layer computes in float as before and only its weights are stored in int8: a smaller file, float's speed.
+weighted layer still computes in float, and only its weights are stored in int8: a smaller file at float's speed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _INT8_ARITHMETIC = 4
 """MatMulNBits' ``accuracy_level`` that lets it multiply integers."""
 _MATRIX = 2
 _UNPACKED = "unpacked"
-"""The way in which a layer that is no product reads its weights."""
+"""The form in which a layer that is not a product reads its weights."""
 
 
 def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
@@ -44,15 +44,15 @@ def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     axes = twins.common_axes(
         (name, axis if spec.per_channel else None) for node in nodes for name, axis in weights[node.name].items()
     )
-    ways = _ways(surgery, nodes, weights)
-    shared = {name: axis for name, axis in axes.items() if len(ways[twins.of(name).name]) > 1}
+    forms = _forms(surgery, nodes, weights)
+    shared = {name: axis for name, axis in axes.items() if len(forms[twins.of(name).name]) > 1}
     for node in nodes:
-        if _fits_blocks(graph, node) and _UNPACKED not in ways[twins.of(node.input[1]).name]:
+        if _fits_blocks(graph, node) and _UNPACKED not in forms[twins.of(node.input[1]).name]:
             surgery.exchange(node, _in_blocks(surgery, node, shared))
         elif made := _unpacked(surgery, node, axes):
             surgery.exchange(node, made)
     _unpack_inside(surgery, spec, known={twins.of(name).name for name in axes})
-    in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in ways[twins.of(name).name]}
+    in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in forms[twins.of(name).name]}
     surgery.store_tables(spec.float_layers, axes, unsigned=in_blocks)
     onnx.save_model(surgery.finish(spec), out)
 
@@ -61,25 +61,25 @@ def _fits_blocks(graph: Graph, node: Any) -> bool:
     return is_product(graph, node) and len(graph.constants[node.input[1]].dims) == _MATRIX
 
 
-def _ways(surgery: Surgery, nodes: Sequence[Any], weights: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
-    """Weight (the first of its twins) → the ways in which it is read; if there are two, it has no blocks of its own."""
+def _forms(surgery: Surgery, nodes: Sequence[Any], weights: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Weight (the first of its twins) → the forms in which it is read; with two forms it has no own blocks."""
     graph, twins = surgery.graph, surgery.twins
-    ways: dict[str, set[str]] = {}
+    forms: dict[str, set[str]] = {}
     for node in nodes:
         for name in weights[node.name]:
             first = twins.of(name)
-            way = _UNPACKED
+            form = _UNPACKED
             if _fits_blocks(graph, node):
-                way = "columns" if first.turned == (graph.output_axis(node) == 0) else "rows"
-            ways.setdefault(first.name, set()).add(way)
+                form = "columns" if first.turned == (graph.output_axis(node) == 0) else "rows"
+            forms.setdefault(first.name, set()).add(form)
     names = [name for read in weights.values() for name in read]
     for name in tables_of(graph, names, twins).values():
-        ways[twins.of(name).name].add("table")
-    return ways
+        forms[twins.of(name).name].add("table")
+    return forms
 
 
 def _unpacked(surgery: Surgery, node: Any, axes: Mapping[str, int | None]) -> list[Any]:
-    """The same node, its weights unpacked from int8 when the file is loaded; nothing if it has no constant weights."""
+    """The same node with weights unpacked from int8 at load; nothing if it has no constant weights."""
     reader = onnx.NodeProto()
     reader.CopyFrom(node)
     nodes: list[Any] = []
@@ -91,7 +91,7 @@ def _unpacked(surgery: Surgery, node: Any, axes: Mapping[str, int | None]) -> li
 
 
 def _unpack_inside(surgery: Surgery, spec: CandidateSpec, *, known: set[str]) -> None:
-    """The same for layers of inner graphs; ``known``: weights that layers of the main graph read, which stay theirs."""
+    """The same for layers of inner graphs; skips ``known`` weights, which layers of the main graph read."""
     for node in inner_layers(surgery.graph):
         if node.name in spec.float_layers or (spec.operators and node.op_type not in spec.operators):
             continue
@@ -108,7 +108,7 @@ def _unpack_inside(surgery: Surgery, spec: CandidateSpec, *, known: set[str]) ->
 
 
 def _weights(graph: Graph, node: Any) -> dict[str, int | None]:
-    """The constant float weights of a layer, and the axis of each that counts its outputs."""
+    """The constant float weights of a layer, and the output axis of each."""
     if node.op_type in RECURRENT:
         known = [graph.constants.get(name) for name in node.input[1:3]]
         return {tensor.name: 1 for tensor in known if tensor is not None and tensor.data_type == TensorProto.FLOAT}
@@ -119,7 +119,7 @@ def _weights(graph: Graph, node: Any) -> dict[str, int | None]:
 
 
 def _in_blocks(surgery: Surgery, node: Any, shared: Mapping[str, int | None]) -> list[Any]:
-    """A MatMulNBits; a weight among ``shared`` is read in other ways, too, and so lies on the grid of all of them."""
+    """A MatMulNBits; a weight in ``shared`` is also read in other forms, and uses the grid that suits them all."""
     matrix, name = product(surgery.graph, node), node.input[1]
     inputs, outputs = matrix.shape
     size = block_size(inputs) if name not in shared else common_block_size(inputs)
@@ -155,9 +155,9 @@ def _in_blocks(surgery: Surgery, node: Any, shared: Mapping[str, int | None]) ->
 
 
 def _cut(surgery: Surgery, name: str, rows: str, sizes: tuple[int, int, int]) -> tuple[str, list[Any]]:
-    """Blocks of rows of integers: the tensor, and the nodes that make it when the file is loaded.
+    """Cut rows of integers into blocks: the tensor, and the nodes that compute it at load.
 
-    ``sizes``: of rows, of what is in one, of a block; what is in the last block of a row behind its end is zero.
+    ``sizes``: number of rows, length of a row, size of a block. The last block of a row is padded with zeros.
     """
     count, length, size = sizes
     padded, nodes = rows, []
@@ -172,19 +172,19 @@ def _cut(surgery: Surgery, name: str, rows: str, sizes: tuple[int, int, int]) ->
 
 
 def block_size(inputs: int) -> int:
-    """The block that stores a column of so many weights in the fewest bytes, padding and float scales included."""
+    """The block size that stores a column of ``inputs`` weights in the fewest bytes, with padding and float scales."""
     return min(_BLOCKS, key=lambda size: -(-inputs // size) * (size + 4))
 
 
 def common_block_size(inputs: int) -> int:
-    """The largest block that cuts a column without padding, which costs a node; else the smallest in all."""
+    """The largest block size that needs no padding node; else the size with the fewest bytes."""
     return next((size for size in (*_BLOCKS, _SMALLEST_BLOCK) if inputs % size == 0), block_size(inputs))
 
 
 def _by_rows(matrix: Array, size: int, *, by_output: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """A float matrix [inputs, outputs] as integers [outputs, inputs] and scales [outputs, blocks].
 
-    An output has one scale in all its blocks, or all outputs have the same.
+    An output has one scale in all its blocks, or all outputs share one.
     """
     integers, scale = int8_grid(np.ascontiguousarray(matrix.T), 0 if by_output else None)
     blocks = -(-matrix.shape[0] // size)

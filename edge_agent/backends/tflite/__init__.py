@@ -2,29 +2,29 @@
 
 Implements :class:`edge_agent.backends.Backend`.
 
-    flatbuffer    reads bytes of unknown origin
+    flatbuffer    a checked reader for bytes of unknown origin
     schema        the numbers of the format
-    reading       a file as plain values, all indices and sizes checked
-    inspection    what a file holds, and whether it can be quantized
-    writing       a file as objects that can be changed, and back
-    preparation   one standard shape of file: names, signature, weights in float
-    shared_tables tables that layers multiply by as well
+    reading       a file as plain values, with all indices and sizes checked
+    inspection    the content of a file, and whether it can be quantized
+    writing       a file as mutable objects, and back
+    preparation   one standard form of file: names, signature, weights in float
+    shared_tables tables that are also weights of layers
     operators     which operators can be quantized
-    graph         which nodes of a prepared file can be, which tensors need a range, and the weights
+    graph         quantizable nodes of a prepared file, tensors that need a range, weights
     taps          the float model with its activations as outputs
-    rewriting     the int8 model, from ranges that we found
+    rewriting     the int8 model, from our ranges
     recurrent     LSTMs with int8 weights
-    float16       the model of which the weights are 16-bit floats
-    library       what litert-quantizer is asked to do
-    absent_runtime litert-quantizer without the runtime that it would load
-    switching     the float model with every rounding of int8 in it, each to be switched on by itself
-    soundness     proof that a rewritten file is one
-    runtimes      which runtimes are installed
-    session       the only place that opens one
+    float16       the model with 16-bit float weights
+    library       the calls of litert-quantizer
+    absent_runtime litert-quantizer without its runtime
+    switching     the float model with a switch for every int8 rounding
+    soundness     checks of a rewritten file
+    runtimes      the installed runtimes
+    session       the only module that opens one
 
-Each function imports its file when it is called: a process that only serves a model pays for its runtime and nothing
-else. [m] resident memory over numpy: tflite-runtime 3 MB, ai-edge-litert 10 MB; the generated schema, which only what
-writes a file imports, 7 MB; litert-quantizer, which only ``rewrite`` imports, 28 MB and 0.3 s.
+Each function imports its file when it is called, so that a process that only serves a model loads only its runtime.
+Measured resident memory beyond numpy: tflite-runtime 3 MB; ai-edge-litert 10 MB; the generated schema, imported only to
+write files, 7 MB; litert-quantizer, imported only by ``rewrite``, 28 MB and 0.3 s.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,29 +46,29 @@ from edge_agent.backends import (
 
 SUFFIX = ".tflite"
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
-TOOLS = ("litert_quantizer", "ai_edge_litert")  # of the latter the schema, which is Python; its runtime need not work
+TOOLS = ("litert_quantizer", "ai_edge_litert")  # the latter for its schema, in Python; its runtime need not work
 JOB_COPIES = 2.0
-"""The file in memory, and its weights once more in the layout of the runtime."""
+"""The file in memory, and its weights again in the runtime's layout."""
 SWITCHED: Sequence[Method] = ("static",)
 
 
 def inspect(path: Path) -> ModelInfo:
-    """What the file holds; raises ``ModelError``. No runtime sees the file here."""
+    """Inspect a file; raises ``ModelError``. No runtime opens the file here."""
     from edge_agent.backends.tflite.inspection import read_info
 
     return read_info(path)
 
 
 def runtime_version(runtime: str = "") -> str:
-    """The installed version of a runtime; raises ``ModelError`` (format_unsupported) if it is not."""
-    import edge_agent.backends.tflite.session  # noqa: F401  # what opens a model: none of that shall be timed later
+    """The version of an installed runtime; raises ``ModelError`` (format_unsupported) if it is missing."""
+    import edge_agent.backends.tflite.session  # noqa: F401  # imported now, so that timing a load later excludes it
     from edge_agent.backends.tflite.runtimes import runtime_version as version
 
     return version(runtime)
 
 
 def prepare(path: Path, out: Path) -> None:
-    """Write the model in the shape that ``tap``, ``layers`` and ``rewrite`` want; raises ``ModelError``."""
+    """Write the model in the form that ``tap``, ``layers`` and ``rewrite`` need; raises ``ModelError``."""
     from edge_agent.backends.tflite.preparation import prepare_model
 
     prepare_model(path, out)
@@ -86,7 +86,7 @@ def open(path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False
 
 
 def optimize(path: Path, folder: Path, *, runtime: str = "", threads: int = 1) -> Path | None:  # noqa: ARG001
-    """None: the file is flat already, and its runtimes save nothing else."""
+    """Return None: the file is flat already, and its runtimes have no optimised form."""
     return None
 
 
@@ -98,7 +98,7 @@ def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = ""
 
 
 def core_operators() -> tuple[str, ...]:
-    """Convolutions and matrix products, and what costs next to nothing beside them."""
+    """Convolutions and matrix products, and operators with negligible cost."""
     from edge_agent.backends.tflite.operators import CORE
 
     return CORE
@@ -114,7 +114,7 @@ def product_operators() -> tuple[str, ...]:
 def schemes(method: Method) -> Sequence[Scheme]:
     """Signed integers, the only ones that litert-quantizer writes, with a scale per channel and with one for all.
 
-    The latter is faster here and there, and all that tflite-runtime has for dynamic fully connected layers. Weights
+    One scale is sometimes faster, and tflite-runtime supports nothing else for dynamic fully connected layers. Weights
     that become float again cost no more with many scales.
     """
     by_channel, at_once = Scheme("s8s8", per_channel=True), Scheme("s8s8", per_channel=False)
@@ -122,7 +122,7 @@ def schemes(method: Method) -> Sequence[Scheme]:
 
 
 def saturates(spec: CandidateSpec) -> bool:  # noqa: ARG001  # no candidate does
-    """No: these runtimes widen 8-bit integers to 16 before they multiply them, on every processor."""
+    """Return False: on every processor, these runtimes widen 8-bit integers to 16 bits before they multiply them."""
     return False
 
 
@@ -153,7 +153,7 @@ def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, ou
 
 
 def float16_peaks(prepared: Path) -> Float16Peaks | None:  # noqa: ARG001  # of every model alike
-    """None: only weights are stored in 16 bits, activations stay as they are."""
+    """Return None: only weights are stored in 16 bits, activations stay in 32 bits."""
     return None
 
 
@@ -167,7 +167,7 @@ def switches(
 
 
 def check(original: Path, quantized: Path, *, runtime: str = "", float16: bool = False) -> dict[str, int]:
-    """Prove a rewritten file sound, and count what is int8 in it; raises ``ModelError`` (rewrite_invalid)."""
+    """Prove a rewritten file sound, and count its int8 parts; raises ``ModelError`` (rewrite_invalid)."""
     from edge_agent.backends.tflite.soundness import check_model
 
     return check_model(original, quantized, runtime=runtime, float16=float16)

@@ -1,4 +1,4 @@
-"""litert-quantizer imported without the runtime that it would calibrate with."""
+"""Imports litert-quantizer without the runtime that it uses for calibration."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _THEIR_RUNTIME = ("ai_edge_litert.interpreter", "ai_edge_litert._pywrap_tfl_cali
 
 
 class _Absent(ModuleType):
-    """In the place of a module that is imported and never called: its names may stand in annotations."""
+    """A stand-in for a module that is imported but never called; its names may appear in annotations."""
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
@@ -19,9 +19,9 @@ class _Absent(ModuleType):
 
 @contextmanager
 def no_runtime() -> Iterator[None]:
-    """Let litert-quantizer be imported without the runtime that it would calibrate with.
+    """Import litert-quantizer within this context without the runtime that it uses for calibration.
 
-    None of the parts called here runs it, and on a processor that it was not built for it crashes when it is loaded.
+    The parts called here never run it, and it crashes at load on a processor that it was not built for.
     """
     absent = [name for name in _THEIR_RUNTIME if name not in sys.modules]
     sys.modules.update({name: _Absent(name) for name in absent})
@@ -29,4 +29,4 @@ def no_runtime() -> Iterator[None]:
         yield
     finally:
         for name in absent:
-            del sys.modules[name]  # whoever wants the true one may still have it
+            del sys.modules[name]  # a later import gets the real module

@@ -1,8 +1,8 @@
-"""Where a static int8 model rounds, and onto which grid. Pure.
+"""The places at which a static int8 model rounds, and their grids. Pure.
 
-Follows what litert-quantizer 0.11 writes: every float tensor that an int8 operator reads or gives lies on a grid;
-operators that move values hand on the grid of their input, those that gather take all inputs on the grid of their
-output, and some have an output grid that the runtime prescribes. Constants are rounded beforehand.
+Follows the output of litert-quantizer 0.11. Every float tensor that an int8 operator reads or computes lies on a grid.
+Operators that move values pass on the grid of their input, and operators that gather values need all inputs on the grid
+of their output. For some operators, the runtime prescribes the output grid. Constants are rounded in advance.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,16 +20,16 @@ from edge_agent.quant.affine import fake_quantize, params
 _POOLING = ("AVERAGE_POOL_2D", "RESIZE_BILINEAR")
 """Operators that stay on the grid of their input but compute values between its steps."""
 _ELEMENTWISE = ("ADD", "DIV", "MUL", "SQUARED_DIFFERENCE", "SUB")
-"""Operators whose constant operand has a grid of its own."""
+"""Operators whose constant operand has its own grid."""
 
 
 class FakeQuantPoints:
     """The tensors that a candidate rounds: around the operators that it makes int8.
 
     Attributes:
-        needed_by: place (a tensor's name) → the layers that want it rounded.
-        grids: those places that are computed → the range of their grid.
-        constants: those places that are constants → their rounded values.
+        needed_by: place (a tensor's name) → the layers that need it rounded.
+        grids: computed place → the range of its grid.
+        constants: constant place → its rounded values.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FakeQuantPoints:
         ranges: Mapping[str, Range],
         peaks: Mapping[str, NDArray[np.float64]],
     ) -> None:
-        """Find the tensors; ``peaks``: what the largest integer of each weight stands for."""
+        """Find the tensors; ``peaks``: the value of the largest integer of each weight."""
         self.needed_by: dict[str, tuple[str, ...]] = {}
         self.grids: dict[str, Range] = {}
         self.constants: dict[str, NDArray[np.float32]] = {}
@@ -95,6 +95,6 @@ class FakeQuantPoints:
 
 
 def _floats(graph: PreparedGraph, indices: Iterable[int]) -> list[str]:
-    """Names of those tensors that are float and computed."""
+    """Names of the tensors that are float and computed."""
     tensors = [graph.tensors[index] for index in indices if index >= 0]
     return [tensor.name for tensor in tensors if tensor.type == schema.FLOAT32 and not tensor.constant]

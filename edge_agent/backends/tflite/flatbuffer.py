@@ -1,10 +1,10 @@
-"""Reads flatbuffers of unknown origin: every offset is checked before it is followed, and work is counted.
+"""Reads flatbuffers of unknown origin: every offset is checked before it is followed, and the work is limited.
 
-The flatbuffers package for Python has no verifier: on a broken file it reads wherever an offset points, and a vector
-that says it has two billion elements is believed. Here a table, vector or string lies inside the file or
-:class:`Malformed` is raised, and since parts may share bytes, the whole walk may touch no more than ``MOST_PARTS``.
+The flatbuffers package for Python has no verifier. On a broken file it follows any offset, and it accepts a vector that
+claims two billion elements. Here, a table, vector or string outside the file raises :class:`Malformed`. Because parts
+may share bytes, the whole walk is limited to ``MOST_PARTS``.
 
-The format: https://flatbuffers.dev/internals/. All numbers are little-endian; offsets count from where they stand.
+The format: https://flatbuffers.dev/internals/. All numbers are little-endian; offsets are relative to their own place.
 """
 
 import struct
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_PARTS = 400_000
-"""Numbers in small vectors and the like in one file; a model needs about 60 for each operator."""
+"""Most parts in one file, such as numbers in small vectors; a model needs about 60 for each operator."""
 _TABLE_PARTS = 4
 _VTABLE_HEADER = 4
 _BYTES_A_PART = 64
@@ -24,42 +24,42 @@ _BYTES_A_PART = 64
 _SIZES = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
 
 
-class Malformed(ValueError):  # noqa: N818  # what is said of the file, not an error of ours
-    """The bytes are no flatbuffer of the kind expected."""
+class Malformed(ValueError):  # noqa: N818  # describes the file, not a fault of this program
+    """The bytes are not a flatbuffer of the expected kind."""
 
 
 class File:
-    """The bytes, and how much of them may still be looked at."""
+    """The bytes of a file, with the remaining work budget."""
 
     def __init__(self, data: bytes | mmap) -> None:
         self.data = data
         self._left = min(len(data), MOST_PARTS)
 
     def root(self, identifier: bytes) -> "Table":
-        """The root table; raises :class:`Malformed` also if the file is not marked with ``identifier``."""
+        """The root table; raises :class:`Malformed` also if the file lacks ``identifier``."""
         if self.data[4:8] != identifier:
             raise Malformed(f"it is not marked {identifier.decode()}")
         return Table(self, self.follow(0))
 
     def number(self, kind: str, position: int) -> Any:
-        """The number of a :mod:`struct` kind at a position."""
+        """The number of the given :mod:`struct` kind at a position."""
         if position < 0 or position + _SIZES[kind] > len(self.data):
             raise Malformed("it ends too early")
         return struct.unpack_from("<" + kind, self.data, position)[0]
 
     def follow(self, position: int) -> int:
-        """Where the offset at a position leads."""
+        """The target of the offset at a position."""
         return int(position + self.number("I", position))
 
     def spend(self, parts: int) -> None:
-        """Count parts that are looked at."""
+        """Count parts that are read; raises :class:`Malformed` above the limit."""
         self._left -= parts
         if self._left < 0:
             raise Malformed("it describes more parts than it has room for")
 
 
 class Table:
-    """A table; its fields are asked for by slot, in the order of the schema."""
+    """A table; fields are read by slot, in the order of the schema."""
 
     __slots__ = ("_fields", "_file", "_position", "_vtable")
 
@@ -71,14 +71,14 @@ class Table:
         self._fields = max(0, (file.number("H", self._vtable) - _VTABLE_HEADER) // 2)
 
     def place(self, slot: int) -> int:
-        """Where in the file the field stands; 0 if it is left out."""
+        """The field's position in the file; 0 if it is omitted."""
         if slot >= self._fields:
             return 0
         offset = self._file.number("H", self._vtable + _VTABLE_HEADER + 2 * slot)
         return self._position + int(offset) if offset else 0
 
     def number(self, slot: int, kind: str, default: int = 0) -> int:
-        """A number; what a file leaves out has its default."""
+        """A number; ``default`` if it is omitted."""
         place = self.place(slot)
         return int(self._file.number(kind, place)) if place else default
 
@@ -88,7 +88,7 @@ class Table:
         return Table(self._file, self._file.follow(place)) if place else None
 
     def vector(self, slot: int, size: int) -> tuple[int, int]:
-        """A vector of elements of ``size`` bytes: where it starts and how many they are."""
+        """A vector of elements of ``size`` bytes: its start and its number of elements."""
         place = self.place(slot)
         if not place:
             return 0, 0
@@ -117,10 +117,10 @@ class Table:
             yield Table(self._file, self._file.follow(start + 4 * index))
 
     def text(self, slot: int) -> str:
-        """A string; empty if it is left out."""
+        """A string; empty if it is omitted."""
         start, count = self.vector(slot, 1)
         self._file.spend(count // _BYTES_A_PART)
         try:
             return self._file.data[start : start + count].decode()
         except UnicodeDecodeError:
-            raise Malformed("a name in it is no text") from None
+            raise Malformed("a name in it is not valid text") from None

@@ -1,11 +1,11 @@
-"""The model of which the weights are 16-bit floats; DEQUANTIZE makes them 32-bit floats again when the file is loaded.
+"""The model with 16-bit float weights; DEQUANTIZE converts them to 32-bit floats when the file is loaded.
 
-This is the form that the format's own converter writes, and both runtimes know it: XNNPACK unpacks the weights once, at
-load, other kernels at the first call. So the file is half as large, and memory and speed are float's, or a little
-worse. Biases and small constants stay in 32 bits, as nothing is gained there.
+The format's own converter writes this form, and both runtimes support it: XNNPACK unpacks the weights once, at load,
+other kernels at the first call. The file is half as large; memory and speed are float's or slightly worse. Biases and
+small constants stay in 32 bits, where there is nothing to gain.
 
-Written here and not by litert-quantizer: that one knows convolutions, fully connected layers and lookups alone, and
-importing it takes 28 MB.
+litert-quantizer is not used: it supports only convolutions, fully connected layers and lookups, and importing it takes
+28 MB.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ from edge_agent.backends.tflite.writing import Drafter, drop_unread, load_object
 from edge_agent.errors import ModelError
 
 _LEAST_ELEMENTS = 64
-"""A smaller constant costs less than what unpacks it."""
+"""A smaller constant costs less than the operator that unpacks it."""
 _DEQUANTIZE_VERSION = 3
-"""The version of DEQUANTIZE from which on it takes 16-bit floats."""
+"""The first version of DEQUANTIZE that accepts 16-bit floats."""
 
 
 def rewrite_float16(prepared: Path, out: Path) -> None:
@@ -50,12 +50,12 @@ def rewrite_float16(prepared: Path, out: Path) -> None:
 
 
 def float16_weights(model: Model) -> int:
-    """How many constants of a model are 16-bit floats."""
+    """The number of constants stored as 16-bit floats."""
     return sum(one.constant and one.type == schema.FLOAT16 for graph in model.graphs for one in graph.tensors)
 
 
 def _weights(model: Model, graph: Graph) -> Iterator[int]:
-    """The indices of the float constants that layers multiply by or read rows of, each once."""
+    """The indices of the float constants that are layers' weights or tables, each once."""
     prepared = PreparedGraph(model, graph)
     found = {one.inputs[1] for one in prepared.quantizable((*WEIGHTED, *TABLES)) if prepared.weight(one) is not None}
     found.update(index for one in prepared.lstms() for index in lstm_weights(one))
@@ -63,9 +63,9 @@ def _weights(model: Model, graph: Graph) -> Iterator[int]:
 
 
 def _stored(model: Model, graph: Graph, drafter: Drafter, index: int, buffers: dict[int, int]) -> tuple[int, int]:
-    """A weight in 16 bits and what is unpacked of it: the indices of both tensors.
+    """Store a weight in 16 bits; returns the indices of that tensor and of the unpacked one.
 
-    ``buffers``: of weights that are stored already, by the buffer of their 32-bit floats.
+    ``buffers``: buffer of 32-bit floats → buffer of the same weights in 16 bits.
     """
     tensor, held = graph.tensors[index], drafter.graph.tensors[index]
     if held.buffer not in buffers:
@@ -84,7 +84,7 @@ def _stored(model: Model, graph: Graph, drafter: Drafter, index: int, buffers: d
 
 
 def _unpack(drafter: Drafter, halves: int, value: int) -> Any:
-    """The operator that makes 32-bit floats of 16-bit ones."""
+    """The operator that converts 16-bit floats to 32-bit floats."""
     made = drafter.operator("DEQUANTIZE", [halves], [value], "DequantizeOptions")
     code = drafter.model.operatorCodes[made.opcodeIndex]
     code.version = max(code.version, _DEQUANTIZE_VERSION)

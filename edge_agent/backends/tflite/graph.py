@@ -1,8 +1,8 @@
-"""Which nodes of a prepared model can be quantized, which tensors of theirs need a range, and their weights.
+"""The quantizable nodes of a prepared model, the tensors that need a range, and the weights.
 
-Pure: reads plain values of a file. Operators have no names in this format, so a node is called after its first output.
-What is inside IF and WHILE, as a recurrent layer's step, is no layer of its own: nobody looks at its activations, so
-only methods that need no ranges change it (:func:`called_graphs`).
+Pure: reads plain values of a file. Operators have no names in this format, so a node is named after its first output.
+Activations inside IF and WHILE, as in a recurrent layer's step, cannot be observed, so only methods without ranges
+change those graphs (:func:`called_graphs`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ _ADJOINT_WEIGHTS = 1
 
 
 class PreparedGraph:
-    """A prepared model's main graph, or one that it calls, with answers."""
+    """A prepared model's main graph, or a graph that it calls, with queries about its operators."""
 
     def __init__(self, model: Model, called: Graph | None = None) -> None:
         self.model = model
@@ -55,12 +55,12 @@ class PreparedGraph:
         return (
             named
             and bool(self.activations(operator))
-            and not self._outdoes_grids(operator)
+            and not self._exceeds_grids(operator)
             and all(tensor.type == schema.FLOAT32 or operator.name in ("EQUAL", "NOT_EQUAL") for tensor in made)
         )
 
-    def _outdoes_grids(self, operator: Operator) -> bool:
-        """Whether an operator reads a float constant that no grid can stand for, as a mask of minus infinity."""
+    def _exceeds_grids(self, operator: Operator) -> bool:
+        """Whether an operator reads a float constant that no grid can represent, such as a mask of minus infinity."""
         read = (self.tensors[index] for index in operator.inputs if index >= 0)
         return not all(self._is_finite(one) for one in read if one.constant and one.type == schema.FLOAT32)
 
@@ -70,13 +70,13 @@ class PreparedGraph:
         return self._finite[tensor.data]
 
     def adds_activation(self, operator: Operator) -> bool:
-        """Whether a layer's bias is computed; litert-quantizer fails on such."""
+        """Whether a layer's bias is computed; litert-quantizer fails on such a layer."""
         position = BIAS.get(operator.name, len(operator.inputs))
         bias = operator.inputs[position] if position < len(operator.inputs) else -1
         return bias >= 0 and not self.tensors[bias].constant
 
     def lstms(self) -> list[Operator]:
-        """LSTMs whose weights are float constants, all of them finite."""
+        """LSTMs with finite, constant float weights."""
         return [one for one in self.operators if one.name == LSTM and self._is_float_lstm(one)]
 
     def _is_float_lstm(self, operator: Operator) -> bool:
@@ -85,11 +85,11 @@ class PreparedGraph:
         return bool(weights) and constant and self.tensors[operator.inputs[0]].type == schema.FLOAT32
 
     def name(self, operator: Operator) -> str:
-        """What a node is called."""
+        """The name of a node."""
         return self.tensors[operator.outputs[0]].name
 
     def activations(self, operator: Operator) -> list[str]:
-        """The float tensors around an operator that are no constants: those that need a range."""
+        """The float tensors around an operator that are not constants: those that need a range."""
         around = [self.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
         return [tensor.name for tensor in around if tensor.type == schema.FLOAT32 and not tensor.constant]
 
@@ -101,12 +101,12 @@ class PreparedGraph:
         return tensor if tensor.constant and tensor.type == schema.FLOAT32 else None
 
     def weighted(self) -> Iterator[tuple[str, str]]:
-        """Type and name of every operator that multiplies by weights, or as if by weights."""
+        """Type and name of every operator with weights, whether a method supports it or not."""
         layers = (one for one in self.operators if one.name in (*WEIGHTED, *OTHER_LAYERS) and one.outputs)
         return ((one.name, self.name(one)) for one in layers)
 
     def weight_count(self, operator: Operator) -> float:
-        """How many weights an operator multiplies by; infinite where they are in another graph."""
+        """Number of weights that an operator multiplies by; infinite if they are in another graph."""
         layers = (*WEIGHTED, *OTHER_LAYERS)
         if operator.name in CALLING:
             inner = (one.name for graph in self.model.graphs[1:] for one in graph.operators)
@@ -130,21 +130,21 @@ class PreparedGraph:
 
 
 def lstm_weights(operator: Any) -> list[int]:
-    """The indices of an LSTM's weights: of its input, its state, peepholes and projection, as far as it has them."""
+    """The indices of an LSTM's existing weights: of input, state, peepholes and projection."""
     return [
         operator.inputs[place] for place in LSTM_WEIGHTS if place < len(operator.inputs) and operator.inputs[place] >= 0
     ]
 
 
 def called_graphs(model: Model) -> list[Graph]:
-    """The graphs that the main one runs by IF and WHILE, but for those that other signatures' graphs run as well."""
+    """The graphs that the main graph runs by IF and WHILE, except those that other signatures run too."""
     others = {one.graph for one in model.signatures if one.graph}
     called = _reached(model, [0]) - _reached(model, others) - {0}
     return [model.graphs[number] for number in sorted(called)]
 
 
 def _reached(model: Model, numbers: Iterable[int]) -> set[int]:
-    """These graphs and all that they run, by number."""
+    """These graphs and all graphs that they run, by number."""
     waiting, seen = list(numbers), set[int]()
     while waiting:
         number = waiting.pop()

@@ -1,7 +1,7 @@
-"""What a ``.tflite`` file holds, and whether it is a float model that this agent can quantize.
+"""The content of a ``.tflite`` file, and whether it is a float model that this agent can quantize.
 
-Judges by tensor types and operators, never by names: files that call themselves float may hold int8 weights (hybrid),
-and converters leave 16-bit weights behind DEQUANTIZE. Such weights are read as what they stand for, and said so.
+Judges by tensor types and operators, never by names: a file named float may hold int8 weights (hybrid), and converters
+write 16-bit weights with a DEQUANTIZE. Such weights are converted to floats, and a note reports it.
 """
 
 from collections import Counter
@@ -17,12 +17,12 @@ from edge_agent.strict import counted
 
 _INTEGERS = (schema.INT8, schema.UINT8, schema.INT16)
 _SMALL = (schema.INT8, schema.UINT8, schema.INT4)
-"""Types of stored weights that stand for floats, by one scale or one per channel."""
+"""Types of stored weights that represent floats, with one scale or one per channel."""
 _NO_NUMBERS = (schema.STRING, schema.RESOURCE, schema.VARIANT)
 
 
 def read_info(path: Path) -> ModelInfo:
-    """What the file holds.
+    """Inspect a file.
 
     Raises:
         ModelError: ``model_unreadable``, ``external_data``, ``already_quantized``, ``custom_operator`` or
@@ -30,7 +30,7 @@ def read_info(path: Path) -> ModelInfo:
     """
     model = read_model(path)
     if model.external:
-        raise ModelError("external_data", f"{path.name} keeps weights in another file; save the model as one file")
+        raise ModelError("external_data", f"{path.name} stores weights in another file; save the model as one file")
     for graph in model.graphs:
         for operator in graph.operators:
             _refuse_operator(operator)
@@ -54,7 +54,7 @@ def read_info(path: Path) -> ModelInfo:
 
 
 def float_weights(graph: Graph) -> list[int]:
-    """Constants stored in few bits whose readers want the floats they stand for (hybrid and 16-bit weights)."""
+    """Indices of constants in reduced precision whose readers need floats (hybrid and 16-bit weights)."""
     found: dict[int, None] = {}
     for operator in graph.operators:
         for index in operator.inputs:
@@ -81,7 +81,7 @@ def _refuse_operator(operator: Operator) -> None:
 
 
 def _refuse_custom(path: Path, model: Model) -> None:
-    """A custom operator may be in a runtime that is installed, which alone can tell; only then one is asked."""
+    """Reject custom operators that no installed runtime has; runtimes are asked only if there is one."""
     found = next(iter(_custom(model)), None)
     if found is None:
         return
@@ -89,26 +89,26 @@ def _refuse_custom(path: Path, model: Model) -> None:
     if operator.custom.startswith("Flex"):
         raise ModelError(
             "custom_operator",
-            f"{operator.custom.removeprefix('Flex')} is an operator of TensorFlow, which is not here; "
+            f"{operator.custom.removeprefix('Flex')} is an operator of TensorFlow, which is not installed; "
             "convert with TFLITE_BUILTINS only",
         )
     if why := _refused_by_runtimes(path):
         where = f" that gives {graph.tensors[operator.outputs[0]].name!r}" if operator.outputs else ""
         raise ModelError(
             "custom_operator",
-            f"operator {operator.custom!r}{where} is custom, and no runtime here has it ({why}); export with builtin "
-            "operators",
+            f"operator {operator.custom!r}{where} is custom, and no installed runtime has it ({why}); export with "
+            "builtin operators",
         )
 
 
 def _custom(model: Model) -> list[tuple[Operator, Graph]]:
-    """Custom operators that runtimes do not bring themselves, and the graphs that they are in."""
+    """Custom operators that the runtimes do not include, with their graphs."""
     every = ((operator, graph) for graph in model.graphs for operator in graph.operators)
     return [(one, graph) for one, graph in every if one.name == "CUSTOM" and one.custom not in OWN_CUSTOM]
 
 
 def _refused_by_runtimes(path: Path) -> str:
-    """Why no installed runtime loads the file; empty: one does."""
+    """The reasons why no installed runtime loads the file; empty if one does."""
     from edge_agent.backends.tflite.runtimes import RUNTIMES  # noqa: PLC0415  # most models need no runtime here
     from edge_agent.backends.tflite.session import open_model  # noqa: PLC0415
 
@@ -128,7 +128,7 @@ def _refuse_quantized(graph: Graph) -> None:
         if not tensor.constant and tensor.type in _INTEGERS and len(tensor.scales):
             raise ModelError(
                 "already_quantized",
-                f"tensor {tensor.name!r} is {schema.NUMPY[tensor.type]} on a grid of its own; push the float model",
+                f"tensor {tensor.name!r} is quantized to {schema.NUMPY[tensor.type]}; push the float model",
             )
 
 
@@ -146,7 +146,7 @@ def _refuse_types(graph: Graph) -> None:
 def _specs(names: tuple[str, ...], tensors: list[Tensor]) -> Iterator[TensorSpec]:
     for name, tensor in zip(names, tensors, strict=True):
         if tensor.type in _NO_NUMBERS or tensor.type not in schema.NUMPY:
-            raise ModelError("model_unsupported", f"{name!r} holds no numbers; export a model of numbers")
+            raise ModelError("model_unsupported", f"{name!r} is not numeric; export a model of numbers")
         yield TensorSpec(name, schema.NUMPY[tensor.type], tensor.dims)
 
 
@@ -158,12 +158,12 @@ def _notes(model: Model) -> Iterator[str]:
     if small := len(stored) - half:
         yield (
             f"the file is hybrid, not float: {small} weight tensors are stored in 8 bits or fewer and were read as the "
-            "floats they stand for; what they lost before cannot be told from this file"
+            "floats that they represent; this file does not show their earlier loss"
         )
     if len(model.graphs) > 1:
         yield (
-            f"{counted(len(model.graphs) - 1, 'graph')} inside others (IF, WHILE) or beside the first: no activation "
-            "of theirs is int8 by static candidates"
+            f"{counted(len(model.graphs) - 1, 'graph')} inside others (IF, WHILE) or beside the first: static "
+            "candidates leave their activations float"
         )
     signature = model.signature
     if signature is not None and len(model.signatures) > 1:

@@ -1,4 +1,4 @@
-"""What litert-quantizer is asked to do, and at what it failed. Its own calibration is never called."""
+"""The calls of litert-quantizer, and the place of its failures. Its own calibration is never called."""
 
 import re
 import warnings
@@ -26,12 +26,12 @@ def quantized(
     statistics: dict[str, dict[str, Any]] | None,
     spec: CandidateSpec,
 ) -> bytes | bytearray:
-    """What the library writes.
+    """Return the file that the library writes.
 
-    Its parts are called, not its ``Quantizer``: that one would first load the model into a runtime, to see whether
-    there are statistics of every tensor.
+    Its parts are called instead of its ``Quantizer``, which would first load the model into a runtime to check that
+    every tensor has statistics.
     """
-    try:  # 28 MB and 0.3 s, so only the process that really rewrites imports it
+    try:  # costs 28 MB and 0.3 s, so only a rewriting process imports it
         with no_runtime():
             part = {name: import_module(f"litert_quantizer.{name}") for name in _PARTS}
     except ModuleNotFoundError as error:
@@ -39,7 +39,7 @@ def quantized(
     types = part["qtyping"]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of int8 constants that it leaves as they are
+            warnings.simplefilter("ignore")  # about int8 constants that it leaves unchanged
             recipe = part["recipe_manager"].RecipeManager()
             for operator in sorted({one.name for one in chosen}):
                 grain = types.QuantGranularity("CHANNELWISE" if _by_channel(operator, spec) else "TENSORWISE")
@@ -59,7 +59,7 @@ def quantized(
             content: bytes | bytearray = (
                 part["model_modifier"].ModelModifier(model).modify_model(found, enable_progress_bar=False)
             )
-    except Exception as error:  # by graph a ValueError, RuntimeError, IndexError …: this candidate ends, no other
+    except Exception as error:  # depends on the graph: ValueError, RuntimeError …; only this candidate ends
         place = place_of(error, *_namings(graph.model))
         raise ModelError(
             "rewrite_invalid", f"litert-quantizer fails{place}: {type(error).__name__}: {str(error)[:300]}"
@@ -68,9 +68,9 @@ def quantized(
 
 
 def _namings(model: Model) -> tuple[Naming, Naming]:
-    """What the library's variables are called: operators are objects of the format, tensors that or their names.
+    """Naming functions for the library's variables: operators are format objects, tensors are objects or names.
 
-    An object does not say which of the graphs it is of. What it reads and gives does, mostly; else it has no name.
+    An object does not refer to its graph. Its inputs and outputs usually identify it; otherwise it gets no name.
     """
     names = {tensor.name for graph in model.graphs for tensor in graph.tensors}
     layers: dict[tuple[tuple[int, ...], ...], set[str]] = {}
@@ -96,7 +96,7 @@ def _namings(model: Model) -> tuple[Naming, Naming]:
 
 
 def _by_channel(operator: str, spec: CandidateSpec) -> bool:
-    """Whether an operator's weights get a scale for each channel: as asked, where the runtimes can do it."""
+    """Whether an operator's weights get one scale per channel: as in ``spec``, if the runtimes support it."""
     match operator, spec.method:
         case ("BATCH_MATMUL", _):
             return False
@@ -108,7 +108,7 @@ def _by_channel(operator: str, spec: CandidateSpec) -> bool:
 
 def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
     match spec.method:
-        case "static" if operator.name in TABLES:  # whose rows become float as they are read
+        case "static" if operator.name in TABLES:  # their rows become float when they are read
             recipe.add_dynamic_config(".*", operator, 8, granularity)
         case "static":
             recipe.add_static_config(".*", operator, 8, 8, granularity)
@@ -119,12 +119,12 @@ def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> N
 
 
 def _spared(graph: PreparedGraph, chosen: list[Operator], spec: CandidateSpec) -> str:
-    """A pattern of the library's names for operators of a chosen kind that stay float; empty if there are none."""
+    """A pattern of the library's names for operators that stay float although their kind is chosen; empty: none."""
     kinds, mine = {one.name for one in chosen}, {id(one) for one in chosen}
     names = []
     for number, inner in enumerate(graph.model.graphs):
         kept = [one.outputs for one in inner.operators if one.name in kinds and id(one) not in mine]
-        if number and spec.io == "int8":  # its inputs and outputs are operators, too, and are called after themselves
+        if number and spec.io == "int8":  # its inputs and outputs count as operators, named after themselves
             kept += [inner.inputs, inner.outputs]
         called = ("".join(f"{inner.tensors[index].name};" for index in indices if index >= 0) for indices in kept)
         names += [re.escape(name) for name in called]

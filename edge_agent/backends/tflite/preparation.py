@@ -1,11 +1,14 @@
-"""One standard shape of file for everything after: what ``taps``, ``graph`` and ``rewriting`` may rely on.
+"""One standard form of file, on which ``taps``, ``graph`` and ``rewriting`` rely.
 
-A prepared model computes what the original computes. Besides: every operator is named by ``builtin_code`` (files from
-before 2020 lack it, and readers take all their operators for ADD), there is one signature, all weights are in float32
-and in the file proper, no tensor that is float has a grid, and tensors have names that are short, unique and, for the
-model's inputs and outputs, the public ones. The same file comes out for the same file.
+A prepared model computes the same function as the original, and has these properties:
 
-Converters name a fused tensor after all it was fused from, hundreds of characters; the first of these names stays.
+* Every operator has a ``builtin_code``. Files from before 2020 lack it, and readers take all their operators for ADD.
+* There is one signature of the main graph.
+* All weights are float32 and inside the flatbuffer, and no float tensor has a grid.
+* Tensor names are short and unique; the model's inputs and outputs have their public names.
+
+Preparation is deterministic. Converters name a fused tensor after all its sources, in hundreds of characters; only the
+first of these names is kept.
 """
 
 from math import prod
@@ -33,12 +36,12 @@ def prepare_model(path: Path, out: Path) -> None:
     """Write the prepared form of ``path`` to ``out``.
 
     Raises:
-        ModelError: as inspection, or ``model_unsupported`` if int8 has nothing to gain here.
+        ModelError: as inspection, or ``model_unsupported`` if int8 gains nothing on this model.
     """
     read_info(path)
     model = read_model(path)
     objects = load_objects(path)
-    _say_reshape(model, objects)
+    _use_reshape(model, objects)
     _store_floats(model, objects)
     look_up_shared(objects)
     drop_unread(objects)
@@ -54,13 +57,13 @@ def prepare_model(path: Path, out: Path) -> None:
 
 
 def _has_layers(model: Model) -> bool:
-    """Whether there is a layer that some method can make int8, in the main graph or one that it calls."""
+    """Whether some method can make a layer int8, in the main graph or in one that it calls."""
     graphs = [PreparedGraph(model), *(PreparedGraph(model, one) for one in called_graphs(model))]
     return any(graph.quantizable(WEIGHTED) for graph in graphs) or bool(graphs[0].lstms())
 
 
 def as_float(model: Model, tensor: Tensor) -> NDArray[np.float32]:
-    """The floats that stored weights stand for."""
+    """The floats that stored weights represent."""
     if tensor.type == schema.FLOAT16:
         return np.asarray(model.value(tensor), np.float32)
     if tensor.type == schema.INT4:
@@ -79,7 +82,7 @@ def as_float(model: Model, tensor: Tensor) -> NDArray[np.float32]:
 
 
 def _store_floats(model: Model, objects: Any) -> None:
-    """Weights of fewer bits become float; a DEQUANTIZE of them goes, its output is the constant."""
+    """Convert weights of reduced precision to float; each DEQUANTIZE of them is replaced by the constant."""
     drafter = Drafter(objects)
     for graph, made in zip(model.graphs, objects.subgraphs, strict=True):
         for tensor in made.tensors[: len(graph.tensors)]:
@@ -99,12 +102,12 @@ def _store_floats(model: Model, objects: Any) -> None:
 
 
 def _become(tensor: Any, buffer: int) -> None:
-    """Make it a float constant."""
+    """Turn a tensor into a float constant."""
     tensor.type, tensor.quantization, tensor.buffer = schema.FLOAT32, None, buffer
 
 
-def _say_reshape(model: Model, objects: Any) -> None:
-    """SQUEEZE and EXPAND_DIMS are a RESHAPE, which int8 values pass: the quantizer would make them float before."""
+def _use_reshape(model: Model, objects: Any) -> None:
+    """Replace SQUEEZE and EXPAND_DIMS by RESHAPE, which accepts int8; the quantizer would convert to float first."""
     drafter = Drafter(objects)
     for operator, made in zip(model.main.operators, objects.subgraphs[0].operators, strict=True):
         if operator.name not in _RESHAPES:
@@ -127,7 +130,7 @@ def _rename(model: Model, objects: Any) -> None:
         for index in range(len(graph.tensors))
         if number or index not in public
     ]
-    others.sort(key=lambda place: model.graphs[place[0]].tensors[place[1]].constant)  # nodes are called after the rest
+    others.sort(key=lambda place: model.graphs[place[0]].tensors[place[1]].constant)  # nodes are named after the others
     places = [*((0, index) for index in public), *others]
     names = [
         public[index] if not number and index in public else _short(model.graphs[number].tensors[index].name, index)
@@ -146,7 +149,7 @@ def _short(name: str, index: int) -> str:
 
 
 def _sign(model: Model, objects: Any) -> None:
-    """One signature that names every input and output of the main graph; those that others are called by stay."""
+    """Write one signature with every input and output of the main graph; signatures of other graphs stay."""
     made = generated()
     main, signature = model.main, model.signature
 

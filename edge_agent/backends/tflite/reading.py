@@ -1,8 +1,8 @@
-"""A ``.tflite`` file as plain values: graphs, tensors, operators, signatures; all indices in range, all sizes right.
+"""A ``.tflite`` file as plain values: graphs, tensors, operators, signatures; all indices and sizes are checked.
 
-Reads structure, never copies weights (they stay in the mapped file), needs neither runtime nor generated schema. What
-comes out keeps the promises of TensorFlow Lite's own verifier: every index is in range, every constant has as many
-bytes as its shape says, an operator reads only what is given or computed before it.
+Reads structure, never copies weights (they stay in the mapped file), needs neither runtime nor generated schema. The
+result has the guarantees of TensorFlow Lite's own verifier: every index is in range, every constant has the bytes that
+its shape needs, and an operator reads only inputs, constants and tensors computed before it.
 """
 
 import mmap
@@ -27,7 +27,7 @@ _NEEDED = {
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE", "SQUEEZE", "EXPAND_DIMS"), 1),
     "TRANSPOSE_CONV": 3,
 }
-"""Operators whose first inputs are looked at later, and how many these are."""
+"""Operator → number of its first inputs, which later code reads."""
 _BLOCKWISE = 2
 _MULTI_AXIS = 3
 _NO_SCALES = np.empty(0, np.float32)
@@ -36,7 +36,7 @@ _NO_ZERO_POINTS = np.empty(0, np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor; ``dims`` has None where the shape may change, ``data`` is where a constant stands, else empty."""
+    """A tensor; ``dims`` has None for a dynamic dimension, ``data`` is a constant's place in the file, else empty."""
 
     name: str
     type: int
@@ -48,7 +48,7 @@ class Tensor:
     axis: int
     variable: bool
     stored_otherwise: str
-    """How its values are stored if neither plainly nor with a scale per tensor or channel."""
+    """Its storage, if neither plain nor with a scale per tensor or channel; else empty."""
 
     @property
     def constant(self) -> bool:
@@ -58,7 +58,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One node; indices count the graph's tensors, -1 stands for an input left out."""
+    """One node; indices refer to the graph's tensors, -1 is an omitted input."""
 
     name: str
     custom: str
@@ -69,7 +69,7 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One graph; the first of a model is the one that is run."""
+    """One graph; the runtime runs the first one of a model."""
 
     tensors: tuple[Tensor, ...]
     inputs: tuple[int, ...]
@@ -89,7 +89,7 @@ class SignatureDef:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a file holds."""
+    """The content of a file."""
 
     graphs: tuple[Graph, ...]
     signatures: tuple[SignatureDef, ...]
@@ -98,7 +98,7 @@ class Model:
 
     @property
     def main(self) -> Graph:
-        """The graph that is run."""
+        """The graph that the runtime runs."""
         return self.graphs[0]
 
     @property
@@ -111,18 +111,18 @@ class Model:
         return np.frombuffer(self.file.data, np.uint8, len(tensor.data), tensor.data.start)
 
     def value(self, tensor: Tensor) -> NDArray[Any]:
-        """A constant of a type that numpy knows, in its shape; not copied."""
+        """A constant of a numpy type, in its shape; not copied."""
         return self.raw(tensor).view(np.dtype(schema.NUMPY[tensor.type])).reshape(tensor.shape)
 
     @property
     def signature(self) -> SignatureDef | None:
-        """The one that names the inputs and outputs of the main graph, if there is one."""
+        """The signature of the main graph, or None."""
         mine = [signature for signature in self.signatures if signature.graph == 0]
         return next((one for one in mine if one.key == "serving_default"), mine[0] if mine else None)
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Public names of the main graph's inputs, in its order: the signature's, else the tensors'."""
+        """Public names of the main graph's inputs, in its order: from the signature, else from the tensors."""
         signature = self.signature
         return _public(self.main.inputs, signature.inputs if signature else (), self.main.tensors)
 
@@ -150,12 +150,12 @@ def read_model(path: Path) -> Model:
         return _model(File(data))
     except Malformed as error:
         raise ModelError(
-            "model_unreadable", f"{path.name} is no TensorFlow Lite model: {error}; export it again"
+            "model_unreadable", f"{path.name} is not a TensorFlow Lite model: {error}; export it again"
         ) from None
 
 
 def unique(names: Iterable[str]) -> tuple[str, ...]:
-    """``names``, those that came before with a number behind them."""
+    """``names``, with a number appended to duplicates."""
     taken: set[str] = set()
     made = []
     for name in names:
@@ -190,7 +190,7 @@ def _model(file: File) -> Model:
 
 def _buffer(file: File, table: Table) -> range:
     start, count = table.vector(0, 1)
-    if not count and (offset := table.number(1, "Q")) > 1:  # behind the flatbuffer, as in files of more than 2 GB
+    if not count and (offset := table.number(1, "Q")) > 1:  # behind the flatbuffer, in files of more than 2 GB
         start, count = offset, table.number(2, "Q")
         if start + count > len(file.data):
             raise Malformed("it ends too early")
@@ -217,7 +217,7 @@ def _graph(table: Table, codes: Sequence[tuple[str, str]], buffers: Sequence[ran
     known.update(graph.inputs)
     for operator in graph.operators:
         if not known.issuperset(index for index in operator.inputs if index >= 0):
-            raise Malformed(f"a {operator.name} in it reads what nothing has computed")
+            raise Malformed(f"a {operator.name} in it reads a tensor that no earlier operator computes")
         known.update(operator.outputs)
     if not known.issuperset(graph.outputs):
         raise Malformed("nothing in it computes one of its outputs")
@@ -246,7 +246,7 @@ def _tensor(table: Table, buffers: Sequence[range]) -> Tensor:
     shape = table.numbers(0, "i")
     signature = table.numbers(7, "i")
     if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape) or prod(shape) > _MOST_ELEMENTS:
-        raise Malformed("a tensor in it has no possible shape")
+        raise Malformed("a tensor in it has an impossible shape")
     if len(signature) != len(shape):
         signature = shape
     kind = table.number(1, "b")
@@ -264,11 +264,11 @@ def _tensor(table: Table, buffers: Sequence[range]) -> Tensor:
         )
         stored = stored or {_BLOCKWISE: "in blocks", _MULTI_AXIS: "on several axes"}.get(grid.number(4, "B"), "")
     if len(scales) > 1 and not (0 <= axis < len(shape) and len(scales) == shape[axis]):
-        raise Malformed("a tensor in it has not one scale for each channel")
+        raise Malformed("a tensor in it does not have one scale for each channel")
     if len(zero_points) > 1 and len(zero_points) != len(scales):
-        raise Malformed("a tensor in it has not one zero point for each scale")
+        raise Malformed("a tensor in it does not have one zero point for each scale")
     if data and not stored and len(data) != (wanted := _size(kind, shape, len(data))):
-        raise Malformed(f"a constant in it has {len(data)} bytes, its shape wants {wanted}")
+        raise Malformed(f"a constant in it has {len(data)} bytes, but its shape needs {wanted}")
     dims = tuple(None if wish < 0 else size for size, wish in zip(shape, signature, strict=True))
     variable = bool(table.number(5, "B"))
     return Tensor(table.text(3), kind, shape, dims, data, scales, zero_points, axis, variable, stored)
@@ -284,7 +284,7 @@ def _size(kind: int, shape: tuple[int, ...], unknown: int) -> int:
 
 def _signature(table: Table, graphs: Sequence[Graph]) -> SignatureDef:
     if (graph := table.number(4, "I")) >= len(graphs):
-        raise Malformed("a signature in it is of a graph that it does not have")
+        raise Malformed("a signature in it names a graph that it does not have")
     count = len(graphs[graph].tensors)
 
     def named(slot: int) -> tuple[tuple[str, int], ...]:

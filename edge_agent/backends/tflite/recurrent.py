@@ -1,8 +1,9 @@
 """LSTMs with int8 weights, which litert-quantizer leaves float.
 
-Dynamic: the runtimes' hybrid kernel multiplies integers and quantizes input and state as they come; it reads one scale
-a weight (tensorflow/lite/kernels/lstm_eval.cc, EvalHybrid). Measured on x86 with VNNI, 128 cells and 50 steps: 0.76 of
-float's time on ai-edge-litert, 1.7 on tflite-runtime. Uniform: DEQUANTIZE makes the weights float at the first call.
+Dynamic: the runtimes' hybrid kernel multiplies integers and quantizes input and state at run time; it reads one scale
+per weight (tensorflow/lite/kernels/lstm_eval.cc, EvalHybrid). Measured on x86 with VNNI, 128 cells and 50 steps: 0.76
+of float's time on ai-edge-litert, 1.7 on tflite-runtime. Uniform: DEQUANTIZE converts the weights to float at the first
+call.
 """
 
 from collections.abc import Collection
@@ -18,11 +19,11 @@ from edge_agent.backends.tflite.writing import Drafter, drop_unread, generated
 from edge_agent.quant.affine import quantize, weight_params
 
 _HYBRID_VERSION = 2
-"""The version of the operator from which on its weights may be int8."""
+"""The first version of the operator that accepts int8 weights."""
 
 
 def store_lstms(objects: Any, layers: Collection[str], method: Method) -> None:
-    """Change the main graph of a file's objects: int8 weights for the LSTMs called so."""
+    """Give the LSTMs named in ``layers`` int8 weights, in the main graph of a file's objects."""
     drafter, graph = Drafter(objects), objects.subgraphs[0]
     stored: dict[int, int] = {}
     operators: list[Any] = []
@@ -43,7 +44,7 @@ def store_lstms(objects: Any, layers: Collection[str], method: Method) -> None:
 
 
 def _integers(drafter: Drafter, index: int) -> int:
-    """The weight of this index as an int8 constant with one scale; its index."""
+    """Add the weight of this index as an int8 constant with one scale; returns the constant's index."""
     tensor = drafter.graph.tensors[index]
     values = np.frombuffer(drafter.model.buffers[tensor.buffer].data, np.float32).reshape(tensor.shape)
     grid = weight_params(values, None)
@@ -56,7 +57,7 @@ def _integers(drafter: Drafter, index: int) -> int:
 
 
 def _unpacked(drafter: Drafter, index: int, operators: list[Any]) -> int:
-    """The float tensor that a DEQUANTIZE, added to ``operators``, makes of integers."""
+    """Add a DEQUANTIZE of an integer tensor to ``operators``; returns the index of its float output."""
     tensor = drafter.graph.tensors[index]
     made = drafter.tensor(f"{tensor.name}/float", tensor.shape, schema.FLOAT32)
     operators.append(drafter.operator("DEQUANTIZE", [index], [made], "DequantizeOptions"))

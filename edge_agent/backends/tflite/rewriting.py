@@ -1,16 +1,16 @@
-"""The int8 model, written by litert-quantizer from ranges that we found. Its own calibration is never called.
+"""The int8 model, written by litert-quantizer from our own ranges. Its own calibration is never called.
 
-Static: weights int8 and symmetric, activations int8 and asymmetric. Dynamic: int8 weights, activations quantized as
-they come. Uniform: int8 weights that DEQUANTIZE makes float again when the file is loaded. What the library does
-wrongly or gives up on is put right here:
+Static: symmetric int8 weights, asymmetric int8 activations. Dynamic: int8 weights, activations quantized at run time.
+Uniform: int8 weights that DEQUANTIZE converts to float when the file is loaded. This module corrects the library's
+faults:
 
-* A channel whose weights are zero gets a step of 1e-11, and its bias, counted in such steps, overflows: :func:`_peaks`.
-* Weights of BATCH_MATMUL with a scale per channel are multiplied as if there were one (1.6 dB): one it is.
-* A dynamic DEPTHWISE_CONV_2D reads a scale for each channel, also where there is only one: each gets one.
-* The last operator of a graph reads floats where it reads one of the model's outputs: :func:`_reconnect`.
-* A quantized output is called ``*_dequant`` and has lost the sizes that may change: :func:`_restore_outputs`.
-* It leaves LSTMs float: :mod:`.recurrent`.
-* A QUANTIZE of a model that nothing of it can be in int8 is returned as a success: whoever calls checks what is int8.
+* A channel of zero weights gets a step of 1e-11, and its bias overflows in such steps: :func:`_peaks`.
+* BATCH_MATMUL with one scale per channel is computed as if there were one scale (1.6 dB): it always gets one.
+* A dynamic DEPTHWISE_CONV_2D reads one scale per channel even if there is only one: it always gets one per channel.
+* An operator that reads one of the model's outputs reads floats instead of integers: :func:`_reconnect`.
+* A quantized output is renamed to ``*_dequant`` and loses its dynamic dimensions: :func:`_restore_outputs`.
+* LSTMs stay float: :mod:`.recurrent`.
+* If no part of a model can be int8, it still reports success: the caller checks for int8 parts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ from edge_agent.errors import ModelError, StageError
 
 _INTEGERS = 127
 _MOST_BIAS_STEPS = 2**27
-"""A bias is counted in steps of input times weight; int32 holds 16 times as many."""
+"""A bias is stored in steps of input scale times weight scale; int32 holds 16 times as many."""
 _PER_CHANNEL_VERSION = 12
 _PAIR = ("QUANTIZE", "DEQUANTIZE")
 
@@ -91,7 +91,7 @@ def chosen_lstms(graph: PreparedGraph, spec: CandidateSpec) -> list[Operator]:
 
 
 def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mapping[str, Range]) -> None:
-    """Raises ``StageError`` unless every tensor that these operators round has a range that is one."""
+    """Raise ``StageError`` unless every tensor that these operators round has a valid range."""
     for operator in chosen:
         for name in graph.activations(operator):
             found = ranges.get(name)
@@ -108,11 +108,11 @@ def _check_ends(graph: PreparedGraph, chosen: Iterable[Operator]) -> None:
     rounded = {name for operator in chosen for name in graph.activations(operator)}
     for tensor in (graph.tensors[index] for index in (*main.inputs, *main.outputs)):
         if tensor.type == schema.FLOAT32 and tensor.name not in rounded:
-            raise ModelError("rewrite_invalid", f"{tensor.name!r} cannot be int8: no layer that reads or gives it is")
+            raise ModelError("rewrite_invalid", f"{tensor.name!r} cannot be int8: no layer that uses it is int8")
 
 
 def weight_axes(graph: PreparedGraph, chosen: Iterable[Operator], *, per_channel: bool) -> dict[str, int | None]:
-    """Weight → the axis along which it has scales; None: one scale for all."""
+    """Weight → the axis of its scales; None: one scale in total."""
     axes: dict[str, int | None] = {}
     for operator in chosen:
         weight = graph.weight(operator)
@@ -125,7 +125,7 @@ def weight_axes(graph: PreparedGraph, chosen: Iterable[Operator], *, per_channel
 def weight_peaks(
     graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mapping[str, Range], *, per_channel: bool
 ) -> dict[str, NDArray[np.float64]]:
-    """Weight → the value that its largest integer stands for, one per channel or one; broadcasts against the weight."""
+    """Weight → the value of its largest integer, per channel or in total; broadcasts against the weight."""
     axes = weight_axes(graph, chosen, per_channel=per_channel)
     peaks: dict[str, NDArray[np.float64]] = {}
     for operator in chosen:
@@ -139,7 +139,7 @@ def weight_peaks(
 def _peaks(
     graph: PreparedGraph, operator: Operator, axis: int | None, ranges: Mapping[str, Range]
 ) -> NDArray[np.float64]:
-    """The largest weights, or more where a bias would not fit into its integers otherwise."""
+    """The largest weights, increased where the bias would otherwise overflow its integers."""
     weight = graph.weight(operator)
     values = np.abs(graph.model.value(weight)) if weight is not None else np.zeros(1)
     axes = None if axis is None else tuple(other for other in range(values.ndim) if other != axis)
@@ -158,7 +158,7 @@ def _peaks(
 def _statistics(
     graph: PreparedGraph, chosen: list[Operator], ranges: Mapping[str, Range], *, per_channel: bool
 ) -> dict[str, dict[str, Any]]:
-    """Ranges as the library wants them: numbers without dimensions fit tensors of any."""
+    """Ranges in the library's form: scalars fit tensors of any rank."""
     names = {name for operator in chosen for name in graph.activations(operator)}
     made = {name: {"min": np.array(ranges[name].low), "max": np.array(ranges[name].high)} for name in sorted(names)}
     for name, peaks in weight_peaks(graph, chosen, ranges, per_channel=per_channel).items():
@@ -167,7 +167,7 @@ def _statistics(
 
 
 def _reconnect(objects: Any) -> None:
-    """Let int8 operators read integers where they read these made float, as for an output of the model."""
+    """Make int8 operators read integers directly where the library inserted a DEQUANTIZE, as for a model output."""
     for graph in objects.subgraphs:
         names = [schema.OPERATORS[objects.operatorCodes[one.opcodeIndex].builtinCode] for one in graph.operators]
         pairs = list(zip(names, graph.operators, strict=True))
@@ -183,9 +183,10 @@ def _on_grid(tensor: Any) -> bool:
 
 
 def _ask_for_channels(objects: Any) -> None:
-    """Weights per channel under float activations: tflite-runtime 2.14 would read one scale for all, and say nothing.
+    """Raise the operator version for weights per channel under float activations.
 
-    The version is the one from which on a runtime can; an older one refuses the file. With int8 activations both can.
+    tflite-runtime 2.14 would silently use one scale for all channels. This is the first version that supports several;
+    an older runtime rejects the file. With int8 activations, both runtimes support several scales.
     """
     wanted = schema.OPERATORS.index("FULLY_CONNECTED")
     for graph, one in ((inner, one) for inner in objects.subgraphs for one in inner.operators):
@@ -197,7 +198,7 @@ def _ask_for_channels(objects: Any) -> None:
 
 
 def _restore_outputs(objects: Any, graph: PreparedGraph) -> None:
-    """Names and sizes that may change, where an output has become another tensor."""
+    """Restore names and dynamic dimensions of outputs that have become other tensors."""
     tensors = objects.subgraphs[0].tensors
     for was, now in zip(graph.model.main.outputs, objects.subgraphs[0].outputs, strict=True):
         if now != was:

@@ -1,6 +1,6 @@
-"""The runtimes that can serve a ``.tflite`` file, and which of them is installed here.
+"""The runtimes that can serve a ``.tflite`` file, and their installed versions.
 
-Nothing is imported before it is asked for: each costs memory, and a measurement must hold one only.
+A runtime is imported only on request, because each one costs memory and a measurement must contain only one.
 """
 
 from importlib import import_module
@@ -25,7 +25,7 @@ def load_runtime(name: str = "") -> Any:
     """
     for candidate in (name,) if name else RUNTIMES:
         if candidate not in RUNTIMES:
-            raise ModelError("format_unsupported", f"{candidate!r} serves no .tflite; known: {', '.join(RUNTIMES)}")
+            raise ModelError("format_unsupported", f"{candidate!r} cannot serve .tflite; known: {', '.join(RUNTIMES)}")
         if find_spec(_package(candidate)) is not None:
             _check_numpy(candidate)
             return import_module(f"{_package(candidate)}.interpreter").Interpreter
@@ -44,7 +44,7 @@ def _package(name: str) -> str:
 
 
 def _check_numpy(name: str) -> None:
-    # Built against numpy 1, it crashes with 2, although its metadata does not say so.
+    # It is built against numpy 1 and crashes with numpy 2, but its metadata does not exclude numpy 2.
     if name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= _NUMPY_2:
         raise ModelError(
             "format_unsupported", f"tflite-runtime crashes with numpy {np.__version__}; it needs numpy 1.26"

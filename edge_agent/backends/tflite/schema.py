@@ -1,6 +1,6 @@
-"""The numbers of TensorFlow Lite's schema (version 3) that this backend needs: names only, so everybody may import it.
+"""The constants of TensorFlow Lite's schema (version 3) that this backend needs; every process may import them.
 
-Written out because the generated schema costs 7 MB and 20 ms, and a process that only serves needs three of its tables.
+Copied because the generated schema costs 7 MB and 20 ms, and a process that only serves needs three of its tables.
 Source: tensorflow/lite/schema/schema.fbs.
 """
 
@@ -31,7 +31,7 @@ NUMPY = MappingProxyType(
         16: "uint16",
     }
 )
-"""Tensor type → numpy's name of it; the others have none."""
+"""Tensor type → numpy's name; other types have none."""
 
 _OPERATORS = """
 ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP FLOOR

@@ -1,8 +1,11 @@
-"""The only place that opens TensorFlow Lite's interpreters: with our options, and its errors in our words.
+"""The only module that opens TensorFlow Lite's interpreters: with our options, and translated errors.
 
-Invariants: as many threads as asked, one by default (the runtime's own default is not one); a run is a function of its
-feeds, so what a model keeps from call to call (variable tensors) is reset; no tensor is resized that the model itself
-does not call resizable; nothing that is not finite reaches the runtime, whose integer kernels crash on NaN.
+Invariants:
+
+* The number of threads is explicit, one by default; the runtime's own default is not one.
+* A run is a function of its feeds: variable tensors, which keep state between calls, are reset.
+* Only dimensions that the model declares dynamic are resized.
+* Only finite values reach the runtime, because its integer kernels crash on NaN.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +26,9 @@ _UNKNOWN_OPERATOR = ("unresolved custom op", "Encountered unresolved", "Didn't f
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The integers of an 8-bit input or output, and the real values that they stand for.
+    """The grid of an 8-bit input or output: its integers and the real values that they represent.
 
-    The same arithmetic as :mod:`edge_agent.quant.affine`, in fewer steps: this one is in every call's latency.
+    The same arithmetic as :mod:`edge_agent.quant.affine` in fewer steps, because it adds to every call's latency.
     """
 
     scale: np.float32
@@ -35,7 +38,7 @@ class Grid:
     dtype: np.dtype[Any]
 
     def integers(self, values: Array) -> Array:
-        """The nearest integers; what lies outside is clipped to the ends."""
+        """The nearest integers; values outside the grid are clipped."""
         steps = np.minimum(np.maximum(values, self.low), self.high)
         steps = np.divide(steps, self.scale, dtype=np.float32)
         np.rint(steps, out=steps)
@@ -54,7 +57,7 @@ class Grid:
 class Port:
     """An input or output of a loaded model.
 
-    ``grid`` is set where the model holds integers on one; feeds and outputs are the real values then.
+    If the model holds integers on a grid, ``grid`` is set, and feeds and outputs are real values.
     """
 
     name: str
@@ -66,7 +69,7 @@ class Port:
 
     @property
     def spec(self) -> TensorSpec:
-        """What is fed or given: real values where the model holds integers on a grid."""
+        """The spec of feeds and outputs: float32 if the model holds integers on a grid."""
         return TensorSpec(self.name, self.dtype.name if self.grid is None else "float32", self.dims)
 
 
@@ -74,7 +77,7 @@ class TfliteSession:
     """A loaded model; implements :class:`edge_agent.backends.Session`."""
 
     def __init__(self, interpreter: Any, model: Model) -> None:
-        """Take an interpreter whose tensors are allocated, and what its file holds."""
+        """Wrap an interpreter with allocated tensors; ``model``: the content of its file."""
         self._interpreter = interpreter
         self._inputs = _ports(model.input_names, interpreter.get_input_details())
         self._outputs = _ports(model.output_names, interpreter.get_output_details())
@@ -96,7 +99,7 @@ class TfliteSession:
         return [self._output(port) for port in self._outputs]
 
     def call(self, feeds: Feeds) -> None:
-        """Run the model and leave the outputs where they are; errors as :meth:`run`."""
+        """Run the model and leave the outputs in the interpreter; errors as :meth:`run`."""
         fed = [(port, self._fed(port, feeds)) for port in self._inputs]
         if len(feeds) > len(fed) and (unknown := set(feeds) - self._known):
             raise ContractError("input_missing", f"the model has no input {min(unknown)!r}")
@@ -109,11 +112,11 @@ class TfliteSession:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(
-                "model_unsupported", f"the model fails on these values; correct data or model: {first_line(error)}"
+                "model_unsupported", f"the model fails on these values; check data and model: {first_line(error)}"
             ) from error
 
     def _resize(self, fed: list[tuple[Port, Array]]) -> None:
-        """Give the inputs their shapes where these may change and have; the model has agreed to it in its file."""
+        """Resize inputs with a new shape; the model declares these dimensions dynamic."""
         changed = [(port, value.shape) for port, value in fed if value.shape != self._shapes[port.index]]
         for port, shape in changed:
             self._interpreter.resize_tensor_input(port.index, shape, strict=True)
@@ -129,14 +132,14 @@ class TfliteSession:
         if not fits:
             wanted = "x".join("?" if size is None else str(size) for size in port.dims) or "a single value"
             given = "x".join(map(str, value.shape)) or "a single value"
-            raise ContractError("shape_mismatch", f"the model's input {port.name!r} wants {wanted}, not {given}")
+            raise ContractError("shape_mismatch", f"the model's input {port.name!r} needs {wanted}, not {given}")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise Refusal("non_finite", f"what the model's input {port.name!r} is fed holds NaN or Inf")
+            raise Refusal("non_finite", f"the data for the model's input {port.name!r} hold NaN or Inf")
         if port.grid is not None and value.dtype.kind == "f":
             return port.grid.integers(value)
         if value.dtype != port.dtype:
             raise ContractError(
-                "dtype_mismatch", f"the model's input {port.name!r} wants {port.dtype.name}, not {value.dtype.name}"
+                "dtype_mismatch", f"the model's input {port.name!r} needs {port.dtype.name}, not {value.dtype.name}"
             )
         return value
 
@@ -151,12 +154,12 @@ def open_model(path: Path, *, runtime: str = "", threads: int = 1) -> TfliteSess
     Raises:
         ModelError: ``format_unsupported``, ``model_unreadable``, ``custom_operator`` or ``model_unsupported``.
     """
-    model = read_model(path)  # first: a file cut short makes a runtime segfault
+    model = read_model(path)  # first, because a truncated file makes a runtime segfault
     return TfliteSession(create_interpreter(runtime=runtime, threads=threads, model_path=str(path)), model)
 
 
 def create_interpreter(*, runtime: str = "", threads: int = 1, **model: Any) -> Any:
-    """An interpreter with its tensors allocated; ``model`` is ``model_path`` or ``model_content``.
+    """Create an interpreter with allocated tensors; ``model`` is ``model_path`` or ``model_content``.
 
     Raises:
         ModelError: as :func:`open_model`.
@@ -184,7 +187,7 @@ def _found(name: str, feeds: Feeds) -> Array:
 
 
 def _ports(names: Iterable[str], details: Iterable[Mapping[str, Any]]) -> list[Port]:
-    """A port for each name; an opened graph may have more inputs and outputs behind those of the file."""
+    """A port for each name; the opened graph may have additional inputs and outputs at the end."""
     return [_port(name, one) for name, one in zip(names, details, strict=False)]
 
 

@@ -1,7 +1,7 @@
-"""Tables that layers multiply by as well: a language model reads one matrix as rows, and again for its scores.
+"""Tables that are also weights of layers: a language model reads one matrix as rows, and again for its scores.
 
-Where the rows are read by GATHER, its int8 form wants the table on a grid of activations, and no other method knows it.
-EMBEDDING_LOOKUP computes the same and reads rows of weights, so the file holds one int8 copy for both readers.
+If GATHER reads the rows, its int8 form needs the table on a grid of activations, and other methods do not support it.
+EMBEDDING_LOOKUP computes the same from rows of weights, so that the file holds one int8 copy for both readers.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ from edge_agent.backends.tflite.reading import Operator
 from edge_agent.backends.tflite.writing import Drafter
 
 _MULTIPLYING = "FULLY_CONNECTED"
-"""The layer whose weights lie in memory as a table's rows."""
+"""The layer with weights in the memory layout of a table's rows."""
 
 
 def look_up_shared(objects: Any) -> None:
-    """In a file's objects, EMBEDDING_LOOKUP in place of GATHER where a layer multiplies by the same table."""
+    """Replace GATHER by EMBEDDING_LOOKUP if a layer multiplies by the same table."""
     graph, drafter = objects.subgraphs[0], Drafter(objects)
     names = [schema.OPERATORS[objects.operatorCodes[one.opcodeIndex].builtinCode] for one in graph.operators]
     pairs = list(zip(names, graph.operators, strict=True))
@@ -44,7 +44,7 @@ def _reads_rows(graph: Any, operator: Any, buffers: Iterable[int]) -> bool:
 
 
 def _looked_up(drafter: Drafter, operator: Any) -> list[Any]:
-    """The operators that give the rows; EMBEDDING_LOOKUP itself takes a list of ids and no other shape."""
+    """The operators that read the rows; EMBEDDING_LOOKUP itself accepts only a list of ids."""
     graph = drafter.graph
     table, ids = operator.inputs
     shape, count = list(graph.tensors[ids].shape), prod(graph.tensors[ids].shape)
@@ -67,14 +67,14 @@ def _looked_up(drafter: Drafter, operator: Any) -> list[Any]:
 
 
 def shared_lookups(graph: PreparedGraph, chosen: Iterable[Operator], spared: Iterable[str]) -> list[Operator]:
-    """The lookups of a prepared graph whose table ``chosen`` layers multiply by; those named in ``spared`` are none."""
+    """The lookups whose table is a weight of a ``chosen`` layer, except those named in ``spared``."""
     weights = _weights(graph, chosen)
     lookups = (one for one in graph.operators if one.name in TABLES and graph.name(one) not in set(spared))
     return [one for one in lookups if not weights.isdisjoint(_weights(graph, [one]))]
 
 
 def without_float_twins(graph: PreparedGraph, chosen: Iterable[Operator]) -> list[Operator]:
-    """``chosen`` but for lookups whose table a layer reads that is none of them: int8 rows would be a second copy."""
+    """``chosen`` without lookups whose table a float layer also reads: int8 rows would be a second copy."""
     chosen = list(chosen)
     names = {graph.name(one) for one in chosen}
     layers = (one for one in graph.quantizable(WEIGHTED) if graph.name(one) not in names)
@@ -83,5 +83,5 @@ def without_float_twins(graph: PreparedGraph, chosen: Iterable[Operator]) -> lis
 
 
 def _weights(graph: PreparedGraph, operators: Iterable[Operator]) -> set[range]:
-    """Where in the file the weights of these operators lie."""
+    """The places in the file of these operators' weights."""
     return {weight.data for one in operators if (weight := graph.weight(one)) is not None}

@@ -1,6 +1,6 @@
-"""Proof that a rewritten file is a sound int8 version of its original, and a count of what became int8.
+"""Checks that a rewritten file is a sound int8 version of its original, and counts its int8 parts.
 
-Says nothing about accuracy: that is measured on data.
+Does not check accuracy, which is measured on data.
 """
 
 from pathlib import Path
@@ -24,14 +24,14 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "", float16: 
 
     Args:
         original: the float model.
-        quantized: what was made of it.
-        runtime: loads it.
-        float16: it is the candidate of 16-bit floats. An int8 file may have such constants as well, of its original.
+        quantized: the rewritten model.
+        runtime: the runtime that loads it.
+        float16: the rewritten model is the float16 candidate. An int8 file may have 16-bit constants of its original.
 
     Returns:
         ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: operators that compute on
-        integers or read such weights; ``qdq_nodes``: QUANTIZE and DEQUANTIZE operators; of a float16 candidate
-        ``float16_weights`` as well: constants in 16-bit float, which DEQUANTIZE unpacks.
+        integers or read such weights; ``qdq_nodes``: QUANTIZE and DEQUANTIZE operators; for a float16 candidate also
+        ``float16_weights``: constants in 16-bit float, which DEQUANTIZE unpacks.
 
     Raises:
         ModelError: ``rewrite_invalid``.
@@ -44,7 +44,7 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "", float16: 
     custom = {*OWN_CUSTOM, *(operator.custom for operator in before.main.operators)}
     unknown = {operator.custom for operator in after.main.operators if operator.name == "CUSTOM"} - custom
     if unknown:
-        raise _invalid(f"the rewritten model has an operator {min(unknown)!r} that is not known")
+        raise _invalid(f"the rewritten model has an unknown operator {min(unknown)!r}")
     halves = float16_weights(after) if float16 else 0
     counts = [_checked(graph) for graph in after.graphs]
     weights, nodes, pairs = (sum(part) for part in zip(*counts, strict=True))
@@ -52,7 +52,7 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "", float16: 
         graph = after.main
         layers = (one for one in graph.operators if one.name in (*WEIGHTED, *OTHER_LAYERS) and one.outputs)
         floats = [f"{one.name} {graph.tensors[one.outputs[0]].name!r}" for one in layers]
-        raise _invalid(f"nothing in the rewritten model is int8; in float are {listed(floats) or 'all its operators'}")
+        raise _invalid(f"nothing in the rewritten model is int8; still float: {listed(floats) or 'all its operators'}")
     try:
         open_model(quantized, runtime=runtime)
     except ModelError as error:
@@ -62,7 +62,7 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "", float16: 
 
 
 def _checked(graph: Graph) -> tuple[int, int, int]:
-    """How many int8 weights, int8 operators and QUANTIZE or DEQUANTIZE a sound graph has."""
+    """Check a graph; returns its numbers of int8 weights, int8 operators and QUANTIZE or DEQUANTIZE operators."""
     for tensor in graph.tensors:
         _check_grid(tensor)
     weights: set[int] = set()
@@ -77,7 +77,7 @@ def _checked(graph: Graph) -> tuple[int, int, int]:
 
 
 def _check_interface(before: Model, after: Model) -> None:
-    """Names, order and shapes are the original's; types too, or int8 on a grid in place of float."""
+    """Check that names, order and shapes equal the original's; types as well, or int8 on a grid instead of float."""
     if (before.input_names, before.output_names) != (after.input_names, after.output_names):
         raise _invalid(
             f"the rewritten model's inputs and outputs are {after.input_names} and {after.output_names}, "
@@ -90,7 +90,7 @@ def _check_interface(before: Model, after: Model) -> None:
         old, new = before.main.tensors[was], after.main.tensors[now]
         became_int8 = (old.type, new.type) == (schema.FLOAT32, schema.INT8) and len(new.scales) == 1
         if old.dims != new.dims or not (old.type == new.type or became_int8):
-            raise _invalid(f"{name!r} is no longer of its original type and shape in the rewritten model")
+            raise _invalid(f"{name!r} does not have its original type and shape in the rewritten model")
 
 
 def _check_grid(tensor: Tensor) -> None:
@@ -99,20 +99,20 @@ def _check_grid(tensor: Tensor) -> None:
     if not (np.isfinite(tensor.scales).all() and (tensor.scales > 0).all()):
         raise _invalid(f"{tensor.name!r} has a scale that is not finite and positive")
     if len(tensor.zero_points) not in (1, len(tensor.scales)):
-        raise _invalid(f"{tensor.name!r} has not one zero point for each scale")
+        raise _invalid(f"{tensor.name!r} does not have one zero point for each scale")
     if tensor.type == schema.INT8 and not ((tensor.zero_points >= -128) & (tensor.zero_points <= 127)).all():  # noqa: PLR2004  # int8
-        raise _invalid(f"{tensor.name!r} has a zero point outside of int8")
+        raise _invalid(f"{tensor.name!r} has a zero point outside int8")
 
 
 def _check_weighted(graph: Graph, operator: Operator) -> None:
-    """An int8 convolution or product has int8 weights, and a bias in 32 bits counted in steps of input times weight."""
+    """Check that an int8 layer has int8 weights and a 32-bit bias in steps of input scale times weight scale."""
     if not _on_grid(graph.tensors[operator.outputs[0]]):
         return
     fed = graph.tensors[operator.inputs[VALUES.get(operator.name, 0)]]
     weight = graph.tensors[operator.inputs[WEIGHT]]
     name = graph.tensors[operator.outputs[0]].name
     if not (_on_grid(fed) and _on_grid(weight)):
-        raise _invalid(f"layer {name!r} gives int8 but does not read it")
+        raise _invalid(f"layer {name!r} computes int8 but does not read it")
     position = BIAS.get(operator.name, len(operator.inputs))
     if position >= len(operator.inputs) or operator.inputs[position] < 0:
         return

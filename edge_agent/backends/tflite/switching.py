@@ -1,14 +1,13 @@
-"""The float model with a switch at every place where int8 rounds, so one interpreter tells what each rounding costs.
+"""The float model with a switch at every int8 rounding, so that one interpreter can measure each rounding's cost.
 
-Each tensor that the int8 model would hold on a grid goes through QUANTIZE and DEQUANTIZE, and SELECT_V2 with a boolean
-input of the graph says whether the rounded or the exact value goes on. A layer with weights is computed twice, with the
-exact ones and with rounded ones, and its result is chosen likewise: weights that come from a SELECT_V2 would be no
-constants, and convolutions with such run on a kernel several times slower. Any set of layers left float is then a set
-of inputs, not a model: no rewriting, no loading, one run a question.
+Each tensor that the int8 model would hold on a grid passes QUANTIZE and DEQUANTIZE. SELECT_V2 selects the rounded or
+the exact value by a boolean input of the graph. A layer with weights is computed twice, with exact and with rounded
+weights, and the result is selected likewise: weights from a SELECT_V2 would not be constants, and such convolutions run
+on a kernel several times slower. A set of float layers is then a set of inputs instead of a model: it needs one run,
+without rewriting or loading.
 
-Simulated are the roundings, which are what costs accuracy, with the grids of the static candidate. Not simulated is how
-a processor adds up integers, nor that a bias is one; whoever chooses by switches measures the int8 model itself before
-it counts.
+The simulation covers the roundings, which cause the loss of accuracy, on the grids of the static candidate. It covers
+neither the processor's integer sums nor integer biases, so the int8 model itself is measured before a choice counts.
 """
 
 import copy
@@ -67,12 +66,12 @@ class _Wiring:
         self._drafter = Drafter(model)
         self._graph = model.subgraphs[0]
         self._now: dict[int, int] = {}
-        """Tensor → what its readers read instead."""
+        """Tensor → the tensor that its readers read instead."""
         self._rounded: dict[int, int] = {}
         """Constant → its rounded form."""
 
     def lay(self, layers: Collection[str]) -> None:
-        """Exchange the operators of the graph for such with switches; ``layers`` are those that become int8."""
+        """Replace the graph's operators by ones with switches; ``layers`` are those that become int8."""
         tensors = self._graph.tensors
         index = {tensor.name.decode(): number for number, tensor in enumerate(tensors)}
         for place in self._places.needed_by:
@@ -91,10 +90,10 @@ class _Wiring:
                 self._switch(number)
         self._graph.outputs = [self._now.get(number, number) for number in self._graph.outputs]
         self._graph.inputs += self.flags.values()
-        self.model.signatureDefs = None  # it would have to name the switches
+        self.model.signatureDefs = None  # a signature would have to name the switches
 
     def _compute_twice(self, operator: Any) -> None:
-        """Once with the constants, once with their rounded forms; the switch chooses."""
+        """Add the operator again with rounded constants, and a switch that selects a result."""
         for position, number in enumerate(operator.inputs):
             if number in self._rounded:
                 twin = copy.copy(operator)
@@ -107,7 +106,7 @@ class _Wiring:
                 self._choose(output, place, twin.outputs[0], output)
 
     def _switch(self, number: int) -> None:
-        """Behind a tensor: onto its grid and back, or as it is."""
+        """Add a switch behind a tensor: rounded to its grid, or exact."""
         if number < 0 or (place := _text(self._graph.tensors[number].name)) not in self._places.grids:
             return
         found = self._places.grids[place]
@@ -136,5 +135,5 @@ class _Wiring:
 
 
 def _text(name: Any) -> str:
-    """A name as the generated code holds it: bytes where it was read, text where it was set."""
+    """A name as text; the generated code holds bytes if it was read, and text if it was set."""
     return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,9 +1,9 @@
 """The float model with its activations as outputs, so that calibration can see them.
 
-Outputs are added to the bytes of the file: a new list of them behind its end, and the offset to the old one led there.
-Nothing is parsed or packed, and only what is asked for stays alive during a run (``experimental_preserve_all_tensors``
-would keep every activation, and takes XNNPACK away in tflite-runtime). All tensors of a tap are alive together for one
-row; the caller opens one tap per group of tensors where that is too much.
+Outputs are added to the bytes of the file: a new list is appended, and the offset of the old list is changed to it.
+Nothing is parsed or packed, and only the requested tensors stay alive during a run
+(``experimental_preserve_all_tensors`` would keep every activation, and disables XNNPACK in tflite-runtime). All tensors
+of a tap are alive together for one row; if that is too much, the caller opens one tap per group of tensors.
 """
 
 import struct

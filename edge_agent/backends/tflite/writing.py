@@ -1,8 +1,8 @@
-"""A ``.tflite`` file as objects that can be changed, and back again: what preparing, rewriting and switching share.
+"""A ``.tflite`` file as mutable objects, and back again: shared by preparing, rewriting and switching.
 
-The objects are those of the generated schema (``ai_edge_litert.schema_py_generated``). Only files that
-:mod:`.reading` has found sound come here; what the objects hold besides (options, metadata) is read by the generated
-code, so its failures are told as an unreadable model. The same objects always give the same bytes.
+The objects are those of the generated schema (``ai_edge_litert.schema_py_generated``). :mod:`.reading` has checked
+every file before, except options and metadata. Only the generated code reads these, so its failures are reported as an
+unreadable model. Equal objects always give equal bytes.
 """
 
 import struct
@@ -20,10 +20,10 @@ from edge_agent.errors import ModelError
 
 _ALIGNMENT = 16
 _BYTES_A_TENSOR = 1024
-"""Room for a tensor, its operator and their names."""
+"""Space reserved for a tensor, its operator and their names."""
 _ONE_BYTE = 127
 _ERRORS = (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError)
-"""What the generated code raises on options and metadata that are broken."""
+"""Exceptions of the generated code on broken options and metadata."""
 
 
 def generated() -> Any:
@@ -35,9 +35,9 @@ def generated() -> Any:
 
 
 def load_objects(source: Path | bytes | bytearray) -> Any:
-    """A ``ModelT`` of a file or its bytes; its buffers are views of them, all given as data and none as a position.
+    """Load a file or its bytes as a ``ModelT``. All buffers become data, as views of the file, never offsets.
 
-    A file is mapped, not read: its weights take no memory of their own. It must not change while the objects live.
+    A file is mapped, so its weights take no additional memory. It must not change while the objects are in use.
 
     Raises:
         ModelError: ``model_unreadable``.
@@ -64,7 +64,7 @@ def load_objects(source: Path | bytes | bytearray) -> Any:
 
 
 def mapped(path: Path) -> mmap:
-    """A file's bytes, read when they are looked at."""
+    """A file's bytes, mapped and read on demand."""
     with path.open("rb") as file:
         return mmap(file.fileno(), 0, access=ACCESS_READ)
 
@@ -85,10 +85,10 @@ def _list(values: Any) -> list[int]:
 
 
 def save_objects(model: Any, out: Path) -> None:
-    """Write a model; buffers that nothing reads are left out.
+    """Write a model without unused buffers.
 
     Raises:
-        ModelError: ``model_unreadable``, where an option holds what it cannot.
+        ModelError: ``model_unreadable``, if an option has an impossible value.
     """
     out.write_bytes(_packed(model))
 
@@ -103,7 +103,7 @@ def _packed(model: Any) -> memoryview:
     flatbuffers = import_module("flatbuffers")
     parts = [len(buffer.data) + _ALIGNMENT for buffer in model.buffers if buffer.data is not None]
     tensors = sum(len(graph.tensors) for graph in model.subgraphs)
-    builder = flatbuffers.Builder(sum(parts) + tensors * _BYTES_A_TENSOR)  # or it copies all whenever it must grow
+    builder = flatbuffers.Builder(sum(parts) + tensors * _BYTES_A_TENSOR)  # sized in advance: growing copies everything
     model.buffers = [_aligned(buffer) for buffer in model.buffers]
     try:
         builder.Finish(model.Pack(builder), file_identifier=schema.IDENTIFIER)
@@ -115,7 +115,7 @@ def _packed(model: Any) -> memoryview:
 
 
 def _compact(model: Any) -> None:
-    """Number the buffers anew in the order of their readers; the first is empty, as the format wants it."""
+    """Renumber the buffers in the order of their readers; the format needs an empty first buffer."""
     holders = [tensor for graph in model.subgraphs for tensor in graph.tensors] + list(model.metadata or [])
     kept = [generated().BufferT()]
     numbers: dict[int, int] = {}
@@ -133,7 +133,7 @@ def _compact(model: Any) -> None:
 
 
 def _aligned(buffer: Any) -> Any:
-    """The buffer, its data at a multiple of 16 bytes as the schema asks; the generated code forgets it."""
+    """The buffer with data aligned to 16 bytes as the schema requires, which the generated code does not do."""
     if buffer.data is None:
         return buffer
     data = np.ascontiguousarray(buffer.data).reshape(-1).view(np.uint8)
@@ -153,7 +153,7 @@ def _aligned(buffer: Any) -> Any:
 
 
 def drop_unread(objects: Any) -> None:
-    """Constants that nothing reads lose their value; the quantizer would change it for a reader of the same bytes."""
+    """Drop the values of unread constants; the quantizer would change them for other readers of the same bytes."""
     for graph in objects.subgraphs:
         read = {index for operator in graph.operators for index in operator.inputs} | set(graph.outputs)
         for index, tensor in enumerate(graph.tensors):
@@ -172,27 +172,27 @@ class Drafter:
     def tensor(
         self, name: str, shape: Sequence[int], kind: int, *, signature: Sequence[int] | None = None, grid: Any = None
     ) -> int:
-        """A tensor without a value; returns its index."""
+        """Add a tensor without a value; returns its index."""
         made = generated().TensorT(name=name, shape=list(shape), type=kind, quantization=grid, hasRank=True)
         made.shapeSignature = None if signature is None else list(signature)
         self.graph.tensors.append(made)
         return len(self.graph.tensors) - 1
 
     def constant(self, name: str, value: NDArray[Any], kind: int = schema.FLOAT32) -> int:
-        """A constant; returns its index."""
+        """Add a constant; returns its index."""
         index = self.tensor(name, value.shape, kind)
         self.graph.tensors[index].buffer = self.buffer(value)
         return index
 
     def buffer(self, value: NDArray[Any]) -> int:
-        """A buffer of its own for a value; returns its index."""
+        """Add a buffer for a value; returns its index."""
         self.model.buffers.append(generated().BufferT(data=np.ascontiguousarray(value).reshape(-1).view(np.uint8)))
         return len(self.model.buffers) - 1
 
     def operator(
         self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: str = "", **settings: Any
     ) -> Any:
-        """An operator that is in no graph yet."""
+        """Create an operator that is not in a graph yet."""
         objects = generated()
         made = objects.OperatorT(opcodeIndex=self._code(name), inputs=list(inputs), outputs=list(outputs))
         if options:
@@ -212,4 +212,4 @@ class Drafter:
 
 
 _VERSIONS: Mapping[str, int] = {"DEQUANTIZE": 2}
-"""Versions of operators from which on they take int8."""
+"""First versions of operators that accept int8."""

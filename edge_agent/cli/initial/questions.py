@@ -173,7 +173,7 @@ def _absolute(text: str) -> str:
 
 def _yes(text: str) -> bool:
     if text.lower() not in ("yes", "y", "no", "n"):
-        raise ConfigError("usage", "answer yes or no")
+        raise ConfigError("usage", f"{text!r} is neither yes nor no; give one of them")
     return text.lower().startswith("y")
 
 

@@ -30,6 +30,8 @@ FEWEST_ROWS, MOST_ROWS = 120, 600
 """Half of the rows decide: 60 prove an agreement of 95 % where not one disagrees, 300 where eight do."""
 _PASSES_S = 6.0
 """What running float once over all rows may take: calibration and verdict run float and int8 several times."""
+_MEMORY_SHARE = 8
+"""Of the memory that a worker may have, one part in so many may be rows."""
 PACE_ROWS = 9
 """Random rows that the speed of float is taken from."""
 _NO_GATES = Gates(
@@ -183,6 +185,3 @@ def rows_wanted(row_s: float, row_bytes: int) -> int:
     in_time = _PASSES_S / row_s if row_s else MOST_ROWS
     in_memory = worker_memory_bytes(0) / _MEMORY_SHARE / max(1, row_bytes)
     return max(FEWEST_ROWS, min(MOST_ROWS, int(in_time), int(in_memory)))
-
-
-_MEMORY_SHARE = 8

@@ -77,7 +77,7 @@ def unjudged(reference: MeasuredModel | None, found: Sequence[Measured], why: st
             table.insert(2, [_LATENCY, _milliseconds(reference.latency_p50_ms), *ratios])
         lines += [*plain_lines(table), ""]
     lines += [f"{one.method}: {here(one.message, model)} ({one.code})" for one in found if one.record is None]
-    lines.append(f"not judged: {why}; speed and size only")
+    lines.append(f"speed and size only, not judged: {why}")
     return lines
 
 

@@ -1,9 +1,9 @@
-"""The last stage: takes a job's release through prepared, swapped, hooked, probed, committed; or back out again.
+"""The last stage: takes a job's release through prepared, swapped, hooked, probed and committed, or backs it out.
 
-Each step is saved before the next is done, and each can be done twice. To hash, copy and sync a model takes minutes on
-a slow card, so that is done in the background. The operator's hook and the probe (a fresh process that loads the
-release and runs it on captured data) run as children. If either refuses, the previous release is active again and the
-hook is told.
+Each step is saved before the next one starts, and each can be repeated. Hashing, copying and syncing a model takes
+minutes on a slow card, so this work runs in the background. The operator's hook and the probe (a fresh process that
+loads the release and runs it on captured data) run as children. If either rejects the release, the activator restores
+the previous release and notifies the hook.
 """
 
 import logging
@@ -42,7 +42,7 @@ class Activator:
         put: Callable[[StepEnded], None],
         on_taken_back: Callable[[Release, str], None],
     ) -> None:
-        """``on_taken_back`` is called with a release whose trial is over, and with what is active instead."""
+        """``on_taken_back`` is called with a release that failed its trial, and a sentence naming the active one."""
         self._store = store
         self._ledger = ledger
         self._clock = clock
@@ -51,17 +51,17 @@ class Activator:
         self._put = put
         self._on_taken_back = on_taken_back
         self._verifying: set[str] = set()
-        """Jobs whose release is read again before it is put in again."""
+        """Jobs whose release is verified again before it becomes active again."""
 
     def ready(self, job: Job) -> bool:
-        """Whether the probe would have the processor for itself."""
+        """Whether the probe would have the processor to itself."""
         return self._workers.ready(job)
 
     def start(self, job: Job) -> Iterator[Event]:
-        """Go on from the step that is saved.
+        """Resume from the saved step.
 
-        After a boot the release may have been taken out again, with no time left to report it: then it is put in
-        once more, and hook and probe judge it once more.
+        A shutdown may have withdrawn the release before the failure was reported. The release is then verified and made
+        active again, and hook and probe judge it again.
         """
         if job.step not in (None, ActivationStep.PREPARED):
             releases = Releases(self._store.models, job.model)
@@ -74,7 +74,7 @@ class Activator:
         yield from self._next_steps(job)
 
     def ended(self, job: Job, end: StageEnd) -> Iterator[Event]:
-        """What the next step needs has ended: work on the disk, the hook, or the probe."""
+        """Handle the end of what the next step waits for: work on the disk, the hook, or the probe."""
         step = next_step(job)
         if job.id in self._verifying:
             self._verifying.discard(job.id)
@@ -94,7 +94,7 @@ class Activator:
             yield self._back_out(job, end.message if refused else f"the release did not run: {end.message}")
 
     def stop(self, job: Job) -> None:
-        """Put the previous release back and tell the hook, if the job has ended with its own one active on trial."""
+        """Restore the previous release and notify the hook, if the job ended while its own release was on trial."""
         if job.step in (None, ActivationStep.COMMITTED):
             return
         releases = Releases(self._store.models, job.model)
@@ -104,7 +104,7 @@ class Activator:
             self._hook.tell(releases.path(back))
 
     def _next_steps(self, job: Job) -> Iterator[Event]:
-        """Do the steps after the one that is saved, until one waits for a child."""
+        """Run the steps after the saved one, until one waits for background work or a child."""
         releases = Releases(self._store.models, job.model)
         while not job.ended:
             event = Stepped(next_step(job))
@@ -125,7 +125,7 @@ class Activator:
             job = advance(job, event)
 
     def _preparation(self, job: Job, releases: Releases) -> Callable[[], str]:
-        """What puts the release on disk and returns its name; all that it needs of the ledger is read now."""
+        """A function that writes the release to disk and returns its name; the ledger is read now, not when it runs."""
         folder = self._store.work_dir(job.id)
         manifest, result = self._ledger.manifest(job), self._ledger.result(job)
         content, previous, now = self._store.manifest(job.id), releases.active(), self._clock.now()
@@ -140,15 +140,15 @@ class Activator:
         return prepare
 
     def _prepared(self, job: Job, end: StageEnd) -> Iterator[Event]:
-        """The release is on disk, or cannot be put there."""
+        """Handle the end of the preparation: the release is on disk, or could not be written."""
         if end.status != "ok":
             yield StageFailed(end.code, end.message)
             return
         releases = Releases(self._store.models, job.model)
         release = releases.read(end.message)
         if release is not None and release.previous != previous_of(job, releases.active()):
-            # Another one became active meanwhile, by a rollback or as the card had spoilt the one before: the release
-            # would back out to what is taken back, or is not kept.
+            # Another release became active meanwhile, by a rollback or because the card damaged the former one. This
+            # release would back out to one that was rolled back, or that is no longer stored.
             self._in_background(job, self._preparation(job, releases))
             return
         event = Stepped(ActivationStep.PREPARED, end.message)
@@ -156,9 +156,9 @@ class Activator:
         yield from self._next_steps(advance(job, event))
 
     def _in_background(self, job: Job, work: Callable[[], str]) -> None:
-        """Do ``work`` on the disk; the job's stage has then ended with the text that it returned, or with its error."""
+        """Run ``work`` on the disk; the stage then ends with the text that it returned, or with its error."""
 
-        def told() -> StageEnd:
+        def stage_end() -> StageEnd:
             try:
                 return StageEnd("", work(), "ok", 0.0)
             except EdgeAgentError as error:
@@ -167,16 +167,16 @@ class Activator:
                 log.exception("internal: %s of job %s", job.stage, job.id)
                 return StageEnd("internal", f"{job.stage} failed here: {error!r}; see the log", "failed", 0.0)
 
-        work_in_background(told, self._put, lambda end: StepEnded(job.id, end))
+        work_in_background(stage_end, self._put, lambda end: StepEnded(job.id, end))
 
     def _link_release(self, job: Job, releases: Releases) -> None:
-        """Show the probe which release it is about."""
+        """Link the release into the job's folder, where the probe opens it."""
         link = self._store.work_dir(job.id) / "release"
         remove(link)
         link.symlink_to(releases.path(job.release))
 
     def _back_out(self, job: Job, problem: str) -> StageFailed:
-        """Put the previous release back; the job ends with the reason."""
+        """Restore the previous release; returns the job's failure with the reason."""
         self.stop(job)
         active = Releases(self._store.models, job.model).active()
         now = f"{active.name} is active again" if active else "nothing is active"
@@ -184,6 +184,6 @@ class Activator:
 
 
 def _verified(releases: Releases, release: Release) -> str:
-    """The name of a release that still has its hash; raises ``StoreError`` (release_corrupt)."""
+    """The name of a release whose files still match their hashes; raises ``StoreError`` (release_corrupt)."""
     releases.verify(release)
     return release.name

@@ -1,7 +1,7 @@
-"""The operator's hook: a program that learns which release is active, and may refuse a new one.
+"""The operator's hook: a program that is notified of the active release, and may reject a new one.
 
-Its command comes from this device's own configuration, never from a message; the release's folder is appended to it.
-It may be run on one release more than once.
+The hook's command comes from this device's own configuration, never from a message. The release's folder is appended
+to the command. The hook may run more than once on one release.
 """
 
 import logging
@@ -22,7 +22,7 @@ _LIMITS = ChildLimits(timeout_s=HOOK_TIMEOUT_S)
 
 
 class Hook:
-    """Runs the hook in the background; its end comes through the inbox. ``configured`` False: there is none."""
+    """Runs the hook in the background; its end arrives through the inbox. ``configured`` False: there is no hook."""
 
     def __init__(self, command: Sequence[str], put: Callable[[StepEnded | ChildEnded], None]) -> None:
         self.configured = bool(command)
@@ -30,7 +30,7 @@ class Hook:
         self._put = put
 
     def judge(self, job_id: str, release: Path) -> None:
-        """Ask the hook about the release of a job that is being activated; a :class:`StepEnded` tells its answer."""
+        """Let the hook judge the release of a job that is being activated; a :class:`StepEnded` carries its answer."""
 
         def event(ended: ChildExit, output: str) -> StepEnded:
             problem = hook_problem(ended, output)
@@ -39,9 +39,9 @@ class Hook:
         run_in_background([*self._command, str(release)], _LIMITS, self._put, event)
 
     def tell(self, release: Path, then: Callable[[str], None] | None = None) -> None:
-        """Tell the hook about a release that is active again; ``then`` gets "" or what went wrong.
+        """Notify the hook of a release that is active again; ``then`` gets "" or a description of the failure.
 
-        The hook cannot refuse this release. Without a hook ``then`` is called at once.
+        The hook cannot reject this release. Without a hook, ``then`` is called at once.
         """
         then = then or partial(_log_problem, release)
         if not self.configured:
@@ -52,12 +52,12 @@ class Hook:
 
 
 def run_hook(command: Sequence[str], release: Path) -> str:
-    """Run the hook on a release and wait for it; returns "" or what went wrong."""
+    """Run the hook on a release and wait for it; returns "" or a description of the failure."""
     return hook_problem(*run_child([*command, str(release)], _LIMITS))
 
 
 def hook_problem(ended: ChildExit, output: str) -> str:
-    """What went wrong with a hook that has ended; empty if it agreed."""
+    """Why a hook that has ended failed or rejected the release; empty if it agreed."""
     if ended.reason == "exited" and ended.returncode == 0:
         return ""
     if ended.reason == "timeout":

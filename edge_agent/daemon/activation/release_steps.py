@@ -1,6 +1,6 @@
-"""Makes a release out of a finished job, and makes a release's previous one active again.
+"""Makes a release out of a finished job, and rolls a model back to its previous release.
 
-The steps of an activation and their order belong to :mod:`edge_agent.jobs.job`. Every step can be done again: a boot in
+The steps of an activation and their order belong to :mod:`edge_agent.jobs.job`. Every step can be repeated: a reboot in
 the middle repeats the step that was not saved.
 """
 
@@ -27,14 +27,14 @@ from edge_agent.wire.timestamps import rfc3339
 
 _MOST_THREADS = 64
 _SPARE_BYTES = 64 << 20
-"""Beside four times the float model: what a job is let in with, and what a candidate may be larger than that model."""
+"""Added to four times the float model's size. Admission reserves this much, so a candidate may be this large."""
 
 
 def chosen_model(job_dir: Path, manifest: Manifest, *, use_float: bool) -> ModelFile:
     """The file to activate, as the job's workers left it: the candidate that passed, or the float model itself.
 
     Raises:
-        StageError: ``stage_crashed``: the verdict's outcome cannot be read.
+        StageError: ``stage_crashed``: the outcome of the validate stage cannot be read.
     """
     most_bytes = most_made_bytes(manifest.blob.size)
     if use_float:
@@ -46,10 +46,10 @@ def chosen_model(job_dir: Path, manifest: Manifest, *, use_float: bool) -> Model
 
 
 def chosen_form(job_dir: Path, manifest: Manifest, *, use_float: bool) -> tuple[ModelFile, ...]:
-    """The files of the optimised form that serves in place of :func:`chosen_model`; none: there is no form.
+    """The files of the optimised form that serves in place of :func:`chosen_model`; empty if there is no form.
 
     Raises:
-        StageError: ``stage_crashed``: the outcome that has its hashes cannot be read.
+        StageError: ``stage_crashed``: the outcome that holds the form's hashes cannot be read.
     """
     judged = read_outcome(job_dir, Stage.QUANTIZE if use_float else Stage.VALIDATE)
     if judged is None or judged.form_sha256 is msgspec.UNSET or OPTIMIZED_FILE not in judged.form_sha256:
@@ -61,14 +61,14 @@ def chosen_form(job_dir: Path, manifest: Manifest, *, use_float: bool) -> tuple[
 
 
 def most_made_bytes(model_bytes: int) -> int:
-    """As large as a file that a worker makes of a model may be."""
+    """The largest size in bytes that a file made by a worker from a model may have."""
     return 4 * model_bytes + _SPARE_BYTES
 
 
 def served_form(files: Sequence[ModelFile], runtime: str, version: str) -> ServedForm | None:
-    """Describe a form that was made here for a runtime; None: there are no files.
+    """Describe an optimised form that was made on this device for a runtime; None if there are no files.
 
-    Raises ``StoreError`` (release_corrupt) if one is not what was judged.
+    Raises ``StoreError`` (release_corrupt) if a file is not the one that was judged.
     """
     found = {file.path.name: file.look() for file in files}
     if not found:
@@ -128,18 +128,19 @@ def _output_found(result: Result) -> dict[str, Any]:
 
 
 def previous_of(job: Job, active: Release | None) -> str:
-    """The release to go back to; a step done again finds its own release active and must not name itself."""
+    """The release to roll back to. A repeated step finds its own release active, and must not name that."""
     if active is None:
         return ""
     return active.previous if active.job == job.id else active.name
 
 
 def roll_back(store: Store, model: str, *, verified: Release | None = None) -> tuple[Release, Release]:
-    """Make the previous release of ``model`` active; returns the one left behind and the one that is active now.
+    """Make the previous release of ``model`` active; returns the withdrawn release and the one that is active now.
 
-    ``verified``: a release that was read just now; any other is read before anything changes.
+    ``verified``: a release that was verified just now. Any other release is verified before anything changes.
 
-    The version left behind is marked withdrawn: its want, which still stands on the broker, does not bring it back.
+    The withdrawn version is marked as such, because the broker still retains the message that requests it, and that
+    must not activate it again.
 
     Raises:
         StoreError: ``not_active``, ``no_previous``, ``release_corrupt`` or ``state_unreadable``; nothing has changed

@@ -1,4 +1,4 @@
-"""An operator takes a release back: its previous one becomes active again, and the hook is told."""
+"""Rollback by an operator: the previous release becomes active again, and the hook is notified."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Rollback:
-    """Rolls models back; it is no part of a job's way."""
+    """Rolls models back. No job takes part in a rollback."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Rollback:
         put: Callable[[WorkEnded], None],
         on_taken_back: Callable[[Release, str], None],
     ) -> None:
-        """``on_taken_back`` is called with a release that is not active any more, and a sentence."""
+        """``on_taken_back`` is called with the release that was rolled back, and a sentence about it."""
         self._store = store
         self._ledger = ledger
         self._hook = hook
@@ -38,13 +38,13 @@ class Rollback:
         self._put = put
 
     def run(self, model: str, then: Callable[[Release, str], None], refuse: Callable[[EdgeAgentError], None]) -> None:
-        """Make the previous release of ``model`` active, once it was read and still has its hash.
+        """Make the previous release of ``model`` active, after verifying its hashes in the background.
 
         Args:
             model: the model's name.
-            then: gets the release that is active now, and what the hook complained of.
-            refuse: gets ``release_corrupt``, ``state_unreadable`` or ``no_space``, or what is raised here, if that came
-                to be while the release was read; nothing has changed then.
+            then: gets the release that is active now, and the hook's complaint, or "".
+            refuse: gets ``release_corrupt``, ``state_unreadable`` or ``no_space``, or one of the errors below if its
+                cause arose while the release was being verified; nothing has changed then.
 
         Raises:
             StoreError: ``locked``, ``not_active`` or ``no_previous``; nothing has changed then.
@@ -75,11 +75,11 @@ class Rollback:
             raise StoreError("locked", f"a release of {model} is being activated now; try again when it has ended")
 
     def _swap(self, model: str, current: Release, previous: Release, then: Callable[[Release, str], None]) -> None:
-        """What may have come to be while the release was read: an activation, or another rollback."""
+        """Swap the releases, unless an activation or another rollback came between while the release was verified."""
         self._check_free(model)
         active = Releases(self._store.models, model).active()
-        if active is None or active.name != current.name:  # its optimised form may have been made anew
-            raise StoreError("locked", f"another release of {model} became active meanwhile; look, and try again")
+        if active is None or active.name != current.name:  # names, as its optimised form may have been rebuilt
+            raise StoreError("locked", f"another release of {model} became active meanwhile; check it, and try again")
         roll_back(self._store, model, verified=previous)
         text = f"rolled back {model} from {current.version} to {previous.version}"
         log.warning("%s", text)
@@ -90,7 +90,7 @@ class Rollback:
 
 
 def _problem(releases: Releases, release: Release) -> StoreError | None:
-    """Why a release cannot be put in again; reads it, which takes minutes on a slow card."""
+    """Why a release cannot become active again; reads all of it, which takes minutes on a slow card."""
     try:
         releases.verify(release)
     except StoreError as error:

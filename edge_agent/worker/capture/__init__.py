@@ -1,1 +1,1 @@
-"""The sets of a job, from a live sensor, from its reservoir, or from arrays."""
+"""Gathers the sets of a job from a live sensor, from its reservoir, or from arrays."""

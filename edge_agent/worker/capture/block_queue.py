@@ -1,8 +1,7 @@
-"""The blocks of one capture in the order of time: which is next, which are not needed, and which come on top.
+"""The queue of a capture's blocks in time order: the next block, skipped blocks, and additional blocks.
 
-How many calibration windows are captured depends on what they show (:mod:`edge_agent.worker.quality.capture_monitor`).
-Whether a block is skipped is on disk as the block itself would be; how the plan was extended follows from the blocks
-before.
+The number of calibration windows depends on their data (:mod:`edge_agent.worker.quality.capture_monitor`). A skipped
+block leaves a mark on disk in place of its samples. The extension of the plan follows from the blocks before it.
 """
 
 import msgspec
@@ -19,10 +18,10 @@ from edge_agent.worker.quality.step_scale import some_windows
 
 
 class BlockQueue:
-    """What is left of a plan."""
+    """The remaining blocks of a plan."""
 
     def __init__(self, plan: Plan, shards: ShardFolder, monitor: CaptureMonitor, resample: Resampler) -> None:
-        """Go on with what is in ``shards``; ``monitor`` has seen nothing of it yet."""
+        """Resume from the blocks in ``shards``; ``monitor`` has seen none of them yet."""
         self.plan = plan
         self._shards, self._monitor, self._resample = shards, monitor, resample
         self._planned = sum(block.windows for block in plan.blocks if block.split == "calibration")
@@ -31,33 +30,33 @@ class BlockQueue:
 
     @property
     def next(self) -> Block | None:
-        """The block to be captured; None: there is none left."""
+        """The next block to capture; None if none is left."""
         return self.plan.blocks[self._done] if self._done < len(self.plan.blocks) else None
 
     @property
     def gap(self) -> int:
-        """Samples to be thrown away before the next block."""
+        """Samples to discard before the next block."""
         return self.plan.blocks[self._done].gap if self._done and self.next else 0
 
     @property
     def left(self) -> int:
-        """Samples that are still needed, gaps included."""
+        """Samples still needed, gaps included."""
         blocks = [block for block in self.plan.blocks[self._done :] if not self._is_needless(block)]
         return samples_needed(blocks) + (blocks[0].gap if self._done and blocks else 0)
 
     @property
     def samples_ahead(self) -> int:
-        """Samples of all blocks that may still be written."""
+        """Samples of all blocks that may still be written to disk."""
         return sum(block.samples for block in self.plan.blocks[self._done :])
 
     def look_back(self, first: int = 0) -> None:
-        """See again what an interrupted capture left from block ``first`` on."""
+        """Judge again the blocks that an interrupted capture left, from block ``first`` on."""
         for index in range(first, self._done):
             if not self._shards.skipped(index):
                 self._judge(self.plan.blocks[index], self._shards.load(index))
 
     def add(self, samples: source_fit.Samples) -> None:
-        """The next block is complete: judge it, put it on disk, and pass over those that it makes needless.
+        """Judge the completed next block, write it to disk, and skip the blocks that it makes needless.
 
         Raises:
             Refusal: the data's quality.
@@ -70,9 +69,9 @@ class BlockQueue:
             self._done += 1
 
     def extend(self, available: float) -> bool:
-        """Add calibration blocks to the plan, once, if the ranges are not sure; whether there is anything to capture.
+        """Add calibration blocks to the plan, once, if the ranges are uncertain; returns whether there is a next block.
 
-        ``available`` is how many samples the source can still send: what a recording does not hold cannot be had.
+        ``available``: samples that the source can still send. A recording may hold too few.
         """
         wanted = 0 if self._extended else self._monitor.missing(self._planned)
         self._extended = True
@@ -90,11 +89,11 @@ class BlockQueue:
         return self.next is not None
 
     def sets(self) -> ShardSets:
-        """The complete blocks by set, in the order of time."""
+        """The complete blocks by set, in time order."""
         return self._shards.sets()
 
     def summary(self, rate_hz: float) -> Data:
-        """What the result object says of each set, of a source of ``rate_hz``, and of the number of windows."""
+        """The result object's summary of each set and of the number of windows, for a source of ``rate_hz``."""
         return Data(
             calibration=self._summary("calibration", rate_hz),
             search=self._summary("search", rate_hz),
@@ -118,5 +117,5 @@ class BlockQueue:
         refuse(self._monitor.add(block, levels, lambda: some_windows(self._resample(samples), block)))
 
     def _is_needless(self, block: Block) -> bool:
-        """Whether the ranges are sure without it."""
+        """Whether the ranges are certain without this block."""
         return block.split == "calibration" and self._monitor.enough(self._planned)

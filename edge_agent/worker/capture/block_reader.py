@@ -1,6 +1,6 @@
-"""Reads a source block by block: samples that follow on each other, with some between two blocks thrown away.
+"""Reads a source block by block: consecutive samples, with a gap of discarded samples between two blocks.
 
-A block that an interruption hits is begun anew, as no window may span what is missing.
+An interruption restarts the current block, because no window may span missing samples.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,26 +12,26 @@ from edge_agent.worker.capture.source_fit import Samples
 
 
 class BlockReader:
-    """Takes one block after another from ``source``."""
+    """Reads one block after another from ``source``."""
 
     def __init__(self, source: MonitoredSource, picked: Sequence[int], blank: Samples) -> None:
-        """``picked`` are the places of the channels, ``blank`` is an array ``[0, ...]`` of samples of them."""
+        """``picked``: indices of the channels; ``blank``: an array ``[0, ...]`` of their samples."""
         self._source, self._picked, self._blank = source, list(picked), blank
         self._rest = blank
         self._buffer: _BlockBuffer | None = None
 
     @property
     def taken(self) -> int:
-        """Samples of the block that is being read: collected, or thrown away before it."""
+        """Samples read for the current block, collected or discarded before it."""
         return 0 if self._buffer is None else self._buffer.taken
 
     def read(self, samples: int, gap: int, after_read: Callable[[], None]) -> Samples:
-        """A block of so many ``samples``, after ``gap`` more that are thrown away.
+        """Read a block of ``samples`` samples, after discarding ``gap`` samples.
 
         Args:
-            samples: how many.
-            gap: how many come before it.
-            after_read: called after each read; it holds the source against its limits and tells how far it is.
+            samples: number of samples in the block.
+            gap: number of samples to discard before the block.
+            after_read: called after each read, to check the source against its limits and report progress.
 
         Raises:
             EndOfSource: a recording has ended.
@@ -50,17 +50,17 @@ class BlockReader:
 
 
 class _BlockBuffer:
-    """Collects the samples of one block; the first ``gap`` samples are thrown away."""
+    """Collects the samples of one block; the first ``gap`` samples are discarded."""
 
     def __init__(self, samples: int, blank: Samples, gap: int) -> None:
-        """Start empty; ``blank`` is an array with the shape ``[0, ...]`` and type of samples."""
+        """Start empty; ``blank``: an array ``[0, ...]`` with the shape and type of samples."""
         self._gap = self._skip = gap
         self._filled = 0
         self.samples: Samples = np.empty((samples, *blank.shape[1:]), blank.dtype)
 
     @property
     def taken(self) -> int:
-        """Samples collected or thrown away so far."""
+        """Samples collected or discarded so far."""
         return self._gap - self._skip + self._filled
 
     @property
@@ -69,7 +69,7 @@ class _BlockBuffer:
         return self._filled == len(self.samples)
 
     def add(self, samples: Samples) -> Samples:
-        """Take what is needed; returns what comes after the block."""
+        """Take the needed samples; returns the samples after the block."""
         skipped = min(self._skip, len(samples))
         self._skip -= skipped
         taken = samples[skipped : skipped + len(self.samples) - self._filled]
@@ -78,5 +78,5 @@ class _BlockBuffer:
         return samples[skipped + len(taken) :]
 
     def restart(self) -> None:
-        """Forget what was collected: the stream was interrupted, and no window may span that."""
+        """Drop the collected samples: the stream was interrupted, and no window may span the interruption."""
         self._filled = 0

@@ -1,8 +1,9 @@
-"""Whether the rows of an operator's files can prove what the gates ask for, said before any of them is read. Pure.
+"""Checks that an operator's files have enough rows to prove the gates, before any row is read. Pure.
 
-Refused is what has fewer than may prove the gates: without a single error, and where labels decide with one row that
-int8 has right and float has not. What is told is how many prove them without such luck; rows between both are warned
-of. Rows of one recording resemble each other and may count as fewer, so of those it is the least that is told.
+A job is refused if it has fewer rows than could possibly prove the gates: with no error and, if labels decide, with one
+row that int8 gets right and float gets wrong. The message names the number of rows that proves the gates without such
+luck. A number in between causes a warning. Rows of one recording resemble each other and may count as fewer, so for
+them the number is a minimum.
 """
 
 import math
@@ -22,15 +23,16 @@ from edge_agent.worker.data.split import MAX_HELDOUT, SPLITS, Split
 _NAMES = {"calibration": "calibration", "search": "search", "heldout": "held-out"}
 _BEST, _BEST_IN_ALL = 300, 1000
 _LOOSEST_AGREEMENT, _LOOSEST_DROP = 0.8, 0.1
-"""No looser limit is suggested: what it proves is not worth knowing."""
+"""No looser limit is suggested, because its proof would be worthless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """The fewest independent rows that a gate may be proved with, in words what, and the looser gate that fewer prove.
+    """The rows that a gate needs.
 
-    ``enough``: rows that prove it whatever labels say; ``looser``: rows → the setting; empty: there is none that is
-    worth it.
+    ``rows``: the fewest independent rows that can prove the gate; ``enough``: rows that prove it whatever the labels;
+    ``what``: the gate in words; ``looser``: rows → the setting of a looser gate that they prove, empty if none is
+    worthwhile.
     """
 
     rows: int = 1
@@ -41,13 +43,13 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class RowsGiven:
-    """What the headers of the files, and the division, say.
+    """The rows of the operator's files, from the files' headers and the division.
 
     Attributes:
-        counts: rows of each set.
-        labelled: the held-out rows have labels.
-        heldout_apart: they are a file of their own.
-        dependent: rows belong to recordings, so they may count as fewer.
+        counts: number of rows in each set.
+        labelled: whether the held-out rows have labels.
+        heldout_apart: whether the held-out rows are in a separate file.
+        dependent: whether rows belong to recordings, so that they may count as fewer.
     """
 
     counts: Mapping[Split, int]
@@ -57,7 +59,7 @@ class RowsGiven:
 
 
 def check_enough(task: Task, given: RowsGiven) -> None:
-    """Raise ``Refusal`` (too_few_windows), with what each set has and needs, unless the held-out rows may be enough."""
+    """Raise ``Refusal`` (too_few_windows), with each set's present and needed rows, if held-out rows are too few."""
     needed = heldout_needed(task, labelled=given.labelled)
     have = given.counts["heldout"]
     if have >= needed.rows:
@@ -69,7 +71,7 @@ def check_enough(task: Task, given: RowsGiven) -> None:
 
 
 def few_rows(task: Task, given: RowsGiven) -> list[str]:
-    """A warning where the held-out rows prove accuracy only with luck."""
+    """A warning if the held-out rows prove accuracy only with luck."""
     needed, have = heldout_needed(task, labelled=given.labelled), given.counts["heldout"]
     if have >= needed.enough:
         return []
@@ -78,10 +80,10 @@ def few_rows(task: Task, given: RowsGiven) -> list[str]:
 
 
 def heldout_needed(task: Task, *, labelled: bool) -> Needed:
-    """The fewest independent held-out rows that prove all gates without an error, whatever the output's kind is.
+    """The fewest independent held-out rows that prove all gates without an error, for any kind of the output.
 
     Raises:
-        Refusal: ``too_few_windows``: an agreement that no number of rows proves.
+        Refusal: ``too_few_windows``: no number of rows proves the required agreement.
     """
     kind = first_output(task).kind
     kinds: tuple[OutputKind, ...] = ("classes", "raw") if kind is None else (kind,)
@@ -92,7 +94,7 @@ def _of_kind(task: Task, kind: OutputKind, *, labelled: bool) -> Needed:
     limits = resolve_gates(task.gates, kind, labelled=labelled and kind in LABELLED_KINDS)
     agreement, drop = limits.min_agreement, limits.max_accuracy_drop
     if not agreement and len(task.outputs) > 1:
-        agreement = MIN_AGREEMENT  # to which the other outputs are held
+        agreement = MIN_AGREEMENT  # the other outputs need it
     if agreement >= 1.0:
         raise Refusal("too_few_windows", NEVER_PROVED)
     needs = [Needed()]
@@ -100,7 +102,7 @@ def _of_kind(task: Task, kind: OutputKind, *, labelled: bool) -> Needed:
         what = f" to prove an agreement of {percent(agreement)}"
         windows = windows_needed(agreement)
         needs.append(Needed(windows, windows, what, _looser_agreement))
-    if drop and not task.eval:  # a set that came with the model proves it
+    if drop and not task.eval:  # a labelled set that came with the model proves the drop instead
         what = f" to prove an accuracy drop of at most {percent(drop)}"
         rows = rows_for(drop)
         needs.append(Needed(rows.fewest, rows.enough, what, _looser_drop))
@@ -119,17 +121,17 @@ def _looser_drop(rows: int) -> str:
 
 
 def _remedy(given: RowsGiven, needed: Needed) -> str:
-    """What to give, or what to ask for instead."""
+    """The rows to give, or the gate to set instead."""
     rows = needed.enough
     if given.heldout_apart:
-        ways = [f"give {rows} or more (--heldout), best {_BEST}"]
+        remedies = [f"give {rows} or more (--heldout), best {_BEST}"]
     elif rows > MAX_HELDOUT:
-        ways = [f"give {rows} or more in a file of their own (--heldout)"]
+        remedies = [f"give {rows} or more in a separate file (--heldout)"]
     else:
-        ways = [
+        remedies = [
             f"give {2 * rows} rows or more (--calibration), best {_BEST_IN_ALL}",
-            f"{rows} or more in a file of their own (--heldout)",
+            f"{rows} or more in a separate file (--heldout)",
         ]
     if looser := needed.looser(given.counts["heldout"]):
-        ways.append(f"set [gates] {looser}")
-    return ", or ".join(ways)
+        remedies.append(f"set [gates] {looser}")
+    return ", or ".join(remedies)

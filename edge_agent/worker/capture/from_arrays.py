@@ -1,4 +1,4 @@
-"""Captures from an operator's ``.npz`` files: nothing is copied; each row is looked at once and assigned to a set."""
+"""Captures from an operator's ``.npz`` files without a copy: each row is checked once and assigned to a set."""
 
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from edge_agent.worker.data.split import SPLITS, Indices, Split, split_rows
 from edge_agent.worker.quality.rows import Rows
 
 _SURE_ROWS = 181
-"""From here on a model that truly disagrees on 1 % of all rows nearly always proves an agreement of 95 %."""
+"""With this many rows, a model that truly disagrees on 1 % of all rows nearly always proves an agreement of 95 %."""
 
 
 def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tuple[ArraySets, Data]:
-    """The sets, and what the result object says about them.
+    """The sets, and their summary for the result object.
 
     Raises:
         ContractError: the files do not fit the model, or cannot be read.
@@ -42,7 +42,7 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     paths["heldout"] = files.heldout or files.calibration
     sets = ArraySets(**{name: RowSet(paths[name], split[name].tolist()) for name in SPLITS})
     data = ArrayData(sets, info, task, context.out_dir)
-    kind = first_output(task).kind or "raw"  # of what is not known yet, agreement decides
+    kind = first_output(task).kind or "raw"  # for an unknown kind, agreement decides
     limit = resolve_gates(task.gates, kind, labelled=LABELS in heldout.members).min_agreement
     rows = _look_at_rows(context, data)
     findings = rows.findings()
@@ -50,16 +50,16 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     calibration_set, search_set, heldout_set = (SetSummary(windows=data.count(name)) for name in SPLITS)
     stability = rows.stability()
     enough = None if stability is None else stability.summary(data.count("calibration"))
-    told = with_findings(
+    summary = with_findings(
         Data(calibration=calibration_set, search=search_set, heldout=heldout_set, enough=Enough(calibration=enough)),
         findings,
     )
     more = _warnings(calibration, info, len(split["heldout"]), limit)
-    return sets, replace(told, warnings=[*told.warnings, *more])
+    return sets, replace(summary, warnings=[*summary.warnings, *more])
 
 
 def rows_given(context: Context, info: ModelInfo, files: ArrayFiles) -> RowsGiven:
-    """What the headers say, and the division of the rows, without reading a row; raises as :func:`capture_arrays`."""
+    """The rows of each set, from headers and division, without reading a row; raises as :func:`capture_arrays`."""
     _, heldout, split = _divided(context, info, files)
     return RowsGiven(
         {name: len(split[name]) for name in SPLITS},
@@ -70,7 +70,7 @@ def rows_given(context: Context, info: ModelInfo, files: ArrayFiles) -> RowsGive
 
 
 def _divided(context: Context, info: ModelInfo, files: ArrayFiles) -> tuple[ArrayFile, ArrayFile, dict[Split, Indices]]:
-    """The file that calibration is in, the one that the held-out rows are in, and which rows are whose."""
+    """The file of the calibration rows, the file of the held-out rows, and the rows of each set."""
     calibration = _open(Path(files.calibration), info, context.task, context.out_dir)
     heldout = _open(Path(files.heldout), info, context.task, context.out_dir) if files.heldout else calibration
     split = _split(calibration, info, context.task, heldout_apart=bool(files.heldout))
@@ -82,23 +82,23 @@ def _divided(context: Context, info: ModelInfo, files: ArrayFiles) -> tuple[Arra
 
 
 def _open(path: Path, info: ModelInfo, task: Task, scratch: Path) -> ArrayFile:
-    """Open a file and check what its headers say against the model."""
+    """Open a file and check its headers against the model."""
     file = ArrayFile(path, scratch)
     check_arrays(file, path.name, info, task)
     return file
 
 
 def check_arrays(file: ArrayFile, named: str, info: ModelInfo, task: Task) -> None:
-    """Hold what a file's headers say against the model.
+    """Check a file's headers against the model.
 
     Args:
         file: the arrays.
-        named: what the messages call the file.
-        info: the model that is to be fed with its rows.
-        task: constants and state, which need no array.
+        named: the file's name for messages.
+        info: the model to be fed with the file's rows.
+        task: the task, with constants and state that need no array.
 
     Raises:
-        ContractError: an array is missing, or of the wrong shape, type or number of rows.
+        ContractError: an array is missing, or has the wrong shape, type or number of rows.
         ModelError: ``state_undeclared``.
     """
     specs = {spec.name: spec for spec in info.inputs}
@@ -107,11 +107,11 @@ def check_arrays(file: ArrayFile, named: str, info: ModelInfo, task: Task) -> No
     have = f"{named} has the arrays {', '.join(map(repr, file.members)) or '(none)'}"
     check_all_fed([*matched, *fixed_feeds(info, task)], info, task.state, have)
     if single := [array for array in used if not file.members[array].shape]:
-        what = f"array {single[0]!r} of {named} is a single value; give it an axis of rows, the first one"
+        what = f"array {single[0]!r} of {named} is a single value; give it a first axis of rows"
         raise ContractError("shape_mismatch", what)
     if len({file.members[array].rows for array in used}) > 1:
         listed = ", ".join(f"{array!r} {file.members[array].rows}" for array in used)
-        what = f"{named}: arrays differ in their number of rows: {listed}; give as many of each"
+        what = f"{named}: arrays differ in their number of rows: {listed}; give the same number for each"
         raise ContractError("shape_mismatch", what)
     for name, array in matched.items():
         member = file.members[array]
@@ -121,7 +121,8 @@ def check_arrays(file: ArrayFile, named: str, info: ModelInfo, task: Task) -> No
         file.members[GROUPS].dtype.kind not in "iuSU" or len(file.members[GROUPS].shape) > 1
     ):
         raise ContractError(
-            "data_unreadable", f"{named}: 'groups' is no recording a row; give one integer or string a row"
+            "data_unreadable",
+            f"{named}: 'groups' does not name one recording per row; give one integer or string per row",
         )
     if LABELS in file.members and file.members[LABELS].dtype.kind not in "biufSU":
         raise ContractError(
@@ -148,11 +149,9 @@ def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool)
 
 
 def check_contiguous(groups: Indices) -> None:
-    """Raise ``ContractError`` (data_unreadable) unless each recording's rows follow each other, as state wants it."""
+    """Raise ``ContractError`` (data_unreadable) unless each recording's rows are consecutive, as state needs."""
     if np.count_nonzero(np.diff(groups)) >= len(np.unique(groups)):
-        what = (
-            "the model carries state, and rows of other groups stand between those of one; give each group's together"
-        )
+        what = "the model carries state, but the rows of a group are not consecutive; put each group's rows together"
         raise ContractError("data_unreadable", what)
 
 
@@ -181,7 +180,7 @@ def _look_at_rows(context: Context, data: ArrayData) -> Rows:
 
 
 def not_finite(row: Row) -> str | None:
-    """The name of what in a row holds NaN or Inf: an input, or ``labels``; None: all is finite."""
+    """The first array of a row with NaN or Inf: an input's name, or ``labels``; None if all values are finite."""
     named = [*row.feeds.items(), (LABELS, row.label)]
     return next((name for name, values in named if not _finite(values)), None)
 
@@ -196,14 +195,14 @@ def _warnings(file: ArrayFile, info: ModelInfo, heldout: int, min_agreement: flo
     if heldout < _SURE_ROWS and 0 < min_agreement < 1:
         chance = refusal_chance(heldout, min_agreement)
         warnings.append(
-            f"{heldout} held-out rows are few: a good model (1 % disagreement) would fail to prove min_agreement "
+            f"{heldout} held-out rows are few: a good model (1 % disagreement) would fail min_agreement "
             f"{min_agreement:g} with a chance of {chance:.0%}; give {_SURE_ROWS} rows or more, best 300 (--heldout)"
         )
     return warnings
 
 
 def unfit_arrays(file: ArrayFile, info: ModelInfo) -> list[str]:
-    """A warning for each array that is fed as another type, and one for those that feed nothing."""
+    """A warning for each array that is converted to another type, and one for all arrays that feed no input."""
     matched = match_arrays(file.members, info)
     warnings = widened({name: member.dtype for name, member in file.members.items()}, matched, info)
     unused = [name for name in file.members if name not in {*matched.values(), LABELS, GROUPS}]

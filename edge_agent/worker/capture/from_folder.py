@@ -1,8 +1,8 @@
-"""Rows for a model from an operator's own files: pictures, sounds, tables, or arrays that are ready. No job, no sensor.
+"""Makes rows for a model from an operator's files: pictures, sounds, tables, or ready arrays. No job, no sensor.
 
-Recordings are cut into windows as a capture cuts a sensor's stream, and go through the contracts' steps. They are taken
-from stretches that are a window apart, and each stretch is a group, so that the sets of a verdict share no sample.
-Pictures count as independent. Arrays whose rows fit the model's inputs are taken as they are.
+Recordings are cut into windows in the same way as a sensor's stream, and go through the contracts' steps. The windows
+come from segments that are a window apart. Each segment is a group, so that the sets of a verdict share no sample.
+Pictures count as independent. Arrays whose rows fit the model's inputs are used unchanged.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,29 +36,29 @@ Array = NDArray[Any]
 Progress = Callable[[float, str, float | None], None]
 
 _STRETCHES = 12
-"""As many at least, as far as there are samples for: a set needs several to be of more than one moment."""
+"""The least number of segments, if samples suffice: several per set, so that a set covers more than one moment."""
 _SHOWN = 3
 
 
 @dataclass(slots=True)
 class Rows:
-    """Rows by the names of the model's inputs, and what is to be said of where they are from."""
+    """Rows by the names of the model's inputs, and notes on their origin."""
 
     arrays: dict[str, Array]
     notes: list[str] = field(default_factory=list)
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return len(next(iter(self.arrays.values())))
 
 
 def rows_from(place: Path, asked: Asked, progress: Progress, scratch: Path) -> Rows:
-    """The rows that the files at ``place``, a folder or a single file, give.
+    """The rows from the files at ``place``, a folder or a single file.
 
     Raises:
-        SourceError: ``source_unavailable``: no file can be used; the message says why.
-        ContractError: what is in them does not fit the model.
+        SourceError: ``source_unavailable``: no file is usable; the message gives the reason.
+        ContractError: the files' data do not fit the model.
     """
     try:
         listed = list_recordings(place)
@@ -68,20 +68,20 @@ def rows_from(place: Path, asked: Asked, progress: Progress, scratch: Path) -> R
     if kind is None:
         wanted = "pictures" if asked.contracts[0].frame else "sounds, tables or arrays"
         there = listed.left_out(Kind.PICTURES if not asked.contracts[0].frame else Kind.SOUND) or "nothing"
-        text = f"{place} has no file that the model can be fed with; it wants {wanted}, and there is {there}"
+        text = f"{place} has no file for the model, which needs {wanted}; it has {there}"
         raise SourceError("source_unavailable", f"{text}: give a folder with {READABLE}")
     files, notes = listed.of[kind], []
     if left := listed.left_out(kind):
         notes.append(f"{counted(len(files), 'file')} of {kind.value} used; left out: {left}")
     if kind is Kind.ARRAYS and (ready := ready_rows(files, asked, scratch)) is not None:
-        return Rows(ready, [*notes, "the arrays fit the model's inputs, so no steps are done"])
+        return Rows(ready, [*notes, "the arrays fit the model's inputs, so no steps are applied"])
     reader = _Reader(asked, progress, notes)
     made = reader.pictures(files) if kind is Kind.PICTURES else reader.streams(kind, files)
     return Rows(made, notes)
 
 
 def _kind(listed: Listed, asked: Asked) -> Kind | None:
-    """The kind to read: what the contract is about, else what there is most of."""
+    """The kind of files to read: the one that the contract implies, else the most frequent one."""
     if asked.contracts[0].frame:
         return listed.most((Kind.PICTURES, Kind.ARRAYS))
     sound_first = (Kind.SOUND,) if asked.contracts[0].rate_hz and listed.of[Kind.SOUND] else ()
@@ -89,7 +89,7 @@ def _kind(listed: Listed, asked: Asked) -> Kind | None:
 
 
 class _Reader:
-    """Makes rows of recordings; what cannot be read is left out and told of."""
+    """Makes rows from recordings; unreadable files are left out and noted."""
 
     def __init__(self, asked: Asked, progress: Progress, notes: list[str]) -> None:
         self._asked = asked
@@ -99,7 +99,7 @@ class _Reader:
         self._broken: list[str] = []
 
     def streams(self, kind: Kind, files: Sequence[Path]) -> dict[str, Array]:
-        """Windows of streams of numbers, each stretch a group."""
+        """Windows from streams of numbers; each segment is a group."""
         windows: list[dict[str, Array]] = []
         groups: list[int] = []
         group = 0
@@ -116,7 +116,7 @@ class _Reader:
         return self._joined(windows, "a window of samples") | {GROUPS: np.array(groups, np.int64)}
 
     def pictures(self, files: Sequence[Path]) -> dict[str, Array]:
-        """A window of each picture, of as many as are wanted, evenly over all."""
+        """Windows of pictures, evenly spaced over all files, up to the requested number."""
         try:
             from edge_agent.acquisition.recordings.pictures import read_picture  # noqa: PLC0415  # only these need Pillow
         except ModuleNotFoundError as error:
@@ -132,7 +132,7 @@ class _Reader:
             self._progress(number / len(chosen), f"reading {path.name}", None)
             picture = read_picture(path, colour, (frame[1], frame[0]))
             if picture is None:
-                self._broken.append(f"{path.name}: it is no image")
+                self._broken.append(f"{path.name}: not an image")
                 continue
             pending.append(picture)
             if len(pending) == size:
@@ -145,7 +145,7 @@ class _Reader:
             more = f" and {len(self._broken) - _SHOWN} more" if len(self._broken) > _SHOWN else ""
             self._notes.append(f"left out: {'; '.join(self._broken[:_SHOWN])}{more}")
         if not windows:
-            why_none = "; ".join(self._broken[:_SHOWN]) or "all are shorter than that"
+            why_none = "; ".join(self._broken[:_SHOWN]) or "all files are too short"
             raise SourceError("source_unavailable", f"no file gives {what}: {why_none}")
         return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
 
@@ -162,15 +162,15 @@ class _Reader:
             return _Nothing()
 
     def _stretches(self, path: Path, recording: Recording, pieces: int, each: int) -> Iterator[list[dict[str, Array]]]:
-        """The windows of each stretch, ``each`` in all at most."""
+        """The windows of each segment, ``each`` in total at most."""
         window, wanted_hz = self._asked.window, self._asked.contracts[0].rate_hz
         columns, places = self._columns(path, recording)
         own = recording.window_size
         if own not in (0, window.size):
-            text = f"{path.name} has windows of {own} samples, the model's have {window.size}; correct window in"
+            text = f"{path.name} has windows of {own} samples, but the model takes {window.size}; correct window in"
             raise ContractError("shape_mismatch", f"{text} {self._asked.manifest}")
         if wanted_hz and recording.rate_hz is None:
-            text = f"{path.name} does not say its rate, so it is taken for the model's {wanted_hz:g} Hz"
+            text = f"{path.name} does not state its rate, so the model's {wanted_hz:g} Hz are assumed"
             self._notes.append(text)
         resample = Resampler(rate_ratio(recording.rate_hz or wanted_hz or 1.0, wanted_hz or recording.rate_hz or 1.0))
         most = -(-each // pieces)
@@ -184,34 +184,34 @@ class _Reader:
             yield [self._made(samples[..., places], columns, path) for samples in cut]
 
     def _hop(self, room: int, most: int) -> int:
-        """From one window to the next: evenly over a stretch that has ``room``, as close as the contract says at least.
+        """Samples between windows: evenly over a segment that has ``room``, and at least the contract's hop.
 
-        Windows that lie apart resemble each other less, so they prove more.
+        Windows that are far apart resemble each other less, so they prove more.
         """
         hop = self._asked.window.hop
         return hop if self._asked.in_order else max(hop, room // max(1, most - 1))
 
     def _columns(self, path: Path, recording: Recording) -> tuple[list[str], list[int]]:
-        """Names and places of the channels that the contracts may want."""
+        """Names and indices of the channels that the contracts may use."""
         try:
             named = named_channels(recording.names, [], recording.columns)
         except Unreadable as error:
             raise ContractError("channel_unknown", f"{path.name}: {error}") from None
         if isinstance(recording, SoundRecording) and self._asked.channels == 1 and recording.columns > 1:
-            text = f"sounds of several channels: only {named.names[0]!r} is used"
+            text = f"of sounds with several channels, only {named.names[0]!r} is used"
             if text not in self._notes:
                 self._notes.append(text)
             return named.names[:1], named.places[:1]
         return named.names, named.places
 
     def _made(self, window: Array, columns: Sequence[str], path: Path) -> dict[str, Array]:
-        """A row: each input's tensor of one window."""
+        """A row: the tensor of one window for each input."""
         specs = {spec.name: spec for spec in self._asked.info.inputs}
         row: dict[str, Array] = {}
         for contract, steps in zip(self._asked.contracts, self._steps, strict=True):
             spec = specs[contract.name or self._asked.info.inputs[0].name]
             if missing := [name for name in contract.channels if name not in columns]:
-                unknown = ContractError("channel_unknown", f"{missing[0]!r} is none of them")
+                unknown = ContractError("channel_unknown", f"{missing[0]!r} is not one of them")
                 raise ContractError(unknown.code, self._unfit(unknown, path, columns))
             try:
                 picked = [columns.index(name) for name in contract.channels] or slice(None)
@@ -225,12 +225,12 @@ class _Reader:
 
     def _unfit(self, error: EdgeAgentError, path: Path, columns: Sequence[str]) -> str:
         has = f"{path.name} has {counted(len(columns), 'channel')} ({', '.join(columns)})"
-        do = f"correct channels, window or steps in {self._asked.manifest}, and give it with --manifest"
+        do = f"correct channels, window or steps in {self._asked.manifest}, and pass it with --manifest"
         return f"{has}: {error.message}; {do}"
 
 
 class _Nothing:
-    """In place of a recording that could not be opened."""
+    """A placeholder for a recording that could not be opened."""
 
     def __enter__(self) -> None:
         return None
@@ -240,7 +240,7 @@ class _Nothing:
 
 
 def colour_names(colour: str) -> list[str]:
-    """The channels of pictures."""
+    """The names of the channels of pictures."""
     from edge_agent.acquisition.recordings.pictures import COLOURS  # noqa: PLC0415  # Pillow
 
     return COLOURS[colour]
@@ -251,6 +251,6 @@ def _arrays(path: Path) -> ArrayRecording:
         return read_npz(path)
     data = np.load(path, allow_pickle=False, mmap_mode="r")
     if data.ndim not in (2, 3) or data.dtype.kind not in "fiu" or not data.size:
-        text = f"an array of {data.dtype} {list(data.shape)} is no [samples, channels] or [windows, size, channels]"
-        raise Unreadable(f"{text}; save one that is")
+        text = f"an array of {data.dtype} {list(data.shape)} is not [samples, channels] or [windows, size, channels]"
+        raise Unreadable(f"{text}; save it in one of these shapes")
     return ArrayRecording(data, [], None)

@@ -1,7 +1,7 @@
-"""The sets from what a sensor's own process has kept over hours and days: there at once, and of all that it has seen.
+"""Captures from a reservoir: segments that a sensor's process has stored over hours and days, available at once.
 
-What is kept goes on changing while it is read, so the stretches are copied into the job's folder first; then quality
-and balance are judged as in a capture, in as many groups of stretches as a capture has rounds.
+The reservoir keeps changing while it is read, so the segments are first copied into the job's folder. Then quality and
+balance are judged as in a live capture, in as many groups of segments as a capture has rounds.
 """
 
 import math
@@ -33,19 +33,19 @@ from edge_agent.worker.quality.capture_monitor import CaptureMonitor
 from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 _npy_format: Any = np.lib.format
-"""numpy brings no types for it."""
+"""Untyped in numpy."""
 _GROUPS = 12
 _SPARE_BYTES = 16 << 20
 _ATTEMPTS = 2
-"""Usually nothing is replaced within the seconds that copying takes."""
-_REPLACED = Shortfall("what is kept was replaced while it was being copied")
+"""Segments are rarely replaced within the seconds that copying takes."""
+_REPLACED = Shortfall("stored samples were replaced while they were being copied")
 
 
 def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, Data] | Shortfall | None:
-    """The sets and what the result object says about them; a ``Shortfall`` if too little is kept, None if nothing is.
+    """The sets and their summary for the result object; a ``Shortfall`` if too little is stored, None if nothing is.
 
     Raises:
-        ContractError, RecipeError, ModelError: the source does not fit the model, as in a capture.
+        ContractError, RecipeError, ModelError: the source does not fit the model, as in a live capture.
         LimitError: ``no_space``.
         Refusal: the data's quality.
     """
@@ -69,14 +69,14 @@ def _attempt(
     task = context.task
     try:
         kept = read(Path(task.shared[name]) / KEPT_FOLDER)
-    except StoreError:  # nothing is kept of it, or nothing yet
+    except StoreError:  # the sensor has no reservoir, or nothing is stored yet
         return None
     with closing(kept):
         stored = kept.format
         try:
             columns = source_fit.check_source(info, task, stored, name, window.size)
-        except ContractError as error:  # the sensor may be another one by now; that itself says what does not fit
-            return Shortfall(f"what is kept does not fit: {error.message}")
+        except ContractError as error:  # the sensor may have been replaced; a live capture reports its own misfit
+            return Shortfall(f"the stored samples do not fit: {error.message}")
         resample = Resampler(rate_ratio(stored.rate_hz, rate_hz or stored.rate_hz))
         steps: dict[Split, int] = {
             "calibration": window.hop, "search": window.hop, "heldout": max(window.size, window.hop),
@@ -85,7 +85,7 @@ def _attempt(
         holds = {split: capacity(samples, window.size, steps[split]) for split in SPLITS}
         if not holds["calibration"]:
             needed = resample.needed(window.size)
-            text = f"a kept stretch of {stored.samples} samples is shorter than a window, which takes {needed}"
+            text = f"a stored segment of {stored.samples} samples is shorter than a window, which takes {needed}"
             return Shortfall(f"{text}; set [sources.{name}] keep_seconds = {keep_seconds(needed, stored.rate_hz):g}")
         wanted = {split: getattr(task.recipe, f"{split}_windows") for split in SPLITS}
         chosen = choose(kept.of("calibration"), kept.of("judging"), wanted, holds, stateful=bool(task.state))
@@ -95,7 +95,7 @@ def _attempt(
 
 
 class _Taking:
-    """Copies what was chosen, and judges it."""
+    """Copies the chosen segments, and judges them."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class _Taking:
         self._times: list[float] = []
 
     def run(self, name: str, chosen: SegmentShares) -> tuple[ShardSets, Data] | Shortfall:
-        """All of it; a ``Shortfall`` if a set would be smaller than was chosen."""
+        """Copy and judge all sets; returns a ``Shortfall`` if a set would be smaller than chosen."""
         planned = sum(share.windows for share in chosen["calibration"])
         self._clear()
         self._check_space(sum(map(len, chosen.values())))
@@ -135,7 +135,7 @@ class _Taking:
         refuse(findings)
         calibration, search, heldout = (self._summary(split) for split in SPLITS)
         first, last = _date(min(self._times)), _date(max(self._times))
-        message = f"the sets are of what {name!r} has sent from {first} to {last}"
+        message = f"the sets hold samples of {name!r} from {first} to {last}"
         self._context.progress(1.0, message, eta_s=0.0, force=True)
         ratio = self._resample.ratio.as_integer_ratio()
         use = ReservoirUse(
@@ -152,7 +152,7 @@ class _Taking:
         return made, with_findings(data, findings)
 
     def _clear(self) -> None:
-        """Away with what a capture that was interrupted has left here."""
+        """Remove the files of an interrupted capture."""
         for path in self._context.out_dir.iterdir():
             path.unlink()
 
@@ -163,7 +163,7 @@ class _Taking:
             raise LimitError("no_space", lacks_space("capture", wanted, free, self._context.out_dir))
 
     def _copy(self, split: Split, stem: str, shares: Sequence[SegmentShare]) -> list[tuple[Shard, Path]]:
-        """Copy the stretches into one file; those that were replaced since are left out."""
+        """Copy the segments into one file; segments that were replaced meanwhile are left out."""
         stored = self._kept.format
         path = self._context.out_dir / f"{stem}.npy"
         full = (len(shares) * stored.samples, *stored.array_shape[1:-1], len(self._columns))
@@ -178,7 +178,7 @@ class _Taking:
             copy[first : first + stored.samples] = samples[..., self._picked]
             self._times.append(segment.time_s)
             made.append((self._shard(split, path.name, share, first), path))
-            self._context.progress(0.5, f"taking what is kept: {split}")
+            self._context.progress(0.5, f"copying stored samples: {split}")
         copy.flush()
         self._shards[split] += [shard for shard, _ in made]
         return made
@@ -191,12 +191,12 @@ class _Taking:
             step=self._steps[split],
             first=first,
             samples=self._kept.format.samples,
-            # State is carried from window to window of a stretch; else what counts is the block of time.
+            # State is carried from window to window within a segment. Without state, the block of time is the group.
             group=None if self._context.task.state else share.segment.block,
         )
 
     def _judge(self, files: dict[Split, list[tuple[Shard, Path]]]) -> None:
-        """Quality and balance, a group of stretches at a time; the sets in turn, as they lie side by side in time."""
+        """Judge quality and balance by groups of segments; the sets take turns, because they alternate in time."""
         rounds = {split: list(_groups(made)) for split, made in files.items()}
         for turn in range(max(map(len, rounds.values()))):
             for split, groups in rounds.items():
@@ -224,12 +224,12 @@ class _Taking:
 
 
 def keep_seconds(samples: int, rate_hz: float) -> float:
-    """How long stretches must be for so many samples, in tenths of a second."""
+    """The length in seconds of a segment of ``samples`` samples, rounded up to a tenth."""
     return math.ceil(10 * samples / rate_hz) / 10
 
 
 def _groups(made: Sequence[tuple[Shard, Path]]) -> Iterator[Sequence[tuple[Shard, Path]]]:
-    """At most so many groups in the order of time, none of them empty."""
+    """At most ``_GROUPS`` groups in time order, none of them empty."""
     count = min(_GROUPS, len(made))
     for place in range(count):
         yield made[len(made) * place // count : len(made) * (place + 1) // count]

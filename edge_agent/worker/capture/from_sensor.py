@@ -1,11 +1,11 @@
-"""Captures from this device's own sensor: block after block in the order of time, checked as they come.
+"""Captures from this device's own sensor: block after block in time order, checked on arrival.
 
-Before the first sample everything that can be known is checked: source, channels, window and steps against the model,
-free space. A complete block is on disk for good, so a capture that was interrupted goes on with the next one, unless
-the source is a recording, which would begin anew and bring samples of one set into another.
+Everything that can be known is checked before the first sample: source, channels, window and steps against the model,
+and free space. A complete block stays on disk, so an interrupted capture resumes with the next block. A recording is
+the exception: it restarts, because its samples would otherwise move from one set into another.
 
-:class:`~edge_agent.worker.capture.block_queue.BlockQueue` says which blocks are left, and
-:class:`~edge_agent.acquisition.monitored.MonitoredSource` when the sensor is given up.
+:class:`~edge_agent.worker.capture.block_queue.BlockQueue` decides which blocks are left, and
+:class:`~edge_agent.acquisition.monitored.MonitoredSource` when to give up on the sensor.
 """
 
 import math
@@ -39,18 +39,18 @@ from edge_agent.worker.quality.step_scale import StepScale, step_scales
 
 _SPARE_BYTES = 16 << 20
 _OPEN_WITHIN_S = 60.0
-"""A job that goes on after the device has booted may find the sensor's process still opening it."""
+"""A job that resumes after a reboot may find the sensor's process still opening the sensor."""
 
 
 def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, Data]:
-    """The sets, and what the result object says about them.
+    """The sets, and their summary for the result object.
 
     Raises:
         ContractError: ``source_unknown``, ``channel_unknown``, ``input_missing``, ``shape_mismatch``,
             ``dtype_mismatch``.
         ModelError: ``state_undeclared``.
-        RecipeError: ``recipe_unsupported`` for a step that is not known, inputs from several sources, or a rate that
-            the source's cannot become.
+        RecipeError: ``recipe_unsupported`` for an unknown step, inputs from several sources, or a rate to which the
+            source's rate cannot be converted.
         SourceError: ``source_unavailable``, ``source_busy``, ``source_silent``, ``source_lost``.
         LimitError: ``no_space``, ``capture_timeout``.
         Refusal: the data's quality, or ``too_few_windows``.
@@ -68,7 +68,7 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, Data]:
 
 
 def _open(task: Task, name: str) -> Source:
-    """The sensor itself, or where a process of its own reads it, what that hands out."""
+    """The sensor itself or, if a process of its own reads it, a subscription to that process."""
     if name in task.shared:
         return subscribe(name, Path(task.shared[name]), open_within_s=_OPEN_WITHIN_S)
     return open_source(name, task.sources[name])
@@ -79,7 +79,7 @@ def _plan(task: Task, source: Source, name: str, columns: list[str], window: Win
     ratio = rate_ratio(source.rate_hz, rate_hz or source.rate_hz)
     if source.window_size:
         if ratio != 1:
-            text = f"the windows of source {name!r} stand alone at {source.rate_hz:g} Hz; they cannot be resampled"
+            text = f"source {name!r} has separate windows at {source.rate_hz:g} Hz, which cannot be resampled"
             raise RecipeError("recipe_unsupported", f"{text} to rate_hz = {rate_hz:g}; leave rate_hz out of [input]")
         if source.window_size != window.size:
             raise ContractError(
@@ -95,7 +95,7 @@ def _plan(task: Task, source: Source, name: str, columns: list[str], window: Win
 
 
 class _Capture:
-    """One run through what is left of a plan."""
+    """One run through the remaining blocks of a plan."""
 
     def __init__(self, context: Context, source: Source, plan: Plan, scales: Sequence[StepScale] = ()) -> None:
         self._context, self._source, self._name = context, source, plan.source
@@ -111,7 +111,7 @@ class _Capture:
         self._monitored.allow(self._left)
 
     def run(self) -> tuple[ShardSets, Data]:
-        """Capture the blocks that are not there yet, and judge all of them."""
+        """Capture the missing blocks, and judge all of them."""
         self._check_space()
         self._check_length()
         self._queue.look_back()
@@ -124,7 +124,7 @@ class _Capture:
 
     @property
     def _left(self) -> int:
-        """Samples that are still needed, gaps included."""
+        """Samples still needed, gaps included."""
         return self._queue.left - self._reader.taken
 
     def _read(self, block: Block) -> source_fit.Samples:
@@ -139,7 +139,7 @@ class _Capture:
         self._report()
 
     def _extend(self) -> Block | None:
-        """The first of the blocks that sure ranges take beyond the plan; None: that is all."""
+        """The first additional block that certain ranges need; None if the capture is complete."""
         available = self._source.length - self._monitored.samples if self._source.length else math.inf
         if not self._queue.extend(available):
             return None
@@ -171,12 +171,12 @@ class _Capture:
         self._context.progress(1 - left / total, detail, eta_s=left / rate_hz if rate_hz else None, force=force)
 
     def _findings(self) -> list[Finding]:
-        """All that there is to say of what came."""
+        """All findings about the captured data."""
         findings = [*self._monitor.findings(), *(Finding(*found) for found in self._monitored.findings())]
         rate_hz = self._source.rate_hz
         if self._ratio > 1:
-            text = f"the model wants {float(rate_hz * self._ratio):g} samples a second, source {self._name!r} sends "
-            text += f"{rate_hz:g}: what moves faster than {rate_hz / 2:g} Hz is missing"
+            text = f"the model expects {float(rate_hz * self._ratio):g} samples a second, but source {self._name!r} "
+            text += f"sends {rate_hz:g}: frequencies above {rate_hz / 2:g} Hz are missing"
             findings.append(Finding("wrong_rate", text, refuse=False))
         if self._source.repeats and self._source.length < samples_needed(self._queue.plan.blocks):
             text = f"the recording of {self._source.length} samples was repeated, so the sets share samples"

@@ -1,8 +1,8 @@
-"""The look at what came with a manifest before a sensor is asked: the model, and its labelled set.
+"""Inspects a manifest's model and labelled set before a sensor is opened.
 
-Both are somebody else's files, so a process opens them that has neither a sensor nor anything else worth taking
-(``python -m edge_agent.worker inspect JOB_DIR``), and what it leaves is read as foreign: typed, and of a bounded size.
-A capture that opens no sensor, of an operator's own files, is such a process itself and looks with its own eyes.
+Both are foreign files. A separate process opens them that has no sensor and nothing else worth stealing
+(``python -m edge_agent.worker inspect JOB_DIR``). Its output is read as foreign data: typed, and of bounded size. A
+capture from an operator's own files opens no sensor, so it inspects both files itself.
 """
 
 import shutil
@@ -30,22 +30,22 @@ T = TypeVar("T")
 
 _TIMEOUT_S = 1800.0
 _ATTEMPTS = 2
-"""A device under load may kill a process that is sound; a model that crashes its runtime does so again."""
+"""A device under load may kill a sound process; a model that crashes its runtime crashes it again."""
 _MAX_MESSAGE, _MAX_DETAIL = 600, 200
 CHECKING = "checking model and data"
-"""What is said while the model is looked at."""
+"""The progress detail while the model is inspected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What was found: the model's signature, and of its labelled set, where one came with it, what it holds."""
+    """The results of the inspection: the model's signature, and a summary of its labelled set, if there is one."""
 
     info: ModelInfo
     labelled: LabelledSummary | None = None
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """A line of the other process: of progress, or the last one."""
+    """A line of the other process: progress, or the end."""
 
     event: str = ""
     detail: str = ""
@@ -55,13 +55,13 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def look_at_model(context: Context) -> ModelInfo:
-    """What the model is, once it is known that the task may be done with it.
+    """The model's signature, after checking that the task is possible with it.
 
     Raises:
         ModelError: the model cannot be read.
-        RecipeError: the task asks for what is not available here.
+        RecipeError: the task requests something that is not available here.
         ContractError: the output's shape does not fit its kind.
-        LimitError: ``out_of_memory``: a job for it takes more than a worker may have.
+        LimitError: ``out_of_memory``: a job for the model takes more memory than a worker may have.
     """
     context.progress(0.0, CHECKING, force=True)
     backend = load(context.task.format)
@@ -72,30 +72,30 @@ def look_at_model(context: Context) -> ModelInfo:
 
 
 def look_at_labels(context: Context, info: ModelInfo) -> LabelledSummary | None:
-    """What the labelled set is, if there is one; raises as ``check_labelled_set``."""
+    """A summary of the labelled set, if there is one; raises as ``check_labelled_set``."""
     return check_labelled_set(context, info) if context.task.eval else None
 
 
 def look_apart(context: Context) -> Inspected:
-    """Have another process look at both, and read what it found.
+    """Inspect both files in another process, and read its results.
 
     Raises:
-        Refusal, EdgeAgentError: what the looks raise, with the same codes.
+        Refusal, EdgeAgentError: those of the inspection, with the same codes.
         LimitError: ``out_of_memory``, ``stage_timeout``.
-        StageError: the process crashed, or left what cannot be read.
+        StageError: the process crashed, or left unreadable results.
     """
     for attempt in range(_ATTEMPTS):
-        ended, said = _run(context)
+        ended, end = _run(context)
         outcome = _read(context, OUTCOME_FILE, Outcome)
         if outcome is not None:
             break
-        _raise_end(ended, said, last=attempt == _ATTEMPTS - 1)
+        _raise_end(ended, end, last=attempt == _ATTEMPTS - 1)
     if outcome is None or outcome.code:
         code, message = ("stage_crashed", "no outcome") if outcome is None else (outcome.code, outcome.message)
         raise Refusal(_known(code), message[:_MAX_MESSAGE])
     found = _read(context, INSPECTED_FILE, Inspected)
     if found is None:
-        raise StageError("stage_crashed", "the model was inspected, and nothing was left that says what it is")
+        raise StageError("stage_crashed", "the model's inspection left no result; report it with the log")
     return found
 
 
@@ -105,13 +105,13 @@ def _run(context: Context) -> tuple[ChildExit, _Line]:
     def take(line: str) -> None:
         nonlocal end
         try:
-            told = msgspec.json.decode(line, type=_Line)
+            event = msgspec.json.decode(line, type=_Line)
         except UNDECODABLE:
             return
-        if told.event == "end":
-            end = told
-        elif told.detail not in ("", CHECKING):
-            context.progress(0.0, told.detail[:_MAX_DETAIL])
+        if event.event == "end":
+            end = event
+        elif event.detail not in ("", CHECKING):
+            context.progress(0.0, event.detail[:_MAX_DETAIL])
 
     shutil.rmtree(context.job_dir / INSPECT, ignore_errors=True)
     argv = python_child("edge_agent.worker", INSPECT, str(context.job_dir))
@@ -119,25 +119,25 @@ def _run(context: Context) -> tuple[ChildExit, _Line]:
     return ended, end
 
 
-def _raise_end(ended: ChildExit, said: _Line, *, last: bool) -> None:
-    """Raise why there is no outcome; a crash only after the last attempt."""
+def _raise_end(ended: ChildExit, end: _Line, *, last: bool) -> None:
+    """Raise the reason for a missing outcome; a crash is raised only after the last attempt."""
     if ended.reason == "out_of_memory":
-        raise LimitError("out_of_memory", "the model needs more memory to be opened than a worker may have")
+        raise LimitError("out_of_memory", "opening the model needs more memory than a worker may have")
     if ended.reason == "timeout":
         raise LimitError("stage_timeout", f"opening the model took more than {_TIMEOUT_S:g} s; shrink it")
-    if said.status == "failed":
-        raise EdgeAgentError(_known(said.code), said.message[:_MAX_MESSAGE])
+    if end.status == "failed":
+        raise EdgeAgentError(_known(end.code), end.message[:_MAX_MESSAGE])
     if last:
-        raise StageError("stage_crashed", f"opening the model in a process of its own: it {ended.describe()}")
+        raise StageError("stage_crashed", f"the process that opened the model {ended.describe()}")
 
 
 def _known(code: str) -> str:
-    """A code as the other process told it: it had a hostile model open."""
+    """``code`` if it is known. The other process had a possibly hostile model open, so its code is not trusted."""
     return code if code in CODES else "stage_crashed"
 
 
 def _read(context: Context, name: str, kind: type[T]) -> T | None:
-    """What the other process left as ``name``; None: nothing. Raises ``StageError`` for what nobody of ours leaves."""
+    """The file ``name`` that the other process left; None if there is none. Raises ``StageError`` if it is invalid."""
     try:
         return decode(read_file(context.job_dir, INSPECT, name), kind)
     except FileNotFoundError:

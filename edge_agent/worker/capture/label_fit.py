@@ -1,8 +1,8 @@
-"""Can the labels of a labelled set say anything about the model's output? Found before anything is captured. Pure.
+"""Checks, before anything is captured, that the labels of a labelled set can judge the model's output. Pure.
 
-A set whose labels cannot decide would end in a success in which nobody looked at them, so it is refused with the key to
-set: ``[output] kind``. Where no kind is named, it is found from float's outputs after the capture; which kinds the
-labels fit is remembered until then (:func:`check_found`).
+A job whose labels cannot decide would succeed without using them, so it is refused with the key to set:
+``[output] kind``. If no kind is named, it is found from float's outputs after the capture. The kinds that the labels
+fit are stored until then (:func:`check_found`).
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ from edge_agent.worker.capture.preflight import shaped
 
 NAME = "the labelled set"
 _FOUND: tuple[OutputKind, ...] = ("classes", "binary", "regression")
-"""Of :data:`LABELLED_KINDS`, what is found where no kind is named."""
+"""The members of :data:`LABELLED_KINDS` that can be found if no kind is named."""
 
 
 class LabelFit:
-    """Takes the labels one by one, and says which kinds they fit."""
+    """Takes the labels one by one, and finds the kinds that they fit."""
 
     def __init__(self, task: Task, info: ModelInfo) -> None:
-        """Raises ``Refusal`` (output_kind_needed) if the kind that is named has no labels."""
+        """Raises ``Refusal`` (output_kind_needed) if the named kind has no labels."""
         self._output = first_output(task)
         self._own_labels = task.arrays is not None
         named = first_output(task).kind
@@ -45,21 +45,21 @@ class LabelFit:
         kinds = (named,) if named is not None else _FOUND
         self._judges = {} if self._zeros is None else _judges(kinds, first_output(task), self._zeros)
         self._why: dict[OutputKind, tuple[int, str]] = {}
-        """Of each kind that the labels do not fit, the first row that does not, and the sentence on it."""
+        """Each kind that the labels do not fit → the first row that does not fit, and the sentence on it."""
         self._one_hot = True
 
     def add(self, label: Any, index: int) -> None:
         """Take the label of row ``index``.
 
         Raises:
-            ContractError: ``shape_mismatch``: the kind that is named has no such label.
+            ContractError: ``shape_mismatch``: the label does not fit the named kind.
         """
         self._one_hot = self._one_hot and _is_one_hot(label)
         for kind, judge in list(self._judges.items()):
             try:
-                if kind in ("detection", "detection_head"):  # to which other labels than boxes would say nothing
+                if kind in ("detection", "detection_head"):  # these accept other labels silently
                     labelled_boxes(label)
-                judge.correct(self._zeros, label)  # type: ignore[arg-type]  # there are judges only of a known shape
+                judge.correct(self._zeros, label)  # type: ignore[arg-type]  # judges exist only for a known shape
             except ContractError as error:
                 text = f"row {index} of {NAME}: {error.message}"
                 if self._output.kind is not None:
@@ -68,10 +68,10 @@ class LabelFit:
                 self._why[kind] = index, text
 
     def kinds(self) -> list[OutputKind]:
-        """The kinds that all labels fit; every one if the output's shape is not known.
+        """The kinds that all labels fit; every kind if the output's shape is unknown.
 
         Raises:
-            Refusal: ``output_kind_needed`` if none of them is, or can be found to be, the output's.
+            Refusal: ``output_kind_needed`` if none of these kinds is, or can be found to be, the output's kind.
         """
         if self._zeros is None:
             return list(get_args(OutputKind))
@@ -83,7 +83,7 @@ class LabelFit:
         return fits
 
     def _findable(self) -> set[OutputKind]:
-        """The kinds that know labels and may be found of float's outputs alone."""
+        """The kinds with labels that can be found from float's outputs alone."""
         values = np.squeeze(np.zeros(1) if self._zeros is None else self._zeros)
         if values.size == 1:
             return {"binary", "regression"}
@@ -94,18 +94,18 @@ class LabelFit:
         nearest = max(self._why, key=lambda kind: (self._why[kind][0], -_FOUND.index(kind)), default=None)
         reasons = "" if nearest is None else f" (as {nearest}: {self._why[nearest][1]})"
         return (
-            f"the labels of {NAME} fit no kind of an output of shape {shape}{reasons}; correct them, or set "
+            f"the labels of {NAME} fit no kind for an output of shape {shape}{reasons}; correct them, or set "
             '[output] kind (strings need kind = "sequence" and alphabet)'
         )
 
 
 def check_found(meaning: Meaning, fits: Sequence[str]) -> None:
-    """Raise ``Refusal`` (output_kind_needed) if labels say nothing about the kind that was found."""
+    """Raise ``Refusal`` (output_kind_needed) if the labels do not fit the kind that was found."""
     if meaning.kind in fits:
         return
     found = f"the output was taken as {meaning.kind} ({meaning.found})"
     advice = _name_it(fits, of_classes=meaning.kind == "classes")
-    raise Refusal("output_kind_needed", f"{found}, of which labels say nothing; {advice}")
+    raise Refusal("output_kind_needed", f"{found}, which its labels cannot judge; {advice}")
 
 
 def _judges(kinds: Sequence[OutputKind], output: Output, zeros: Array) -> dict[OutputKind, Judge]:
@@ -120,24 +120,24 @@ def _judges(kinds: Sequence[OutputKind], output: Output, zeros: Array) -> dict[O
 
 
 def _is_one_hot(label: Any) -> bool:
-    """Whether it is a class as a row with a single 1."""
+    """Whether ``label`` is a one-hot class: a row with a single 1."""
     values = np.ravel(label)
     return values.size > 1 and values.dtype.kind in "biuf" and values.sum() == 1 and bool(np.isin(values, (0, 1)).all())
 
 
 def _name_it(fits: Sequence[str], *, of_classes: bool) -> str:
-    """What makes the labels decide; ``of_classes``: they seem to be classes, as a number for each."""
-    ways = " or ".join(f'[output] kind = "{kind}"' for kind in fits)
+    """The remedy that makes the labels decide; ``of_classes``: the labels seem to be one-hot classes."""
+    settings = " or ".join(f'[output] kind = "{kind}"' for kind in fits)
     if of_classes:
-        return f"{NAME} decides nothing then; give class numbers, one a row (labels.argmax(axis=1)), or set {ways}"
-    return f"{NAME} decides nothing then; set {ways}"
+        return f"{NAME} decides nothing then; give one class number per row (labels.argmax(axis=1)), or set {settings}"
+    return f"{NAME} decides nothing then; set {settings}"
 
 
 def _no_labels(kind: str) -> str:
     if kind == "sequence":
-        return f"{NAME} decides nothing: to read strings, a sequence needs [output] alphabet"
+        return f"{NAME} decides nothing: set [output] alphabet, which a sequence needs to read strings"
     known = ", ".join(f'"{one}"' for one in LABELLED_KINDS)
     return (
-        f'{NAME} decides nothing: labels say nothing about [output] kind = "{kind}"; set the kind that they are of '
+        f'{NAME} decides nothing: labels cannot judge [output] kind = "{kind}"; set the kind of the labels '
         f"({known}), or leave the set out"
     )

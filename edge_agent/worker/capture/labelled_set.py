@@ -1,10 +1,10 @@
-"""The labelled set that came with a model: checked before anything is captured, read by the verdict.
+"""The labelled set that came with a model: checked before anything is captured, and read for the verdict.
 
-Its arrays are what the model is fed: no step of the input contract is applied. Nothing of it is kept, and no stage
-between this check and the verdict opens it: neither ranges nor search know it.
+Its arrays are the model's inputs: no step of the input contract is applied. No stage between this check and the verdict
+opens the set, and nothing of it is stored, so neither ranges nor search know it.
 
-The file is somebody else's, and a capture may take hours, so everything that can be wrong with it is found first, with
-a code. What it unpacks to is bounded before anything is unpacked; after that, what is in memory is one row.
+The file is foreign, and a capture may take hours, so every fault of the file is found first and reported with a code.
+The unpacked size is bounded before anything is unpacked. From then on, only one row is in memory.
 """
 
 import shutil
@@ -30,7 +30,7 @@ from edge_agent.worker.data.npz_rows import ArrayFile
 from edge_agent.worker.data.sets import ArraySets, RowSet
 
 MAX_UNPACKED_BYTES = 4 << 30
-"""A few megabytes of zip may unpack to terabytes; reading those would keep the device busy for days."""
+"""A few megabytes of zip may unpack to terabytes, which would keep the device busy for days."""
 MAX_ROW_BYTES = 256 << 20
 MAX_ROWS = 100_000
 _RESERVE_BYTES = 32 << 20
@@ -40,7 +40,7 @@ _NAME = NAME
 
 @dataclass(frozen=True, slots=True)
 class LabelledSummary:
-    """What the check found: how many windows, warnings, and what kinds its labels fit."""
+    """The results of the check: number of windows, warnings, and the kinds that the labels fit."""
 
     windows: int
     warnings: list[str]
@@ -48,14 +48,14 @@ class LabelledSummary:
 
 
 def check_labelled_set(context: Context, info: ModelInfo) -> LabelledSummary:
-    """Find everything in ``task.eval`` that would end the job later.
+    """Find every fault in ``task.eval`` that would end the job later.
 
     Raises:
-        ContractError: ``data_unreadable``, ``input_missing``, ``shape_mismatch`` or ``dtype_mismatch``: it is no sound
-            ``.npz``, unpacks to too much, or does not fit the model or its output.
-        LimitError: ``no_space`` to unpack an array whose rows do not lie one after the other.
-        Refusal: ``non_finite``, ``too_few_windows`` for the gate of accuracy, or ``output_kind_needed`` where the
-            labels could decide nothing.
+        ContractError: ``data_unreadable``, ``input_missing``, ``shape_mismatch`` or ``dtype_mismatch``: the file is not
+            a sound ``.npz``, is too large unpacked, or does not fit the model or its output.
+        LimitError: ``no_space`` to unpack an array whose rows are not contiguous.
+        Refusal: ``non_finite``, ``too_few_windows`` for the accuracy gate, or ``output_kind_needed`` if the labels
+            cannot decide anything.
     """
     task = context.task
     file = _open(context, info)
@@ -88,15 +88,15 @@ def check_labelled_set(context: Context, info: ModelInfo) -> LabelledSummary:
 
 
 def save_label_fit(folder: Path, found: LabelledSummary) -> None:
-    """Leave for the search what it must know of the labels without opening the set."""
+    """Write the kinds that the labels fit, which the search needs without opening the set."""
     write_durably(folder / LABELS_FILE, msgspec.json.encode(found.fits))
 
 
 def check_kind(folder: Path, meaning: Meaning) -> None:
-    """Hold the kind that float's outputs show against what :func:`save_label_fit` left in ``folder``, if it did.
+    """Check the kind found from float's outputs against the kinds of :func:`save_label_fit` in ``folder``, if any.
 
     Raises:
-        Refusal: ``output_kind_needed``: labels say nothing about it.
+        Refusal: ``output_kind_needed``: the labels do not fit the kind.
     """
     path = folder / LABELS_FILE
     if path.exists():
@@ -104,7 +104,7 @@ def check_kind(folder: Path, meaning: Meaning) -> None:
 
 
 def open_labelled(context: Context, info: ModelInfo) -> ArrayData:
-    """The labelled set as the set ``eval``; raises as :func:`check_labelled_set`, but does not read its rows."""
+    """The labelled set as the set ``eval``; raises as :func:`check_labelled_set`, but reads no rows."""
     return _data(context, info, _open(context, info).members[LABELS].rows)
 
 
@@ -116,26 +116,26 @@ def _data(context: Context, info: ModelInfo, windows: int) -> ArrayData:
 
 
 def _open(context: Context, info: ModelInfo) -> ArrayFile:
-    """The file, once its headers are known to fit."""
+    """The file, after checking its headers."""
     task = context.task
     file = ArrayFile(context.job_dir / task.eval, context.out_dir)
     if (unpacked := file.unpacked_bytes) > MAX_UNPACKED_BYTES:
         share = MAX_UNPACKED_BYTES / unpacked
         raise ContractError(
             "data_unreadable",
-            f"{_NAME} unpacks to {unpacked / 1e6:.0f} MB, at most {MAX_UNPACKED_BYTES / 1e6:.0f} MB may be; give "
+            f"{_NAME} unpacks to {unpacked / 1e6:.0f} MB, and the limit is {MAX_UNPACKED_BYTES / 1e6:.0f} MB; give "
             f"{share:.0%} of its rows",
         )
     check_arrays(file, _NAME, info, task)
     if LABELS not in file.members:
-        raise ContractError("input_missing", f"{_NAME} has no array {LABELS!r}; add it, one label a row")
+        raise ContractError("input_missing", f"{_NAME} has no array {LABELS!r}; add it, with one label per row")
     matched = match_arrays(file.members, info)
     used = {*matched.values(), LABELS, *({GROUPS} & file.members.keys())}
     members = [file.members[name] for name in sorted(used)]
     if not 0 < members[0].rows <= MAX_ROWS:
         raise ContractError("data_unreadable", f"{_NAME} has {members[0].rows} rows; give 1 to {MAX_ROWS}")
     if (largest := max(member.row_bytes for member in members)) > MAX_ROW_BYTES:
-        allowed = f"at most {MAX_ROW_BYTES / 1e6:.3g} MB may be; give smaller rows"
+        allowed = f"and the limit is {MAX_ROW_BYTES / 1e6:.3g} MB; give smaller rows"
         raise ContractError("data_unreadable", f"a row of {_NAME} takes {largest / 1e6:.3g} MB, {allowed}")
     columns = sum(member.rows * member.row_bytes for member in members if member.fortran)
     if columns and columns > (free := shutil.disk_usage(context.out_dir).free - _RESERVE_BYTES):

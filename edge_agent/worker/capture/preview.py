@@ -1,7 +1,7 @@
-"""A preview of a sensor: windows of it as a model would get them, and what is to be said of them. No job, no model.
+"""A preview of a sensor: its windows as a model would get them, and findings about them. No job, no model.
 
-Windows come in up to twelve groups with a window's worth of samples thrown away between them, so that groups share no
-sample: ``edge-agent quantize`` divides the groups among its sets. A group that an interruption hits is begun anew.
+The windows come in up to twelve groups. A window's worth of samples is discarded between two groups, so that groups
+share no sample: ``edge-agent quantize`` divides the groups among its sets. An interruption restarts the current group.
 """
 
 import io
@@ -30,7 +30,7 @@ from edge_agent.worker.quality.channels import Quality
 from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 WINDOWS = "windows"
-"""The array of an input that has no name: a model with one input takes it."""
+"""The array of an unnamed input, which a model with one input takes."""
 Samples = NDArray[Any]
 Progress = Callable[[float, str, float | None], None]
 
@@ -40,16 +40,16 @@ _LOOKED_AT = 500
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Windows of a sensor, and what is to be said of them.
+    """Windows of a sensor, and findings about them.
 
     Attributes:
         channels: names of the last axis.
         windows: ``[windows, size, ..., channels]`` as the sensor sent them.
         hop: samples from one window to the next.
         groups: the group of each window, ``[windows]``.
-        rate_hz: samples that came a second; None if that cannot be said, as of a recording.
-        findings: all that there is to say of the data.
-        samples: how many came, those that were thrown away included.
+        rate_hz: measured samples per second; None if unknown, as for a recording.
+        findings: all findings about the data.
+        samples: number of samples that arrived, discarded ones included.
     """
 
     channels: tuple[str, ...]
@@ -62,7 +62,7 @@ class Preview:
 
     @property
     def levels(self) -> NDArray[np.float32]:
-        """One number a sample and channel, ``[n, channels]``, none twice: of a picture the mean."""
+        """One number per sample and channel, ``[n, channels]``, without repeats; for a picture its mean."""
         once = self.windows[:, : self.hop]
         return source_fit.levels(once.reshape(-1, *once.shape[2:]))
 
@@ -71,15 +71,15 @@ class WindowSampler:
     """Takes windows from an open source.
 
     Args:
-        source: read, never closed here.
-        name: of the source, for messages.
-        channels: which of its channels; empty: all.
-        window: samples in a window, and from one to the next.
-        rate_hz: samples a second that windows have; None: as the source.
+        source: the open source; it is read, but never closed here.
+        name: the source's name, for messages.
+        channels: the channels to take; empty: all.
+        window: samples in a window, and from one window to the next.
+        rate_hz: samples per second of the windows; None: the source's rate.
 
     Raises:
         ContractError: ``channel_unknown``, or ``shape_mismatch`` if the source has windows of another size.
-        RecipeError: ``recipe_unsupported`` if the source's rate cannot become ``rate_hz``.
+        RecipeError: ``recipe_unsupported`` if the source's rate cannot be converted to ``rate_hz``.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class WindowSampler:
                 raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
         ratio = rate_ratio(source.rate_hz, rate_hz or source.rate_hz)
         if source.window_size and (source.window_size != window.size or ratio != 1):
-            text = f"source {name!r} has windows of {source.window_size} samples at {source.rate_hz:g} Hz of their own"
+            text = f"source {name!r} has ready windows of {source.window_size} samples at {source.rate_hz:g} Hz"
             raise ContractError("shape_mismatch", text)
         self._resample = Resampler(ratio)
         self._source, self._name = source, name
@@ -103,7 +103,7 @@ class WindowSampler:
         self._reader = BlockReader(self._monitored, picked, source_fit.blank(source, len(picked)))
 
     def take(self, windows: int, progress: Progress) -> Preview:
-        """So many windows; ``progress`` is told fraction, detail and seconds left.
+        """Take ``windows`` windows; ``progress`` gets the fraction, a detail and the seconds left.
 
         Raises:
             SourceError: ``source_silent``, ``source_lost``.
@@ -126,24 +126,24 @@ class WindowSampler:
             block = self._resample(block)
             parts.append(np.stack([block[start : start + self._size] for start in starts]))
         late = [*quality.findings(), *(Finding(*found) for found in self._monitored.findings())]
-        said = {finding.code for finding in late}
+        known = {finding.code for finding in late}
         return Preview(
             channels=self._channels,
             windows=np.concatenate(parts),
             hop=self._hop,
             groups=np.repeat(np.arange(len(shares)), shares),
             rate_hz=self._source.arrivals.rate_hz() if self._source.live else None,
-            findings=[*(finding for code, finding in early.items() if code not in said), *late],
+            findings=[*(finding for code, finding in early.items() if code not in known), *late],
             samples=self._monitored.samples,
         )
 
     def _groups_of(self, windows: int) -> tuple[list[int], list[int]]:
-        """Windows of each group, and the samples that it takes."""
+        """The number of windows in each group, and the samples that each group takes."""
         shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
         return shares, [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
 
     def _samples_of(self, needs: Sequence[int]) -> int:
-        """Samples that groups take, those that are thrown away between them included."""
+        """Samples that all groups take, including the samples discarded between them."""
         return sum(needs) + (len(needs) - 1) * self._gap
 
     def _block(self, needed: int, skip: int, windows: int, after_read: Callable[[], None]) -> Samples:
@@ -153,7 +153,7 @@ class WindowSampler:
             raise SourceError("source_lost", f"{error.message}; {self._fewer_than(windows)}") from None
 
     def _fewer_than(self, asked: int) -> str:
-        """What to ask for instead, of a source that has ended."""
+        """The remedy for a source that ended too early: fewer windows, or a longer recording."""
         for windows in range(asked - 1, 0, -1):
             if self._samples_of(self._groups_of(windows)[1]) <= self._monitored.samples:
                 needed = self._samples_of(self._groups_of(asked)[1])
@@ -161,7 +161,7 @@ class WindowSampler:
         return "record longer"
 
     def _after_read(self, progress: Progress, done: int, total: int) -> None:
-        """Unlike a capture, go on where samples come too rarely: that is a finding of what there is to see."""
+        """Check the source and report progress. Unlike a capture, a low rate is only a finding and does not end it."""
         have = done + self._reader.taken
         self._monitored.check(total - have)
         rate_hz = self._monitored.expected_rate_hz
@@ -170,11 +170,11 @@ class WindowSampler:
 
 
 def arrays(preview: Preview, contracts: Sequence[InputContract]) -> dict[str, NDArray[Any]]:
-    """What belongs into an ``.npz`` for ``edge-agent quantize``: an array an input, after its steps, and the groups.
+    """The arrays of an ``.npz`` for ``edge-agent quantize``: one per input, after its steps, and the groups.
 
     Args:
         preview: the windows.
-        contracts: of the inputs that are fed from this source; none: one input, fed windows as they are.
+        contracts: contracts of the inputs that this source feeds; empty: one input, fed with unchanged windows.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for an unknown step.
@@ -190,7 +190,7 @@ def arrays(preview: Preview, contracts: Sequence[InputContract]) -> dict[str, ND
 
 
 def scale_findings(preview: Preview, contracts: Sequence[InputContract]) -> list[Finding]:
-    """What is to be said of what the ``standardize`` steps of ``contracts`` make of the windows."""
+    """Findings about the windows after the ``standardize`` steps of ``contracts``."""
     scales = step_scales(contracts, preview.channels)
     for scale in scales:
         scale.add(evenly(list(preview.windows), _LOOKED_AT))
@@ -198,7 +198,7 @@ def scale_findings(preview: Preview, contracts: Sequence[InputContract]) -> list
 
 
 def save(path: Path, made: Mapping[str, NDArray[Any]]) -> None:
-    """Write an ``.npz``, whole or not at all."""
+    """Write an ``.npz`` atomically."""
     packed = io.BytesIO()
     arrays: dict[str, Any] = dict(made)  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
     np.savez_compressed(packed, **arrays)

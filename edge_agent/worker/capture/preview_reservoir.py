@@ -1,4 +1,4 @@
-"""A preview of what a sensor's own process has kept: one window of each stretch, in the order of time."""
+"""A preview of a reservoir: one window of each segment that a sensor's process has stored, in time order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _GROUPS = 12
 
 @dataclass(frozen=True, slots=True)
 class KeptSummary:
-    """What there is.
+    """A summary of a reservoir.
 
     Attributes:
-        stretches: part → how many.
-        regimes: that the calibration part tells apart.
-        first_s: when the oldest sample was taken, seconds since the epoch.
-        last_s: when the newest stretch began.
+        stretches: part → number of segments.
+        regimes: number of regimes in the calibration part.
+        first_s: time of the oldest sample, seconds since the epoch.
+        last_s: time of the newest segment's first sample.
     """
 
     stretches: dict[str, int]
@@ -36,9 +36,9 @@ class KeptSummary:
 
 
 def summarize(kept: ReservoirSnapshot) -> KeptSummary:
-    """What a reservoir holds; raises ``ContractError`` (input_missing) if that is nothing."""
+    """A summary of a reservoir; raises ``ContractError`` (input_missing) if the reservoir is empty."""
     if not kept.segments:
-        raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
+        raise ContractError("input_missing", "nothing is stored yet; samples are written once a minute, try again")
     return KeptSummary(
         stretches={part: len(kept.of(part)) for part in ("calibration", "judging")},
         regimes=len({segment.stratum for segment in kept.of("calibration")}),
@@ -55,21 +55,21 @@ def preview_segments(
     window: Window,
     rate_hz: float | None,
 ) -> Preview:
-    """The first window of each of ``segments``; groups are their blocks of time.
+    """The first window of each of ``segments``; groups are the segments' blocks of time.
 
-    Memory: the windows, and a twelfth of the stretches.
+    Memory: the windows, and a twelfth of the segments.
 
     Args:
-        kept: what they are of.
-        name: of the source, for messages.
-        segments: in the order of time; those that were replaced meanwhile are left out.
-        channels: which of the source's; empty: all.
-        window: its size.
-        rate_hz: samples a second that windows have; None: as the source.
+        kept: the reservoir of the segments.
+        name: the source's name, for messages.
+        segments: the segments in time order; those that were replaced meanwhile are left out.
+        channels: the channels to take; empty: all.
+        window: the window, for its size.
+        rate_hz: samples per second of the windows; None: the source's rate.
 
     Raises:
-        ContractError: ``channel_unknown``; ``shape_mismatch``: a stretch is shorter than a window; ``input_missing``.
-        RecipeError: ``recipe_unsupported`` if the source's rate cannot become ``rate_hz``.
+        ContractError: ``channel_unknown``; ``shape_mismatch``: a segment is shorter than a window; ``input_missing``.
+        RecipeError: ``recipe_unsupported`` if the source's rate cannot be converted to ``rate_hz``.
     """
     stored = kept.format
     for channel in channels:
@@ -78,7 +78,7 @@ def preview_segments(
             raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
     resample = Resampler(rate_ratio(stored.rate_hz, rate_hz or stored.rate_hz))
     if (needed := resample.needed(window.size)) > stored.samples:
-        text = f"a kept stretch of {stored.samples} samples is shorter than a window, which takes {needed}"
+        text = f"a stored segment of {stored.samples} samples is shorter than a window, which takes {needed}"
         longer = keep_seconds(needed, stored.rate_hz)
         raise ContractError("shape_mismatch", f"{text}; set [sources.{name}] keep_seconds = {longer:g}")
     named = tuple(channels) or stored.channels
@@ -99,15 +99,15 @@ def preview_segments(
         if seen:
             early += quality.add(np.concatenate(seen))
     if not blocks:
-        raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
+        raise ContractError("input_missing", "nothing is stored yet; samples are written once a minute, try again")
     late = quality.findings()
-    said = {finding.code for finding in late}
+    known = {finding.code for finding in late}
     return Preview(
         channels=named,
         windows=windows[: len(blocks)],
         hop=window.size,
         groups=np.array(blocks, np.int64),
         rate_hz=None,
-        findings=[*({finding.code: finding for finding in early if finding.code not in said}.values()), *late],
+        findings=[*({finding.code: finding for finding in early if finding.code not in known}.values()), *late],
         samples=len(blocks) * stored.samples,
     )

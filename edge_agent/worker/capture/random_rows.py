@@ -1,4 +1,4 @@
-"""Rows of random numbers, for what needs no data: how large and how fast a model is. They say nothing of accuracy."""
+"""Rows of random numbers, for measuring the size and speed of a model. They say nothing about accuracy."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -15,13 +15,13 @@ Array = NDArray[Any]
 def random_rows(
     info: ModelInfo, shapes: Mapping[str, tuple[int, ...]], left_out: Collection[str], count: int, *, seed: int = 0
 ) -> dict[str, Array]:
-    """``count`` rows of every input that is not left out, by the names that an ``.npz`` has them under.
+    """``count`` rows of every input that is not left out, by their names in an ``.npz``.
 
     Args:
         info: the model.
-        shapes: input → shape of a row, where the model leaves sizes open.
+        shapes: input → shape of a row, if the model leaves sizes open.
         left_out: inputs that are constants or carried state.
-        count: rows.
+        count: number of rows.
         seed: the same seed gives the same rows.
     """
     random = np.random.default_rng(seed)
@@ -35,7 +35,7 @@ def random_rows(
 
 
 def _values(random: np.random.Generator, spec: TensorSpec, shape: tuple[int, ...]) -> Array:
-    """Normally distributed floats; of integers 0 and 1, which any table of tokens has."""
+    """Normally distributed floats; for integers, 0 and 1, which every table of tokens has."""
     dtype = np.dtype(spec.dtype)
     if dtype.kind == "f":
         return random.standard_normal(shape).astype(dtype)

@@ -1,4 +1,4 @@
-"""Arrays of files whose rows are a model's inputs already: taken as they are, with labels and groups beside them."""
+"""Arrays whose rows already fit a model's inputs: used unchanged, together with labels and groups."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +18,9 @@ Array = NDArray[Any]
 
 
 def ready_rows(files: Sequence[Path], asked: Asked, scratch: Path) -> dict[str, Array] | None:
-    """The rows of the files that fit, evenly over them; None: no file does.
+    """The rows of the files that fit, evenly spaced over the files; None if no file fits.
 
-    Labels and groups come along where every file has them. Groups of two files are never one.
+    Labels and groups are included if every file has them. Groups of different files stay separate.
     """
     fitting = [one for path in files if (one := _opened(path, asked.info, scratch)) is not None]
     if not fitting:
@@ -35,21 +35,21 @@ def ready_rows(files: Sequence[Path], asked: Asked, scratch: Path) -> dict[str, 
 
 
 class _Fitting:
-    """A file with an array for inputs of the model."""
+    """A file whose arrays fit inputs of the model."""
 
     def __init__(self, rows: int, arrays: dict[str, Array] | ArrayFile, names: dict[str, str]) -> None:
         self._rows = rows
         self._arrays = arrays
         self._names = names
-        """What an array is called in the end → in the file."""
+        """Name of an array in the result → its name in the file."""
 
     @property
     def keys(self) -> set[str]:
-        """The arrays that it gives."""
+        """The names of the file's arrays in the result."""
         return set(self._names)
 
     def take(self, keys: set[str], most: int, *, in_order: bool) -> dict[str, Array]:
-        """At most ``most`` rows of each array: evenly over all, or the first ones, which follow each other."""
+        """At most ``most`` rows of each array: evenly spaced, or the first consecutive ones if ``in_order``."""
         places = list(range(min(self._rows, most))) if in_order else evenly(self._rows, most)
         taken: dict[str, Array] = {}
         for key in keys:
@@ -83,7 +83,7 @@ def _opened(path: Path, info: ModelInfo, scratch: Path) -> _Fitting | None:
 
 
 def _single(path: Path, info: ModelInfo) -> _Fitting | None:
-    """A ``.npy``: rows of the first input."""
+    """A ``.npy`` file with rows of the first input; None if it does not fit."""
     try:
         data = np.load(path, allow_pickle=False, mmap_mode="r")
         fed_shape(data.shape[1:], info.inputs[0], "a row")

@@ -1,4 +1,4 @@
-"""What a recording that is too short lacks, and which numbers of windows would fit into it. Pure."""
+"""The refusal of a recording that is too short, with the numbers of windows that would fit into it. Pure."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ from edge_agent.worker.data.split import SPLITS, Split, samples_needed, windows_
 
 
 def too_short(task: Task, plan: Plan, needed: Callable[[int], int], what: str, samples: int) -> Refusal:
-    """The refusal of a recording that does not hold what was planned.
+    """The refusal of a recording that holds too few samples for the plan.
 
     Args:
-        task: what is asked.
-        plan: the blocks of it.
-        needed: samples of the source that so many samples in a row are made of.
-        what: what is the matter with the recording, a clause.
-        samples: that it holds.
+        task: the task.
+        plan: the plan with its blocks.
+        needed: source samples from which the given number of consecutive samples is resampled.
+        what: a clause that describes the recording.
+        samples: number of samples in the recording.
     """
     planned = samples_needed(plan.blocks)
     text = f"{what}; the windows need {planned}, which is {max(planned - samples, 1)} more: record longer"
@@ -30,7 +30,7 @@ def too_short(task: Task, plan: Plan, needed: Callable[[int], int], what: str, s
 
 
 def _fitting(task: Task, plan: Plan, needed: Callable[[int], int], samples: int) -> dict[Split, int] | None:
-    """How many windows ``samples`` hold, if that is enough to prove anything."""
+    """The numbers of windows that ``samples`` hold; None if they are too few to prove anything."""
     limit = MIN_AGREEMENT if task.gates.min_agreement is None else task.gates.min_agreement
     return windows_that_fit(
         {split: getattr(task.recipe, f"{split}_windows") for split in SPLITS},

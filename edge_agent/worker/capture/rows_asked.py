@@ -1,4 +1,4 @@
-"""What rows are made for from an operator's files: the model, and how it is fed. Pure."""
+"""The request for rows from an operator's files: the model, and the contracts that feed it. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from edge_agent.wire.manifest import InputContract, Window
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What rows are made for.
+    """A request for rows.
 
     Attributes:
-        contracts: of the inputs that windows feed; they share window, rate and frame.
+        contracts: contracts of the inputs that windows feed; they share window, rate and frame.
         info: the model.
-        channels: of a sample, as the model wants it; 0: unknown.
-        most_rows: as many are made at most.
-        manifest: the file that the contracts are in, for messages.
-        in_order: rows that follow each other are of one recording, as the model carries state.
+        channels: number of channels in a sample that the model takes; 0: unknown.
+        most_rows: the most rows to make.
+        manifest: the file with the contracts, for messages.
+        in_order: whether rows must be consecutive within a recording, because the model carries state.
     """
 
     contracts: Sequence[InputContract]
@@ -29,10 +29,10 @@ class Asked:
 
     @property
     def window(self) -> Window:
-        """Samples in a window, and from one to the next."""
+        """Samples in a window, and from one window to the next."""
         return self.contracts[0].window or Window(1, 1)
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Places of at most ``most`` things, evenly over ``count``."""
+    """At most ``most`` indices, evenly spaced over ``count``."""
     return list(range(count)) if count <= most else [place * count // most for place in range(most)]

@@ -1,43 +1,44 @@
-"""Which of a reservoir's segments a job takes, and how many windows of each. Pure.
+"""Selects the segments of a reservoir for a job, and the number of windows from each. Pure.
 
-Calibration windows come from the part that keeps rare regimes; search and held-out windows from the uniform part, so
-that what is proved holds for what the sensor really sees. All three are divided by the reservoir's blocks of time,
-which never touch. As few windows as will do are taken of one segment, from as many segments as there are: windows of
-one segment resemble each other.
+Calibration windows come from the part that preserves rare regimes. Search and held-out windows come from the uniform
+part, so that the verdict holds for the data that the sensor really sees. The reservoir's blocks of time, which never
+touch, separate all three sets. The selection takes few windows per segment from many segments, because windows of one
+segment resemble each other.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge_agent.strict import counted
 from edge_agent.worker.data.split import SPLITS, Split
 
 _STATEFUL_SEGMENTS = 12
-"""Where a model carries state, windows that follow each other are wanted: as many as make a capture's usual rounds."""
+"""A model with carried state needs consecutive windows: its sets use as many segments as a capture has rounds."""
 
 
 class KnownSegment(Protocol):
-    """What is asked of a segment: where in time it is, and which regime it belongs to."""
+    """The properties of a segment that the selection needs: its time and its regime."""
 
     @property
     def time_s(self) -> float:
-        """When its first sample was."""
+        """Time of the first sample."""
         ...
 
     @property
     def block(self) -> int:
-        """Its block of time."""
+        """Number of the block of time."""
         ...
 
     @property
     def stratum(self) -> int:
-        """Its regime."""
+        """Number of the regime."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentShare:
-    """A segment and the windows that are taken of its beginning."""
+    """A segment, and the number of windows to take from its start."""
 
     segment: KnownSegment
     windows: int
@@ -45,7 +46,7 @@ class SegmentShare:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Why what is kept will not do: one clause."""
+    """Why the stored samples are not enough: one clause."""
 
     why: str
 
@@ -54,7 +55,7 @@ SegmentShares = dict[Split, list[SegmentShare]]
 
 
 def capacity(samples: int, size: int, step: int) -> int:
-    """Windows of ``size``, ``step`` apart, that a segment of so many ``samples`` at the windows' rate holds."""
+    """The number of windows of ``size``, ``step`` apart, in a segment of ``samples`` samples at the windows' rate."""
     return max(0, (samples - size) // step + 1)
 
 
@@ -66,25 +67,25 @@ def choose(
     *,
     stateful: bool,
 ) -> SegmentShares | Shortfall:
-    """The shares of each set in the order of time.
+    """The shares of each set in time order; a ``Shortfall`` if there are too few segments.
 
     Args:
-        calibration: segments of that part, in the order of time.
-        judging: those of the uniform part.
-        wanted: windows of each set.
-        holds: windows that a segment holds for each set, at least 1.
-        stateful: the model carries state, so windows of a set should follow each other.
+        calibration: segments of the calibration part, in time order.
+        judging: segments of the uniform part, in time order.
+        wanted: number of windows for each set.
+        holds: number of windows that a segment holds for each set, at least 1.
+        stateful: the model carries state, so windows of a set should be consecutive.
     """
     least = {split: _least(wanted[split], holds[split], stateful=stateful) for split in SPLITS}
     own = _shares_of(calibration, wanted["calibration"], holds["calibration"], least["calibration"])
     divided = _divide(judging, wanted, holds, least)
     if own is None or divided is None:
-        return Shortfall(_said(len(calibration), len(judging), wanted, holds))
+        return Shortfall(_shortfall(len(calibration), len(judging), wanted, holds))
     return {"calibration": own, **divided}
 
 
 def spare(calibration: Sequence[KnownSegment], taken: Sequence[SegmentShare], windows: int) -> list[SegmentShare]:
-    """Shares of other segments for so many windows more, as far as there are any, in the order of time."""
+    """Shares of unused segments for up to ``windows`` more windows, in time order."""
     used = {id(share.segment) for share in taken}
     left = [segment for segment in calibration if id(segment) not in used]
     each = max((share.windows for share in taken), default=1)
@@ -92,12 +93,12 @@ def spare(calibration: Sequence[KnownSegment], taken: Sequence[SegmentShare], wi
 
 
 def _least(wanted: int, holds: int, *, stateful: bool) -> int:
-    """Windows of one segment at the least."""
+    """The fewest windows to take from one segment."""
     return min(holds, -(-wanted // _STATEFUL_SEGMENTS)) if stateful else 1
 
 
 def _shares_of(segments: Sequence[KnownSegment], wanted: int, holds: int, least: int) -> list[SegmentShare] | None:
-    """``wanted`` windows, of as few as possible of each segment; None: there are not so many."""
+    """Shares for ``wanted`` windows, as few as possible per segment; None if there are not enough segments."""
     for each in range(least, holds + 1):
         count = -(-wanted // each)
         if count <= len(segments):
@@ -109,12 +110,12 @@ def _shares_of(segments: Sequence[KnownSegment], wanted: int, holds: int, least:
 
 
 def _by_regime(segments: Sequence[KnownSegment]) -> list[int]:
-    """Their numbers, those of one regime side by side and in time."""
+    """Indices of the segments, sorted by regime and then by time."""
     return sorted(range(len(segments)), key=lambda index: (segments[index].stratum, segments[index].time_s))
 
 
 def _spread(numbers: Sequence[int], count: int) -> list[int]:
-    """``count`` of ``numbers``, evenly over all of them, so that each regime keeps its share."""
+    """``count`` of ``numbers``, evenly spaced, so that each regime keeps its share."""
     return [numbers[(2 * place + 1) * len(numbers) // (2 * count)] for place in range(count)]
 
 
@@ -125,7 +126,7 @@ def _even_shares(wanted: int, count: int) -> list[int]:
 def _divide(
     judging: Sequence[KnownSegment], wanted: Mapping[Split, int], holds: Mapping[Split, int], least: Mapping[Split, int]
 ) -> SegmentShares | None:
-    """Search and held-out set, each from blocks of its own, taken in turn so that both see all of the time."""
+    """Search and held-out set, each from its own blocks, which alternate so that both sets cover the whole time."""
     sets: tuple[Split, Split] = ("search", "heldout")
     for each in range(1, max(holds[split] for split in sets) + 1):
         count = {split: -(-wanted[split] // min(max(each, least[split]), holds[split])) for split in sets}
@@ -144,11 +145,11 @@ def _divide(
     return None
 
 
-def _said(calibration: int, judging: int, wanted: Mapping[Split, int], holds: Mapping[Split, int]) -> str:
-    """What is there, and about what would do."""
+def _shortfall(calibration: int, judging: int, wanted: Mapping[Split, int], holds: Mapping[Split, int]) -> str:
+    """A clause with the stored segments, and about how many would be enough."""
     fewest = {split: -(-wanted[split] // holds[split]) for split in SPLITS}
     need = fewest["search"] + fewest["heldout"]
     return (
-        f"stretches kept: {calibration} for calibration and {judging} for search and verdict; "
-        f"the sets take {fewest['calibration']} and {need} or more"
+        f"only {counted(calibration, 'segment')} for calibration and {judging} for search and verdict are stored; "
+        f"the sets need {fewest['calibration']} and {need} or more"
     )

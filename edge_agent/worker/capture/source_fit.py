@@ -1,6 +1,7 @@
-"""Does a source fit what the model's inputs ask for? Everything that can be known before the first sample. Pure.
+"""Checks that a source fits the model's inputs, as far as possible before the first sample. Pure.
 
-A source here is what is known of one: channels, rate, and what a sample is; open or only kept, it is asked the same.
+A source here is its description: channels, rate, and the form of a sample. The checks are the same for an open source
+and for stored samples.
 """
 
 from typing import Any, Protocol
@@ -16,12 +17,12 @@ from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, Window
 
 Samples = NDArray[Any]
-"""``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
+"""``[n, *frame_shape, channels]``: float32, or uint8 for pictures."""
 _NUMBERS_AXES = 2
 
 
 class Described(Protocol):
-    """What is known of a source."""
+    """The description of a source."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -30,12 +31,12 @@ class Described(Protocol):
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """What a sample is in each channel: ``()`` a number, ``(height, width)`` a picture."""
+        """The shape of a sample in each channel: ``()`` for a number, ``(height, width)`` for a picture."""
         ...
 
 
 def common_window(info: ModelInfo, task: Task) -> tuple[str, Window, float | None]:
-    """The one source, window and rate of all inputs, after checking that each input of the model is fed.
+    """The common source, window and rate of all inputs, after checking that each input of the model is fed.
 
     Raises:
         RecipeError: ``recipe_unsupported``: several sources.
@@ -58,18 +59,18 @@ def common_window(info: ModelInfo, task: Task) -> tuple[str, Window, float | Non
 
 
 def check_source(info: ModelInfo, task: Task, source: Described, name: str, size: int) -> list[str]:
-    """The channels that are needed of a source, in its order, after making one window of zeros of them.
+    """The needed channels of a source, in the source's order, after a trial with one window of zeros.
 
     Args:
         info: the model.
-        task: whose inputs are fed.
-        source: that feeds them.
-        name: of the source.
+        task: the task, with the contracts of the inputs.
+        source: the source that feeds the inputs.
+        name: the source's name.
         size: samples in a window.
 
     Raises:
         ContractError: ``channel_unknown``, ``shape_mismatch``, ``dtype_mismatch``.
-        RecipeError: ``recipe_unsupported`` for a step that is not known.
+        RecipeError: ``recipe_unsupported`` for an unknown step.
     """
     inputs = sensor_inputs(info, task)
     needed = _columns(list(inputs.values()), source, name)
@@ -91,27 +92,27 @@ def _columns(contracts: list[InputContract], source: Described, name: str) -> li
 
 
 def _check_frames(contracts: list[InputContract], frame: tuple[int, ...], name: str) -> None:
-    """Raises ``ContractError`` (shape_mismatch) unless a sample of the source is what the contracts say.
+    """Raise ``ContractError`` (shape_mismatch) unless the source's samples have the form that the contracts declare.
 
     Args:
-        contracts: of all inputs.
+        contracts: contracts of all inputs.
         frame: height and width of the source's pictures; empty: its samples are numbers.
-        name: of the source.
+        name: the source's name.
     """
     for contract in contracts:
         if (contract.frame or ()) != frame:
             sends = f"pictures of {frame[0]}x{frame[1]}; set frame = {list(frame)}" if frame else "numbers, no pictures"
-            said = f"frame = {list(contract.frame)}" if contract.frame else "no frame"
-            raise ContractError("shape_mismatch", f"source {name!r} sends {sends}; the input says {said}")
+            declared = f"frame = {list(contract.frame)}" if contract.frame else "no frame"
+            raise ContractError("shape_mismatch", f"source {name!r} sends {sends}; the input declares {declared}")
 
 
 def blank(source: Described, count: int, samples: int = 0) -> Samples:
-    """So many samples of ``count`` channels of ``source``, all zero."""
+    """``samples`` samples of ``count`` channels of ``source``, all zero."""
     return np.zeros((samples, *source.frame_shape, count), np.uint8 if source.frame_shape else np.float32)
 
 
 def levels(samples: Samples) -> NDArray[np.float32]:
-    """What quality judges ``[n, columns]``: of a picture the mean of each channel, as its noise keeps that moving."""
+    """The numbers that quality judges, ``[n, columns]``: for a picture the mean of each channel, which noise varies."""
     if samples.ndim == _NUMBERS_AXES:
         return samples
     means: NDArray[np.float32] = samples.mean(axis=tuple(range(1, samples.ndim - 1)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Where a recording is cut into stretches that share no window, and the windows of one."""
+"""Cuts a recording into segments that share no window, and a segment into windows."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,15 +11,15 @@ from edge_agent.preprocess.resample import Resampler
 from edge_agent.wire.manifest import Window
 
 _FAR_APART = 2
-"""Windows that begin so many windows apart are read one by one."""
+"""Windows whose starts are at least this many windows apart are read one by one."""
 
 
 def stretches(recording: Recording, pieces: int, least: int) -> Iterator[tuple[int, int]]:
-    """The first sample of each stretch and how many it has; ``least`` samples lie between two, and none has a break.
+    """First sample and length of each segment. Segments are ``least`` samples apart and contain no break.
 
     Args:
-        recording: that is cut.
-        pieces: how many stretches there shall be between two breaks, as far as there are samples for that.
+        recording: the recording to cut.
+        pieces: number of segments between two breaks, if there are enough samples.
         least: samples that a window takes.
     """
     for begin, end in pairwise([0, *recording.breaks, recording.length]):
@@ -37,9 +37,9 @@ def stretches(recording: Recording, pieces: int, least: int) -> Iterator[tuple[i
 def windows_of(
     recording: Recording, resample: Resampler, start: int, window: Window, count: int
 ) -> Iterator[NDArray[Any]]:
-    """``count`` windows ``[size, ..., columns]`` from a sample of the recording on, which is read forward only.
+    """``count`` windows ``[size, ..., columns]`` from sample ``start`` on; the recording is read forward only.
 
-    Fewer where samples are malformed. Memory is held for what windows cover, not for what lies between them.
+    There are fewer windows if samples are malformed. Memory holds the samples of windows, not those between them.
     """
     if window.hop < _FAR_APART * window.size:
         samples = resample(recording.take(start, resample.needed((count - 1) * window.hop + window.size)))

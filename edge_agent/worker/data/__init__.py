@@ -1,1 +1,1 @@
-"""Sets on disk, read window by window."""
+"""The sets on disk, read window by window."""

@@ -1,4 +1,4 @@
-"""Which array of an operator's ``.npz`` feeds which input of the model. Pure."""
+"""Matches the arrays of an operator's ``.npz`` to the inputs of the model. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ _ESCAPE = "input:"
 
 
 def match_arrays(names: Iterable[str], info: Signature) -> dict[str, str]:
-    """Model input → array of an ``.npz``; inputs that no array feeds are left out.
+    """Model input → array of an ``.npz``; inputs without an array are left out.
 
-    The key is the input's name, or ``input:<name>`` if that is a reserved word; TensorFlow's ``:0`` may be there or
-    not. A model with one input takes the only array that is not reserved.
+    An array has its input's name, or ``input:<name>`` if that name is reserved. TensorFlow's ``:0`` is optional.
+    A model with one input takes the only array whose name is not reserved.
     """
     free = {name.removeprefix(_ESCAPE).removesuffix(":0"): name for name in names if name not in RESERVED}
     matched = {
@@ -29,12 +29,12 @@ def match_arrays(names: Iterable[str], info: Signature) -> dict[str, str]:
 
 
 def lead(labels: np.dtype[Any], shape: Sequence[int]) -> bool:
-    """Whether an array of labels says of each row which class it is of, so that the sets take their share of each."""
+    """Whether an array of labels names the class of each row, so that the split can be stratified."""
     return labels.kind in "biu" and len(shape) == 1
 
 
 def widened(dtypes: Mapping[str, np.dtype[Any]], matched: Mapping[str, str], info: Signature) -> list[str]:
-    """A sentence for each array of integers that feeds a float input."""
+    """A sentence for each integer array that feeds a float input."""
     specs = {spec.name: spec for spec in info.inputs}
     return [
         f"array {array!r} holds {dtypes[array].name} and is fed as {specs[name].dtype}"

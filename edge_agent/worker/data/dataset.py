@@ -1,12 +1,11 @@
-"""What later stages read: the rows of each set, one at a time, as the model wants them.
+"""The data set that later stages read: the rows of each set, one at a time, in the form that the model takes.
 
-Capture leaves ``sets.json``, which says where the rows are: in an operator's ``.npz`` (then by number), or in shards
-of raw samples that this device captured (then steps turn each window into a tensor here, on reading). Rows of an
-``.npz`` may be divided anew between calibration and search by the calibrate stage
-(:mod:`edge_agent.worker.data.division`).
+Capture leaves ``sets.json`` with the location of the rows. They are row numbers of an operator's ``.npz``, or shards of
+raw samples that this device captured; the steps then turn each window into a tensor when it is read. The calibrate
+stage may divide rows of an ``.npz`` again between calibration and search (:mod:`edge_agent.worker.data.division`).
 
-Invariant: rows come in ascending order, or in that of the places that are asked for, and are always the same. So what
-one stage kept row by row fits what another reads.
+Invariant: rows come in ascending order, or in the order of the requested places, and are always the same. So the data
+that one stage stored per row match the rows that another stage reads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,9 +39,9 @@ class Row:
 
     Attributes:
         feeds: model input → array of its full shape, batch axis included.
-        label: what the operator says the answer is (a number, a string or an array), or None.
-        group: number of the recording it is from, or None if rows have nothing to do with each other.
-        index: its place in its file (``.npz``), or in its set.
+        label: the operator's answer for the row (a number, a string or an array), or None.
+        group: number of the row's recording, or None if rows are independent.
+        index: the row's place in its file (``.npz``), or in its set.
     """
 
     feeds: dict[str, Array]
@@ -61,35 +60,35 @@ class DataSet(Protocol):
 
     @property
     def ordered_in_time(self) -> bool:
-        """Whether neighbours are neighbours in time, so that they may resemble each other."""
+        """Whether adjacent rows are adjacent in time, so that they may resemble each other."""
         ...
 
     @property
     def exchangeable(self) -> bool:
-        """Whether calibration and search rows may change places: of no recording, in no order, led by no labels."""
+        """Whether calibration and search may swap rows: no recordings, no order, no stratification by labels."""
         ...
 
     def channels(self, name: str) -> list[str]:
-        """Names of the channels that an input is made of; empty: unknown."""
+        """Names of the channels of an input; empty: unknown."""
         ...
 
     def count(self, split: Split) -> int:
-        """How many rows a set has."""
+        """The number of rows in a set."""
         ...
 
     def groups(self, split: Split) -> list[int | None]:
-        """The recording of each row, as its ``group``."""
+        """The ``group`` of each row."""
         ...
 
     def rows(self, split: Split, places: Sequence[int] | None = None) -> Iterator[Row]:
-        """The rows of a set, streamed; ``places``: only those at these ascending places in it."""
+        """The rows of a set, streamed; ``places``: only the rows at these ascending places in the set."""
         ...
 
 
 def open_dataset(context: Context, info: Signature, division: Division | None = None) -> DataSet:
-    """What the capture stage left, for the model ``info``; raises ``StageError`` if it is not readable.
+    """The data set that the capture stage left, for the model ``info``; raises ``StageError`` if it is unreadable.
 
-    ``division`` of its rows is what the calibrate stage has left; None: it is read.
+    ``division``: the calibrate stage's division of the rows; None: it is read from that stage's folder.
     """
     folder = context.folder(Stage.CAPTURE)
     try:
@@ -115,7 +114,7 @@ class ArrayData:
     """Rows of an operator's ``.npz`` files."""
 
     def __init__(self, sets: ArraySets, info: Signature, task: Task, scratch: Path) -> None:
-        """Open the files; ``scratch`` is a folder for temporary files. Raises ``ContractError`` (data_unreadable)."""
+        """Open the files; ``scratch``: a folder for temporary files. Raises ``ContractError`` (data_unreadable)."""
         self._sets = sets
         self._info = info
         self._fixed = fixed_feeds(info, task)
@@ -130,33 +129,33 @@ class ArrayData:
 
     @property
     def ordered_in_time(self) -> bool:
-        """Never: the operator's rows count as independent unless ``groups`` says otherwise."""
+        """Always False: an operator's rows count as independent, unless ``groups`` joins them."""
         return False
 
     @property
     def exchangeable(self) -> bool:
-        """Unless there are recordings, state that goes from row to row, or labels that say the class."""
+        """True unless there are recordings, state carried from row to row, or labels that name a class."""
         members = self._files[self._sets.calibration.file].members
         labels = members.get(LABELS)
         led = labels is not None and lead(labels.dtype, labels.shape)
         carried = any(name not in match_arrays(members, self._info) for name in self._states)
         return not (led or carried or GROUPS in members)
 
-    def channels(self, name: str) -> list[str]:  # noqa: ARG002  # an array does not say
+    def channels(self, name: str) -> list[str]:  # noqa: ARG002  # an array has no channel names
         """Always unknown."""
         return []
 
     def count(self, split: Split) -> int:
-        """How many rows a set has."""
+        """The number of rows in a set."""
         return self._part(split).count
 
     def groups(self, split: Split) -> list[int | None]:
-        """The recording of each row, as ``groups`` of the file says; None where it does not."""
+        """The recording of each row, from the file's array ``groups``; None if the file has none."""
         part = self._part(split)
         return self._groups(self._files[part.file], part.rows)
 
     def rows(self, split: Split, places: Sequence[int] | None = None) -> Iterator[Row]:
-        """The rows of a set; each array of the file is read beside the others, row by row."""
+        """The rows of a set; all arrays of the file are read in parallel, row by row."""
         part = self._part(split)
         rows = part.rows if places is None else [part.rows[place] for place in places]
         file = self._files[part.file]
@@ -186,7 +185,7 @@ class ShardData:
     """Windows of a capture."""
 
     def __init__(self, sets: ShardSets, folder: Path, info: Signature, task: Task) -> None:
-        """Prepare each input's steps; raises ``RecipeError`` or ``ContractError`` if they do not fit."""
+        """Prepare the steps of each input; raises ``RecipeError`` or ``ContractError`` if they do not fit."""
         self._sets = sets
         self._folder = folder
         self._fixed = fixed_feeds(info, task)
@@ -199,30 +198,30 @@ class ShardData:
 
     @property
     def labels(self) -> bool:
-        """Never: a sensor does not know the answer."""
+        """Always False: a sensor provides no labels."""
         return False
 
     @property
     def ordered_in_time(self) -> bool:
-        """Always: windows come in the order in which they were captured."""
+        """Always True: windows come in the order of their capture."""
         return True
 
     @property
     def exchangeable(self) -> bool:
-        """Never: each set is blocks of time, with gaps between them."""
+        """Always False: each set consists of blocks of time, with gaps between them."""
         return False
 
     def channels(self, name: str) -> list[str]:
-        """As the contract names them, else all that were captured; of a constant none."""
+        """The channels that the contract names, else all captured channels; empty for a constant."""
         contract = self._contracts.get(name)
         return [] if contract is None else contract.channels or self._sets.channels
 
     def count(self, split: Split) -> int:
-        """How many windows a set has."""
+        """The number of windows in a set."""
         return sum(shard.windows for shard in self._shards(split))
 
     def groups(self, split: Split) -> list[int | None]:
-        """Of each window that of its block, else its block's number: no recording spans a gap."""
+        """The group of each window's block, else the block's number: no recording spans a gap."""
         shards = enumerate(self._shards(split))
         return [group for number, shard in shards for group in [_group(number, shard)] * shard.windows]
 
@@ -261,5 +260,5 @@ def recording_numbers(groups: Array) -> Array:
 def _scalar(label: Array) -> Any:
     try:
         return label.item() if label.ndim == 0 else label
-    except (ValueError, SystemError) as error:  # bytes that are no text; Python says it in two ways
+    except (ValueError, SystemError) as error:  # bytes that are not text; Python raises either
         raise ContractError("data_unreadable", f"{LABELS!r} cannot be read ({error}); save it again") from None

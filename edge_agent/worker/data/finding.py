@@ -1,4 +1,4 @@
-"""What can be said of captured data: a stable code, a sentence, and whether it refuses them."""
+"""Findings about captured data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from edge_agent.jobs.data_summary import Data, DataFinding
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about the data: a stable code, one sentence with channel and numbers, and whether it refuses them."""
+    """A finding: a stable code, one sentence with channel and numbers, and whether it refuses the data."""
 
     code: str
     message: str
@@ -30,12 +30,12 @@ def refuse(findings: Iterable[Finding]) -> None:
 
 
 def with_findings(data: Data, findings: Iterable[Finding]) -> Data:
-    """``data`` with its findings, each of which is a warning."""
+    """``data`` with its findings, each also listed as a warning."""
     found = [DataFinding(finding.code, finding.message, finding.refuse) for finding in findings]
     return replace(data, findings=found, warnings=[finding.message for finding in found])
 
 
 def with_more_findings(data: Data, findings: Iterable[Finding]) -> Data:
-    """``data`` with what a later stage has found, after what was said before."""
+    """``data`` with the findings of a later stage appended."""
     more = with_findings(data, findings)
     return replace(data, findings=[*data.findings, *more.findings], warnings=[*data.warnings, *more.warnings])

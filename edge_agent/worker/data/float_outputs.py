@@ -1,7 +1,7 @@
-"""Float outputs kept on disk: computed once, read by every candidate, never held in memory as a whole.
+"""Float outputs stored on disk: computed once, read for every candidate, never in memory as a whole.
 
-One flat file of bytes, row after row; rows may differ in shape (a detector's may). What is in memory is the index, a
-few dozen bytes a row. The file is scratch: it belongs to the run that wrote it and is not read by a later stage.
+The file is one flat sequence of rows, which may differ in shape (a detector's do). Only the index is in memory, a few
+dozen bytes per row. The file is temporary: it belongs to the run that wrote it, and no later stage reads it.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from edge_agent.backends import Array
 class OutputStore:
     """An append-only list of arrays in one file.
 
-    Whoever makes one must close it. Iterating reads one row at a time, in the order appended.
+    The creator must close it. Iterating reads one row at a time, in the order appended.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class OutputStore:
         self._end = 0
 
     def append(self, row: Array) -> None:
-        """Keep a copy of ``row``."""
+        """Store a copy of ``row``."""
         data = np.ascontiguousarray(row)
         data.tofile(self._file)
         self._rows.append((self._end, row.shape, data.dtype))

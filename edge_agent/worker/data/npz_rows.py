@@ -1,8 +1,8 @@
-"""Arrays in an ``.npz``, read row by row: what is in memory is one row, however large the file.
+"""Reads the arrays of an ``.npz`` row by row: only one row is in memory, however large the file.
 
-An ``.npz`` is a zip of ``.npy`` members; each begins with a header (type, shape, order) and holds its rows one after
-another, compressed or not. Object arrays are never unpickled. An array stored in Fortran order (saved from a full
-transpose) has no rows in the file; it is unpacked into a scratch file once and mapped.
+An ``.npz`` is a zip of ``.npy`` members. Each member starts with a header (type, shape, order), followed by its rows,
+compressed or not. Object arrays are never unpickled. An array in Fortran order (saved from a full transpose) has no
+contiguous rows; it is unpacked once into a temporary file and mapped.
 """
 
 import math
@@ -30,7 +30,7 @@ _BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One array of the file: its first axis counts rows; a single value has none."""
+    """One array of the file. The first axis counts rows; a single value has no axis."""
 
     name: str
     dtype: np.dtype[Any]
@@ -39,21 +39,21 @@ class Member:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return self.shape[0]
 
     @property
     def row_bytes(self) -> int:
-        """The size of a row in memory."""
+        """The size of a row in memory, in bytes."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
 class ArrayFile:
-    """An ``.npz``: which arrays it has, and their rows.
+    """An ``.npz``: its arrays and their rows.
 
     Attributes:
         members: name → array.
-        unpacked_bytes: what all of it is unpacked. The file's own directory says so, and no more than that is read.
+        unpacked_bytes: total unpacked size according to the zip's directory, which also bounds every read.
     """
 
     def __init__(self, path: Path, scratch: Path) -> None:
@@ -64,7 +64,7 @@ class ArrayFile:
             scratch: a folder for temporary files.
 
         Raises:
-            ContractError: ``data_unreadable`` if it is no ``.npz``, is broken, or holds objects or scalars.
+            ContractError: ``data_unreadable`` if the file is not an ``.npz``, is damaged, or holds objects.
         """
         self._path = path
         self._scratch = scratch
@@ -73,7 +73,9 @@ class ArrayFile:
         with self._reading(), zipfile.ZipFile(path) as archive:
             for entry in archive.namelist():
                 if not entry.endswith(_SUFFIX):
-                    raise ContractError("data_unreadable", f"{path.name} holds {entry!r}, which is no array")
+                    raise ContractError(
+                        "data_unreadable", f"{path.name} holds {entry!r}, which is not an array; remove it"
+                    )
                 size = archive.getinfo(entry).file_size
                 with archive.open(entry) as file:
                     member = self._header(entry.removesuffix(_SUFFIX), file)
@@ -100,7 +102,7 @@ class ArrayFile:
                 at = index + 1
 
     def load(self, name: str) -> Array:
-        """A whole array; for labels and groups, which are small."""
+        """A whole array, for labels and groups, which are small."""
         with self._reading(), zipfile.ZipFile(self._path) as archive, archive.open(name + _SUFFIX) as file:
             array: Array = _npy.read_array(file, allow_pickle=False)
         return array
@@ -110,7 +112,7 @@ class ArrayFile:
             with self._reading(), zipfile.ZipFile(self._path) as archive:  # noqa: SIM117  # the header comes first
                 with archive.open(member.name + _SUFFIX) as file:
                     self._header(member.name, file)
-                    left = member.rows * member.row_bytes  # what follows that is not read
+                    left = member.rows * member.row_bytes  # trailing bytes are not read
                     while left:
                         left -= scratch.write(_exactly(file, min(left, _BLOCK_BYTES)))
             scratch.flush()

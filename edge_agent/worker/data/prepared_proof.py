@@ -1,6 +1,6 @@
-"""Proves on data that a prepared float model computes what the original does.
+"""Proves on data that a prepared float model computes the same outputs as the original.
 
-One model is in memory at a time: a device with little memory has no room for both.
+Only one model is in memory at a time, because a small device has no room for both.
 """
 
 import time
@@ -20,13 +20,13 @@ from edge_agent.worker.data.dataset import DataSet
 
 _WINDOWS = 8
 _RELATIVE_ERROR = 1e-3
-"""Folding constants reorders float sums; it does not change values."""
+"""Constant folding reorders float sums, which changes values by rounding only."""
 _ROUNDED_ERROR = 0.1
-"""For an original that rounds by itself; measured on a keyword spotter: 0.02 to 0.035."""
+"""For an original that rounds internally; measured on a keyword spotter: 0.02 to 0.035."""
 _KEPT_BYTES = 64 << 20
-"""Of the original's outputs, after which no further window is compared."""
+"""The limit for the original's stored outputs; beyond it, no further window is compared."""
 _PART = 65_536
-"""Values that are compared together."""
+"""Values compared at a time."""
 
 
 def prove_prepared(
@@ -37,18 +37,18 @@ def prove_prepared(
     state: Sequence[State],
     runtime: str,
 ) -> float:
-    """Compare original and prepared model on the first calibration windows: eight, or fewer of large outputs.
+    """Compare original and prepared model on the first calibration windows: eight, or fewer if outputs are large.
 
     Args:
-        backend: of the models' format.
+        backend: the backend of the models' format.
         models: the original, then the prepared model.
-        data: has the calibration set.
-        info: of the original.
-        state: what the model carries from one window to the next.
-        runtime: runs both.
+        data: the data set with the calibration set.
+        info: the original's description.
+        state: the state that the model carries from one window to the next.
+        runtime: the runtime of both.
 
     Returns:
-        Seconds that the original takes for one window.
+        The original's median seconds per window.
 
     Raises:
         ModelError: ``prepare_mismatch``.
@@ -84,7 +84,7 @@ def _open(backend: Backend, path: Path, runtime: str) -> Session:
 def _feeds(data: DataSet, carried: CarriedState, answers: Sequence[Sequence[Array]]) -> Iterator[Feeds]:
     """Feeds of the first windows, with the state that the original carries.
 
-    ``answers[n]`` are the original's outputs for window n. They must be there before window n + 1 is asked for.
+    ``answers[n]`` are the original's outputs for window n. They must exist before window n + 1 is requested.
     """
     for place, row in enumerate(islice(data.rows("calibration"), _WINDOWS)):
         yield carried.feeds(row)
@@ -97,16 +97,16 @@ def same(wanted: Array, got: Array, relative: float) -> bool:
         return False
     if wanted.dtype.kind != "f":
         return bool(np.array_equal(wanted, got))
-    # NaN or Inf is no size to measure an error by: it is the same only where both have it.
+    # NaN and Inf cannot scale an error: they are equal only where both outputs have them.
     pairs = list(_parts(wanted, got))
     largest = max((float(np.max(np.abs(one), initial=0.0, where=np.isfinite(one))) for one, _ in pairs), default=0.0)
-    with np.errstate(over="ignore"):  # two huge values of unlike sign are Inf apart
+    with np.errstate(over="ignore"):  # the difference of two huge values of opposite sign is Inf
         return all(
             np.allclose(other, one, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True) for one, other in pairs
         )
 
 
 def _parts(first: Array, second: Array) -> Iterator[tuple[Array, Array]]:
-    """Views of both, a part at a time: scratch for a large output would be several times as large as it."""
+    """Views of both, part by part: comparing a large output at once would take several times its memory."""
     one, other = first.reshape(-1), second.reshape(-1)
     return ((one[at : at + _PART], other[at : at + _PART]) for at in range(0, one.size, _PART))

@@ -1,14 +1,15 @@
-"""Which rows are of a rare regime, and how calibration and search set share them. Pure.
+"""Divides the rows of rare regimes between calibration and search. Pure.
 
-A seeded shuffle leaves four impacts among 450 rows to chance: in one draw of five no search row is one, and in one of
-eighty no calibration row is, so that ranges clip them all. So the rows are put in order by what float makes of them,
-first by the class that it gives, the rarest where it gives several, then by how unusual output and inputs are; and the
-search set takes its share evenly from that order, from a place on that the seed says (systematic sampling: Cochran,
-Sampling Techniques, chapter 8). Each regime, whether it has a name or not, is then in both sets in proportion. A class
-of one row goes to calibration, as ranges come from there. No other row does for what it holds: a search set without the
-rows at which ranges end would show less clipping than the held-out windows do.
+A seeded shuffle leaves four impacts among 450 rows to chance: one draw in five puts none into the search set, and one
+in eighty puts none into calibration, so that ranges clip them all. Therefore the rows are sorted by float's answers:
+first by the predicted class (the rarest one, if float predicts several), then by how unusual outputs and inputs are.
+The search set takes its share evenly from this order, from a seeded start (systematic sampling: Cochran, Sampling
+Techniques, chapter 8). Each regime, named or not, is then in both sets in proportion.
 
-Memory is :data:`NUMBERS` an array and row.
+A class of one row goes to calibration, because ranges come from there. No other row is assigned to calibration for its
+values: a search set without the rows that set the ranges would show less clipping than the held-out windows do.
+
+Memory is :data:`NUMBERS` numbers per array and row.
 """
 
 import math
@@ -25,15 +26,16 @@ Numbers = NDArray[np.float64]
 _STRETCHES = 8
 _FIRST_STRETCH = 3
 NUMBERS = _FIRST_STRETCH + _STRETCHES
-"""How many numbers describe an array."""
+"""The number of values that describe an array."""
 _LARGEST = 1e30
-"""What is larger, or infinite, is as unusual as this; the search refuses it."""
+"""Larger or infinite values count as this unusual; the search refuses them."""
 _USUAL = 0.9
-"""Nine rows in ten lie within a feature's scale; by the largest row's value one mad row would make the others alike."""
+"""Nine rows in ten lie within a feature's scale. With the maximum as the scale, one outlier would make all other rows
+look alike."""
 
 
 def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
-    """A row in a few numbers: of each array strength, largest and smallest value, and the means of its stretches."""
+    """A row as a few numbers: for each array its root mean square, maximum, minimum, and the means of its segments."""
     parts = []
     with np.errstate(over="ignore", invalid="ignore"):
         for array in arrays:
@@ -50,16 +52,16 @@ def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=64)
 def _stretches(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where the stretches of so many values begin, and how long they are."""
+    """Starts and lengths of the segments of ``size`` values."""
     count = min(_STRETCHES, size)
     starts = np.arange(count) * size // count
     return starts, np.diff(np.append(starts, size))
 
 
 def unusual(described: NDArray[np.float32]) -> Numbers:
-    """How far each of the rows ``[n, features]`` is from the usual one: its worst feature's distance, in its scale."""
+    """The distance of each row of ``[n, features]`` from the median row: that of its worst feature, in its scale."""
     farthest = np.zeros(len(described))
-    for feature in described.T:  # one at a time: of all together there would be several copies
+    for feature in described.T:  # one at a time: all together would take several copies
         finite = np.nan_to_num(feature.astype(np.float64)).clip(-_LARGEST, _LARGEST)
         away = np.abs(finite - np.median(finite))
         scale = float(np.quantile(away, _USUAL, method="higher")) or float(away.max())
@@ -69,22 +71,22 @@ def unusual(described: NDArray[np.float32]) -> Numbers:
 
 
 def rarest(classes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Of the classes that float gives each row, the one that the fewest rows have; -1 for a row without."""
+    """For each row, the rarest of the classes that float predicts; -1 for a row without a class."""
     known = Counter(number for given in classes for number in set(given))
     return np.array([min(given, key=lambda number: (known[number], number), default=-1) for given in classes], np.int64)
 
 
 def search_rows(strata: NDArray[np.int64], away: Numbers, count: int, *, seed: int) -> NDArray[np.bool_]:
-    """Which rows the search set takes.
+    """The rows of the search set.
 
     Args:
         strata: the class of each row.
         away: how unusual each row is.
-        count: rows of the search set; the rest are calibration's.
-        seed: of the order of rows that are equally unusual, and of where in the order of each class sampling begins.
+        count: number of rows in the search set; the rest belong to calibration.
+        seed: determines the order of equally unusual rows, and where sampling starts within each class.
 
     Returns:
-        A mask with ``count`` rows. A class of two rows or more is in both sets as far as ``count`` allows.
+        A mask that selects ``count`` rows. A class of two or more rows is in both sets as far as ``count`` allows.
     """
     taken = np.zeros(len(strata), bool)
     left, rows = count, len(strata)

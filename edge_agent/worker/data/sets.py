@@ -1,4 +1,4 @@
-"""``sets.json``: where capture has left the rows of each set."""
+"""``sets.json``: the location of each set's rows, left by capture."""
 
 import msgspec
 
@@ -13,14 +13,14 @@ class RowSet(msgspec.Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return len(self.rows)
 
 
 class Shard(msgspec.Struct, frozen=True):
     """A block of one set: float32 ``[samples, channels]`` without a gap, in a file of the capture folder.
 
-    ``windows`` windows of ``size`` samples, ``step`` samples from one to the next, after resampling. It may be a part
+    The block holds ``windows`` windows of ``size`` samples, ``step`` samples apart, after resampling. It may be a part
     of the file: ``samples`` samples from ``first`` on. Blocks of one ``group`` count as one recording.
     """
 
@@ -42,14 +42,14 @@ class ArraySets(msgspec.Struct, frozen=True, tag="arrays", tag_field="kind"):
     search: RowSet
     heldout: RowSet
     eval: RowSet = RowSet("", [])
-    """Only where :func:`edge_agent.worker.capture.labelled_set.open_labelled` has put it; no capture reads it."""
+    """Set only by :func:`edge_agent.worker.capture.labelled_set.open_labelled`; a capture leaves it empty."""
 
 
 class ShardSets(msgspec.Struct, frozen=True, tag="shards", tag_field="kind"):
     """``sets.json`` of a capture; ``channels`` are the columns of every shard.
 
-    Shards hold what the source sent. Windows have ``ratio`` times its rate: a block is resampled as a whole when it is
-    read, and then cut into windows.
+    Shards hold raw samples at the source's rate. Windows have ``ratio`` times that rate: a block is resampled as a
+    whole when it is read, and then cut into windows.
     """
 
     channels: list[str]

@@ -1,6 +1,6 @@
-"""The blocks of a capture on disk: each becomes one fsynced ``.npy`` when it is complete, and survives a crash.
+"""The blocks of a capture on disk: each complete block becomes one fsynced ``.npy`` that survives a crash.
 
-``plan.json`` says what the shards belong to; a folder with another plan is cleared.
+``plan.json`` identifies the capture that the shards belong to. A folder with another plan is cleared.
 """
 
 import os
@@ -21,20 +21,20 @@ Samples = NDArray[Any]
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is captured: the channels in the order of the shards' columns, from which source, in which blocks."""
+    """The plan of a capture: the source, the channels in the order of the shards' columns, and the blocks."""
 
     source: str
     channels: list[str]
     blocks: list[Block]
     ratio: tuple[int, int] = (1, 1)
-    """The windows' rate over the source's."""
+    """The windows' rate divided by the source's."""
 
 
 class ShardFolder:
     """The shards in ``folder`` that belong to ``plan``."""
 
     def __init__(self, folder: Path, plan: Plan, *, keep: bool) -> None:
-        """Go on with what an interrupted capture left, if ``keep`` and its plan is the same; else begin anew."""
+        """Resume an interrupted capture if ``keep`` is set and its plan is the same; otherwise clear the folder."""
         self._folder = folder
         self._plan = plan
         wanted = msgspec.json.encode(plan)
@@ -46,23 +46,23 @@ class ShardFolder:
 
     @property
     def done(self) -> int:
-        """How many blocks are complete or skipped; they are the first ones of the plan."""
+        """The number of complete or skipped blocks, which are the first ones of the plan."""
         count = len(self._plan.blocks)
         missing = (index for index in range(count) if not (self._path(index).exists() or self.skipped(index)))
         return next(missing, count)
 
     def skip(self, index: int) -> None:
-        """Decide for good that a block is not needed."""
+        """Mark a block as not needed; this is permanent."""
         write_durably(self._path(index).with_suffix(".skipped"), b"")
 
     def skipped(self, index: int) -> bool:
-        """Whether it was decided that the block is not needed."""
+        """Whether the block was marked as not needed."""
         return self._path(index).with_suffix(".skipped").exists()
 
     def extend(self, plan: Plan) -> None:
-        """Go on with ``plan``, which begins with the blocks of the one before.
+        """Continue with ``plan``, which starts with the blocks of the former plan.
 
-        ``plan.json`` stays: it tells which capture this is, and how it was extended follows from what came.
+        ``plan.json`` stays unchanged: it identifies the capture, and the extension follows from the captured data.
         """
         self._plan = plan
 
@@ -72,7 +72,7 @@ class ShardFolder:
         return samples
 
     def save(self, index: int, samples: Samples) -> None:
-        """Write a complete block; when this returns it is on disk."""
+        """Write a complete block durably: it is on disk when this returns."""
         path = self._path(index)
         temporary = path.with_suffix(".part")
         with temporary.open("wb") as file:
@@ -83,7 +83,7 @@ class ShardFolder:
         fsync_dir(self._folder)
 
     def sets(self) -> ShardSets:
-        """The complete blocks by set, in the order of time."""
+        """The complete blocks by set, in time order."""
         shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
         for index in range(self.done):
             if self.skipped(index):

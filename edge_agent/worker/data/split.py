@@ -1,12 +1,12 @@
-"""Who sees what: rows or time are divided into calibration, search and held-out set before anything is looked at. Pure.
+"""Divides rows or time into calibration, search and held-out set before any data are seen. Pure.
 
-Rows of an ``.npz`` are drawn by a seeded shuffle, evenly over integer labels; rows of one group stay together; data
-whose order matters are cut in three. A sensor's stream is divided into blocks of time, the three sets in turn over
-several rounds, so that each sees every regime.
+Rows of an ``.npz`` are drawn by a seeded shuffle, stratified by integer labels. Rows of one group stay together.
+Ordered data are cut into three parts. A sensor's stream is divided into blocks of time that alternate between the three
+sets over several rounds, so that each set sees every regime.
 
 Invariants:
     * no row and no sample is in two sets, and none of the three is empty
-    * between two blocks at least one window's worth of samples is thrown away; no window spans blocks
+    * at least one window's worth of samples is discarded between two blocks; no window spans blocks
     * held-out windows share no sample with each other
     * the same arguments give the same split
 """
@@ -23,23 +23,23 @@ from edge_agent.strict import counted
 
 Split = Literal["calibration", "search", "heldout", "eval"]
 SPLITS: tuple[Split, ...] = ("calibration", "search", "heldout")
-"""The sets that data are divided into; ``eval``, the labelled set that comes with a model, stands apart."""
+"""The sets of a division; ``eval``, the labelled set that comes with a model, is separate."""
 Indices = NDArray[np.int64]
 
 MAX_HELDOUT = 300
-"""Rows that are held out of a file at most."""
+"""The most rows that are held out of a file."""
 _MAX_ROUNDS = 12
 _TRIED_SHARES = 100
 _GAP_SHARE = 0.1
-"""Rounds are added while the gaps between their blocks cost no more than this part of the samples."""
+"""Rounds are added while the gaps between their blocks cost at most this share of the samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of time for one set: ``windows`` windows of ``size`` samples, ``step`` samples from one to the next.
+    """A segment of time for one set: ``windows`` windows of ``size`` samples, ``step`` samples apart.
 
-    ``samples`` is what it takes of the source, ``gap`` what is thrown away before it; that is another number where the
-    source has another rate than the windows.
+    ``samples``: source samples in the block; ``gap``: source samples discarded before it. Both are counted at the
+    source's rate, which may differ from the windows' rate.
     """
 
     split: Split
@@ -53,13 +53,13 @@ class Block:
 def plan_blocks(
     windows: Mapping[Split, int], *, size: int, hop: int, needed: Callable[[int], int] = lambda samples: samples
 ) -> list[Block]:
-    """The blocks of a capture in the order of time; a window's worth of samples is lost between two of them.
+    """The blocks of a capture in time order; a window's worth of samples is discarded between two of them.
 
     Args:
-        windows: how many windows each set shall have, at least 1.
+        windows: number of windows for each set, at least 1.
         size: samples in a window.
         hop: samples from one calibration or search window to the next; held-out windows never overlap.
-        needed: samples of the source that so many samples in a row are made of.
+        needed: source samples from which the given number of consecutive samples is resampled.
     """
     steps: dict[Split, int] = {"calibration": hop, "search": hop, "heldout": max(size, hop)}
     useful = sum(windows[split] * steps[split] for split in SPLITS)
@@ -74,7 +74,7 @@ def plan_blocks(
 
 
 def samples_needed(blocks: list[Block]) -> int:
-    """Samples that the blocks take, gaps included."""
+    """Source samples of all blocks, gaps included."""
     return sum(block.samples for block in blocks) + sum(block.gap for block in blocks[1:])
 
 
@@ -87,18 +87,18 @@ def windows_that_fit(
     least: int,
     needed: Callable[[int], int] = lambda samples: samples,
 ) -> dict[Split, int] | None:
-    """As many windows of each set as so many ``samples`` hold, in the proportions of ``windows``.
+    """The largest numbers of windows that fit into ``samples``, in the proportions of ``windows``.
 
     Args:
-        windows: as many as were asked for.
-        samples: that there are.
+        windows: the requested windows of each set.
+        samples: available source samples.
         size: samples in a window.
-        hop: from one calibration or search window to the next.
-        least: held-out windows below which nothing is proved.
+        hop: samples from one calibration or search window to the next.
+        least: the fewest held-out windows that can prove anything.
         needed: as in :func:`plan_blocks`.
 
     Returns:
-        None: fewer than ``least`` held-out windows would be left.
+        Windows of each set; None if fewer than ``least`` held-out windows would be left.
     """
     for share in range(_TRIED_SHARES - 1, 0, -1):
         fewer = {split: max(1, count * share // _TRIED_SHARES) for split, count in windows.items()}
@@ -118,16 +118,16 @@ def split_rows(
     labels: NDArray[np.generic] | None = None,
     groups: Indices | None = None,
 ) -> dict[Split, Indices]:
-    """Which rows of an ``.npz`` go into which set; indices ascend within a set.
+    """The rows of an ``.npz`` for each set; indices ascend within a set.
 
     Args:
-        rows: how many there are.
-        seed: of the shuffle.
+        rows: number of rows.
+        seed: seed of the shuffle.
         heldout_apart: the held-out set is another file, so only calibration and search are drawn (a third is search);
             else held-out = min(300, half), search = a sixth, calibration = the rest.
-        ordered: the rows are one recording whose order matters: cut it, do not shuffle.
-        labels: one integer (or boolean) a row; each set gets its share of each.
-        groups: one recording number a row; recordings are not divided, and only their number is balanced.
+        ordered: the rows are one recording whose order matters: it is cut, not shuffled.
+        labels: one integer (or boolean) per row; each set gets its share of each label.
+        groups: one recording number per row; recordings are not divided, and only their number is balanced.
 
     Raises:
         Refusal: ``too_few_windows`` if a set would stay empty.
@@ -162,7 +162,7 @@ def _wanted(rows: int, *, heldout_apart: bool) -> dict[Split, int]:
 
 
 def _interleave(labels: NDArray[np.generic], random: np.random.Generator) -> Indices:
-    """A random order in which every stretch has each label in proportion (systematic sampling within each label)."""
+    """A random order in which every segment has each label in proportion (systematic sampling within each label)."""
     place = np.empty(len(labels))
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
@@ -171,7 +171,7 @@ def _interleave(labels: NDArray[np.generic], random: np.random.Generator) -> Ind
 
 
 def _split_groups(wanted: Mapping[Split, int], groups: Indices, seed: int) -> dict[Split, Indices]:
-    """Largest recording first, each to the set that lacks most rows, but none may stay empty."""
+    """Assign recordings, largest first, to the set that lacks most rows; no set may stay empty."""
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < len(wanted):
         raise Refusal(

@@ -21,9 +21,9 @@ def tapped(
     *,
     runtime: str,
 ) -> Iterator[Iterator[tuple[str, Array]]]:
-    """For each window of ``split`` the values of the tensors ``names``, one at a time.
+    """For each window of ``split``, the values of the tensors ``names``, one at a time.
 
-    Declared state is carried by a second session where there is any: a state output need not be among the tapped.
+    A second session carries declared state, because a state output need not be among the tapped tensors.
     """
     carried = CarriedState(task.state, info)
     model = backend.open(prepared, runtime=runtime) if task.state else None

@@ -1,14 +1,14 @@
-"""Which activations may be looked at together: what a window's take, and groups of them that fit into memory."""
+"""Groups of activations that fit into memory together, from the measured size of one window's values."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from edge_agent.backends import Array
 
 Tapped = Callable[[Sequence[str]], Iterator[Iterator[tuple[str, Array]]]]
-"""Names of tensors to their values, window by window."""
+"""Maps names of tensors to their values, window by window."""
 
 _SHARE = 0.25
-"""The part of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
+"""The share of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
 _MEASURED_FIRST = 4
 
 
@@ -16,21 +16,21 @@ class TensorGroups:
     """The activations of one model.
 
     Attributes:
-        sizes: tensor to bytes of its value in the first window, of those measured so far.
+        sizes: tensor → bytes of its value in the first window, for the tensors measured so far.
     """
 
     def __init__(self, tapped: Tapped, memory_bytes: int) -> None:
-        """Nothing runs yet; ``memory_bytes``: what the process may take, 0: no limit."""
+        """Run nothing yet; ``memory_bytes``: the memory limit of the process, 0: no limit."""
         self._tapped = tapped
         self._room = memory_bytes * _SHARE
         self.sizes: dict[str, int] = {}
 
     def measure(self, names: Sequence[str]) -> int:
-        """Bytes of one window's values of ``names``, all together; few run at a time where memory is limited."""
+        """Total bytes of one window's values of ``names``; under a memory limit, only a few are tapped at a time."""
         sizes = self.sizes
         unknown = [name for name in names if name not in sizes]
         while unknown:
-            # No tensor so far was larger than the largest, so this many of the next should fit.
+            # If the next tensors are no larger than the largest so far, this many of them fit.
             at_once = max(1, int(self._room // max(sizes.values()))) if sizes else _MEASURED_FIRST
             values = next(self._tapped(unknown[:at_once] if self._room else unknown))
             sizes.update((name, max(value.nbytes, 1)) for name, value in values)
@@ -38,7 +38,7 @@ class TensorGroups:
         return sum(sizes[name] for name in names)
 
     def groups(self, names: Sequence[str]) -> list[list[str]]:
-        """``names``, which were measured, in groups whose values of one window fit into their share of the memory."""
+        """``names``, already measured, in groups whose values of one window fit into their share of the memory."""
         groups: list[list[str]] = []
         taken = 0.0
         for name in names:

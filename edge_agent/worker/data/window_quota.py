@@ -1,7 +1,7 @@
-"""Which windows of a set are kept on disk where they are too large to keep all of them.
+"""Selects the windows of a set that are stored on disk if not all of them fit.
 
-Their size is known only as they come, and may change: so many are left out from now on that what is still to come fits
-into what is left, should it be as large as the largest so far. The first one is always kept.
+The size of a window is known only on arrival, and may change. The quota skips just enough of the following windows that
+the rest fits into the remaining space, if each is as large as the largest so far. The first is always stored.
 """
 
 import math
@@ -10,23 +10,23 @@ from pathlib import Path
 
 MOST_BYTES = 256 << 20
 _SHARE_OF_FREE = 0.25
-"""Of the disk: the judged output, the candidates and the daemon need some, too."""
+"""The share of free disk space; the judged output, the candidates and the daemon need space as well."""
 
 
 class WindowQuota:
     """Decides window by window, in their order.
 
     Attributes:
-        taken: the numbers of the windows that are kept.
+        taken: the numbers of the stored windows.
     """
 
     def __init__(self, folder: Path, windows: int, most_bytes: int | None = None) -> None:
-        """Nothing is taken yet.
+        """Start with no window.
 
         Args:
-            folder: where they will lie.
-            windows: how many there will be.
-            most_bytes: what they may take; None: :data:`MOST_BYTES`, or less where the disk has little free.
+            folder: the folder for the windows.
+            windows: the number of windows to come.
+            most_bytes: limit for all windows; None: :data:`MOST_BYTES`, or less if the disk has little free space.
         """
         free = int(_SHARE_OF_FREE * shutil.disk_usage(folder).free)
         self._left = min(MOST_BYTES, free) if most_bytes is None else most_bytes
@@ -36,7 +36,7 @@ class WindowQuota:
         self.taken: set[int] = set()
 
     def take(self, number: int, size: int) -> bool:
-        """Whether window ``number``, of ``size`` bytes, is kept."""
+        """Whether to store window ``number`` of ``size`` bytes."""
         self._largest = max(self._largest, size)
         if number < self._next or (self.taken and size > self._left):
             return False

@@ -1,1 +1,1 @@
-"""Which layers lose most, why, and what a labelled set shows."""
+"""Explains a result: which layers lose most and why, and what a labelled set shows."""

@@ -1,4 +1,4 @@
-"""Shows one candidate's ranges a few windows of a set, and tells its worst layers (:mod:`.layers`)."""
+"""Finds a candidate's worst layers (:mod:`.layers`) by running a few windows of a set through its ranges."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -24,7 +24,7 @@ from edge_agent.worker.search.layer_selection import Sensitivity
 _WINDOWS = 16
 _FEWEST_WINDOWS = 4
 _MOST_BYTES = 1 << 29
-"""Of activations that are looked at in all, where there are more windows than the fewest: some ten seconds."""
+"""Activations to read in all, if there are more windows than the minimum: about ten seconds."""
 _MOST_SUSPECTS = 6
 
 
@@ -38,8 +38,9 @@ def worst_layers(
 ) -> list[LayerLoss]:
     """The result object's ``layers`` for a candidate, from the first windows of ``split``.
 
-    ``known``: what each rounding does to the output, if the search has measured it. None of a float16 one, which rounds
-    every value to eleven bits and so none much more than others.
+    The list is empty for a float16 candidate, which rounds every value alike, to eleven bits.
+
+    ``known``: the effect of each rounding on the output, if the search has measured it.
     """
     if spec.method == "float16":
         return []
@@ -72,25 +73,25 @@ def worst_layers(
 
 
 def _with_histograms(layers: list[LayerLoss], path: Path, ranges: Mapping[str, Range]) -> list[LayerLoss]:
-    """The layers, the worst of them with what calibration saw of the activation that they lose most by."""
+    """The layers; the worst carry the calibration histogram of the activation that causes most of their loss."""
     named = [layer.tensor for layer in layers if layer.tensor and layer.tensor in ranges]
     wanted = dict.fromkeys(named[:MAX_HISTOGRAMS])
-    told = {name: summary(one, ranges[name]) for name, one in read_histograms(path, wanted).items()}
-    return [replace(layer, histogram=told.get(layer.tensor or "")) for layer in layers]
+    histograms = {name: summary(one, ranges[name]) for name, one in read_histograms(path, wanted).items()}
+    return [replace(layer, histogram=histograms.get(layer.tensor or "")) for layer in layers]
 
 
 def with_measured(layers: Iterable[LayerLoss], before: Iterable[LayerLoss]) -> list[LayerLoss]:
-    """``layers`` with what only the search measures (cost of float, share of the error), from its own telling."""
-    told = {layer.name: layer for layer in before}
+    """``layers`` with the values that only the search measures (cost of float, share of the error), from ``before``."""
+    searched = {layer.name: layer for layer in before}
     return [
         replace(layer, output_share=known.output_share, float_cost_ms=known.float_cost_ms)
-        if (known := told.get(layer.name)) is not None
+        if (known := searched.get(layer.name)) is not None
         else replace(layer, output_share=None, float_cost_ms=None)
         for layer in layers
     ]
 
 
 def suspects(layers: Iterable[LayerLoss], spec: CandidateSpec) -> list[str]:
-    """The layers of which it is worth knowing what float costs: those left float, and the worst that lose something."""
+    """The layers for which the cost of float is worth measuring: those left float, and the worst lossy ones."""
     names = [layer.name for layer in layers if layer.name in spec.float_layers or layer.cause != FAITHFUL]
     return sorted(names, key=lambda name: name not in spec.float_layers)[:_MOST_SUSPECTS]

@@ -1,4 +1,4 @@
-"""What calibration left of every tensor, read again: histograms and ranges, for whoever explains a result."""
+"""The histograms and ranges that calibration stored for every tensor, for the explanation of a result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, read_histo
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Tensor to histogram, and range method to tensor to range."""
+    """Tensor → histogram, and range method → tensor → range."""
 
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     ranges: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
 
 
 def read_evidence(folder: Path) -> Evidence:
-    """What the calibrate stage left in ``folder``; empty if it has not ended.
+    """Load the files of the calibrate stage from ``folder``; empty if the stage has not ended.
 
     Raises:
-        StageError: ``stage_crashed``, its files are broken.
+        StageError: ``stage_crashed``: the files are broken.
     """
     if not all((folder / name).exists() for name in (HISTOGRAMS_FILE, RANGES_FILE)):
         return Evidence()

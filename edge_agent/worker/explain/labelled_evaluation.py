@@ -1,7 +1,7 @@
-"""What the labelled set says of the chosen candidate: float and int8 run over it once, after the held-out set.
+"""Evaluates the chosen candidate on the labelled set: float and int8 run over it once, after the held-out set.
 
-It is opened here for the one candidate that is judged, on the runtimes that would serve, and with the meaning of the
-output that the search found. Whether it decides is for the gates to say.
+Only the judged candidate sees this set, on the runtimes that would serve it and with the output kind that the search
+found. The gates determine whether the result counts for the verdict.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from edge_agent.worker.search.scoring import ReferenceOutputs
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the gates need to know of it, and its part of the result object."""
+    """The measurements for the gates, and the labelled set's part of the result object."""
 
     measured: Measured
     shown: LabelledSet
@@ -31,8 +31,8 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float, en
     """Run float and the candidate in ``target`` over the labelled set; progress goes from ``begin`` to ``end``.
 
     Raises:
-        Refusal: ``non_finite`` if float itself answers with NaN or Inf.
-        ContractError: a label does not fit the output, or the file is not what it was.
+        Refusal: ``non_finite``: float itself returns NaN or Inf.
+        ContractError: a label does not fit the output, or the file has changed.
     """
     task = context.task
     backend = load(task.format)

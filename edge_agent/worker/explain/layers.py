@@ -1,12 +1,12 @@
-"""Which layers lose most when they become int8, why, and what helps. Pure: values in, sentences out.
+"""Finds the layers that lose most as int8, with cause and remedy. Pure: values in, sentences out.
 
-For each layer that a candidate quantizes, or would without its float layers: the SQNR of its weights on their int8
-grid, and the worst SQNR of the tensors around it on the grids of the candidate's ranges, from a few windows. A tensor's
-error is split in two, *clipping* (the value lies outside the range) and *rounding* (the grid is coarse for the bulk of
-the values), because their remedies are opposite.
+Each layer that a candidate quantizes, or would quantize without its float layers, gets two figures from a few windows:
+the SQNR of its weights on their int8 grid, and the worst SQNR of the tensors around it on the grids of the candidate's
+ranges. A tensor's error is split into *clipping* (the value lies outside the range) and *rounding* (the grid is coarse
+for the bulk of the values), because their remedies are opposite.
 
-SQNR says what a tensor loses, not what the output does: weights of a thousandth matter where the large ones meet zeros.
-Where the search has measured what each rounding does to the output, that decides which layers are worst, and why.
+SQNR measures the loss of a tensor and not that of the output: weights of a thousandth matter if the large weights meet
+zeros. If the search has measured the effect of each rounding on the output, that effect decides which layers are worst.
 """
 
 import math
@@ -23,30 +23,30 @@ from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.worker.search.layer_selection import Sensitivity
 
 FAITHFUL_DB = 30.0
-"""From here on a tensor's error is a thousandth of its signal's power: no suspect."""
+"""At this SQNR a tensor's error is a thousandth of its signal's power, so the tensor is no suspect."""
 
 MATTERS = 0.05
-"""From this part of the output's error on a layer is no bystander."""
+"""A layer with at least this part of the output's error is a cause of it."""
 
 FOLDED = ("Relu", "Clip", "Relu6")
 """Activation layers that runtimes fold into the layer before."""
 FAITHFUL = "faithful by itself"
 _ENOUGH_WINDOWS = 8
-"""Seen by fewer windows, nothing is said of how many reach the end of a range."""
+"""With fewer windows, the number of windows that reach the end of a range is not reported."""
 _LEAVE_FLOAT = "leave it float"
 _FINER = 'set [recipe] calibration = "mse" or "percentile"'
 _OUTLIER = 20.0
-"""A weight of so many medians is no tail: of a million normal ones, the largest has 7."""
+"""A weight of this many medians is an outlier: the largest of a million normal weights has 7."""
 _OFTEN = 0.05
-"""Where more pairs of weights than this can saturate, some will; of bell-shaped weights it is about 2 %."""
+"""If more pairs of weights than this can saturate, some will; for bell-shaped weights it is about 2 %."""
 _BLOCK = 65_536
-"""Values that are looked at together."""
+"""Values that are processed together."""
 _HALFWAY = 0.5
 """A window whose values come this far towards the farther end of a range reaches it."""
 
 
 class TensorLoss:
-    """What a tensor loses on the grid of one range, over any number of windows."""
+    """The loss of a tensor on the grid of one range, over any number of windows."""
 
     def __init__(self, found: Range) -> None:
         self._range = found
@@ -59,7 +59,7 @@ class TensorLoss:
         self.metrics = ErrorMetrics()
 
     def add(self, value: Array) -> None:
-        """Take one window's value into account, a part at a time: the scratch would be five times as large as it."""
+        """Add one window's value in parts, because the scratch memory is five times as large as a part."""
         flat = value.reshape(-1)
         for first in range(0, flat.size, _BLOCK):
             self._add_part(flat[first : first + _BLOCK])
@@ -78,7 +78,7 @@ class TensorLoss:
         self._peak = max(self._peak, float(np.max(np.abs(value), initial=0.0)))
 
     def cause(self, name: str) -> tuple[str, str]:
-        """(cause, remedy) of the larger part of the error."""
+        """The cause and the remedy of the larger part of the error."""
         low, high = self._range.low, self._range.high
         if self._clipped > self._error / 2:
             return (
@@ -87,7 +87,7 @@ class TensorLoss:
             )
         if self._windows >= _ENOUGH_WINDOWS and self._reached <= 1:
             few = f"{self._reached} of {self._windows} windows reach half of the range [{low:.4g}, {high:.4g}]"
-            cause = f"{few} of tensor {name!r}: hardly more than one calibration window has set it"
+            cause = f"{few} of tensor {name!r}: a single calibration window may have set it"
             return cause, f"{_FINER}, or {_LEAVE_FLOAT}"
         step = float(self._grid.scale)
         cause = f"few large values stretch the range [{low:.4g}, {high:.4g}] of tensor {name!r}; one step is {step:.3g}"
@@ -95,7 +95,7 @@ class TensorLoss:
 
 
 class Explainer:
-    """Collects the tensors' losses under one candidate; feed it windows, then ask for :meth:`worst`."""
+    """Collects the losses of tensors under one candidate. Add windows, then call :meth:`worst`."""
 
     def __init__(
         self,
@@ -108,16 +108,16 @@ class Explainer:
         same_range: Mapping[str, str] = MappingProxyType({}),
         saturating: bool = False,
     ) -> None:
-        """Nothing is explained yet.
+        """Prepare the tensors to watch.
 
         Args:
             layers: the model's quantizable layers.
-            ranges: of the candidate's range method.
+            ranges: the ranges of the candidate's range method.
             spec: the candidate.
-            known: what each rounding does to the output, where that was measured.
-            fed: the model's inputs.
-            same_range: tensors that calibration has not looked at, as another one's range holds for them.
-            saturating: whether this processor adds up the candidate's products with saturation.
+            known: the effect of each rounding on the output, if it was measured.
+            fed: names of the model's inputs.
+            same_range: tensor that calibration did not observe → tensor with the same range.
+            saturating: whether this processor sums the candidate's products with saturation.
         """
         self._layers = [layer for layer in layers if not spec.operators or layer.operator in spec.operators]
         self._float = spec.float_layers
@@ -135,13 +135,13 @@ class Explainer:
         return list(self._losses)
 
     def add(self, name: str, value: Array) -> None:
-        """One window's value of a tensor."""
+        """Add one window's value of a tensor."""
         self._losses[name].add(value)
 
     def worst(self) -> list[LayerLoss]:
-        """At most ``MAX_LAYERS`` layers, the worst first."""
-        told = [layer for layer in self._layers if self._tensors[layer.name] or layer.weights is not None]
-        explained = [self._explain(layer) for layer in told]
+        """At most ``MAX_LAYERS`` layers, worst first."""
+        known = [layer for layer in self._layers if self._tensors[layer.name] or layer.weights is not None]
+        explained = [self._explain(layer) for layer in known]
         return sorted(explained, key=_badness)[:MAX_LAYERS]
 
     def _explain(self, layer: Layer) -> LayerLoss:
@@ -157,7 +157,7 @@ class Explainer:
             cause, remedy = _saturation(layer), f"unsigned weights (types u8u8, which auto tries), or {_LEAVE_FLOAT}"
         elif place and min(weights, activations) >= FAITHFUL_DB:
             share = self._shares[layer.name]
-            cause, remedy = f"{FAITHFUL}, but {share:.0%} of what the output loses is from here", _LEAVE_FLOAT
+            cause, remedy = f"{FAITHFUL}, but {share:.0%} of the output's error comes from this layer", _LEAVE_FLOAT
         elif min(weights, activations) >= FAITHFUL_DB:
             cause, remedy = self._faithful(layer)
         elif weights < activations:
@@ -179,37 +179,37 @@ class Explainer:
         )
 
     def _worst_place(self, layer: Layer) -> str:
-        """Where the layer costs the output most, if it does; empty where that is little or not known."""
+        """The place of the layer with the largest effect on the output; empty if the effect is small or unknown."""
         if self._known is None or self._shares.get(layer.name, 0.0) < MATTERS:
             return ""
         mine = [place for place, wanted in self._known.needed_by.items() if layer.name in wanted]
         return max(mine, key=lambda place: self._known.effects[place] if self._known else 0.0)
 
     def _faithful(self, layer: Layer) -> tuple[str, str]:
-        """What to say of a layer that loses nothing: it may still cost time."""
+        """The cause and the remedy for a layer that loses nothing: it may still cost time."""
         read = {name for other in self._layers for name in other.inputs}
         between = self._on_integers.isdisjoint(layer.inputs) and read.isdisjoint(layer.outputs)
         if between and layer.weights is not None and len(self._layers) > 1:
-            cause = f"{FAITHFUL}, but between operators that stay float: values become int8 for it and float again"
+            cause = f"{FAITHFUL}, but between float operators: its values are converted to int8 and back to float"
             return cause, f"{_LEAVE_FLOAT} if that costs no time"
         return FAITHFUL, NOTHING_TO_DO
 
 
 def _badness(layer: LayerLoss) -> tuple[float, float]:
-    """Sort key, the worst first; a layer without SQNR loses nothing."""
+    """Sort key, worst first; a layer without SQNR loses nothing."""
     return -(layer.output_share or 0.0), math.inf if layer.sqnr_db is None else layer.sqnr_db
 
 
 def _finite(value: float) -> float | None:
-    """None where nothing is lost, as JSON has no infinity."""
+    """The value, or None for an infinite one, because JSON has no infinity."""
     return value if math.isfinite(value) else None
 
 
 def _blame(layers: list[Layer], ranges: Mapping[str, Range], same_range: Mapping[str, str]) -> dict[str, list[str]]:
-    """Layer name → the tensors that it answers for: what it computes, and what it is the first to read.
+    """Layer name → its own tensors: those that it computes, and those that it is the first to read.
 
-    What only an activation layer reads is nobody's: runtimes fold that layer into the one before, and the tensor
-    between them is never on a grid. What a layer has only moved is whose it was before.
+    A tensor that only an activation layer reads belongs to no layer: runtimes fold the activation into the layer before
+    it, and the tensor between them is never on a grid. A tensor that a layer only moves stays with its first layer.
     """
     readers: dict[str, list[Layer]] = {}
     for layer in layers:
@@ -227,7 +227,7 @@ def _blame(layers: list[Layer], ranges: Mapping[str, Range], same_range: Mapping
 
 
 def weights_sqnr_db(layer: Layer, spec: CandidateSpec) -> float:
-    """SQNR of a layer's weights on the grids that the candidate puts them on."""
+    """SQNR (dB) of a layer's weights on the candidate's grids."""
     weights = _weights(layer)
     axis = layer.weight_axis if spec.per_channel else None
     metrics = ErrorMetrics()
@@ -236,9 +236,9 @@ def weights_sqnr_db(layer: Layer, spec: CandidateSpec) -> float:
 
 
 def saturable(layer: Layer) -> float:
-    """The part of a layer's neighbouring weights whose products with large activations exceed 16 bits together.
+    """The share of a layer's pairs of neighbouring weights for which the sum of two products can exceed 16 bits.
 
-    Kernels that multiply unsigned by signed in pairs saturate there; depthwise convolutions have others.
+    Kernels that multiply unsigned by signed integers in pairs saturate there. Depthwise convolutions use other kernels.
     """
     if layer.weights is None or layer.depthwise:
         return 0.0
@@ -250,13 +250,13 @@ def saturable(layer: Layer) -> float:
 
 def _saturation(layer: Layer) -> str:
     return (
-        f"saturating accumulation: {saturable(layer):.0%} of its neighbouring weights, times large activations, "
-        "exceed the 16 bits in which this processor adds them up"
+        f"saturating accumulation: {saturable(layer):.0%} of its pairs of neighbouring weights, times large "
+        "activations, exceed the 16 bits in which this processor sums their products"
     )
 
 
 def _reach(layer: Layer) -> float:
-    """The largest weight, in medians; infinite where most are zero, and 0 without weights."""
+    """The largest weight as a multiple of the median; infinite if most weights are zero, 0 without weights."""
     if layer.weights is None:
         return 0.0
     values = np.abs(_weights(layer))
@@ -266,8 +266,8 @@ def _reach(layer: Layer) -> float:
 
 def _weights_cause(layer: Layer) -> str:
     reach = _reach(layer)
-    told = f"{reach:.0f} times the median" if math.isfinite(reach) else "the rest zero"
-    return f"a few weights are much larger than the others (largest: {told}), so one step is coarse for these"
+    size = f"{reach:.0f} times the median" if math.isfinite(reach) else "the rest zero"
+    return f"a few weights are much larger than the others (largest: {size}), so one step is coarse for these"
 
 
 def _weights(layer: Layer) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
-"""What the held-out windows hold that calibration and search have not: told with the verdict, after it was found.
+"""Reports what the held-out windows contain that calibration and search have not seen.
 
-It decides nothing. Inputs are looked at as the float model is fed with them, so no window is read a second time.
+The report accompanies the verdict and does not affect it. Inputs are inspected while the float model runs on them, so
+no window is read twice.
 """
 
 from collections import Counter
@@ -25,11 +26,11 @@ class Unseen:
     """Watches the held-out windows.
 
     Attributes:
-        data: the sets; the held-out one has to be read through it.
+        data: the sets; the held-out set must be read through it.
     """
 
     def __init__(self, context: Context, info: Signature, data: DataSet) -> None:
-        """Read what the calibrate stage has left, which is nothing where an older agent ran it."""
+        """Load the files of the calibrate stage; an older agent stored none."""
         folder = context.folder(Stage.CALIBRATE)
         self._seen = read_seen(folder)
         self._rows = context.task.arrays is not None
@@ -43,7 +44,7 @@ class Unseen:
         self.data: DataSet = Watched(data, "heldout", self._fed)
 
     def findings(self, floats: ReferenceOutputs, judge: Judge) -> list[Finding]:
-        """Everything there is to say, when float has run over all held-out windows."""
+        """All findings, once float has run over all held-out windows."""
         classes: Counter[int] = Counter()
         for output in floats.answers():
             classes.update(classes_given(judge, output))

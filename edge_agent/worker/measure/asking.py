@@ -1,8 +1,8 @@
-"""Asks measurements: each in a fresh process, some of which are started ahead.
+"""Runs measurements: each in a fresh process, some of which are started ahead.
 
-Most of a short measurement is its process's start. Several start as fast as one where there are several processors, so
-where more will be asked for, as many as there are processors are started at once. They import and then wait: nobody
-starts while another one measures, and each is a process of its own with memory laid out anew.
+The start of the process dominates a short measurement. With several processors, several processes start as fast as one.
+When the caller expects more measurements, one process per processor is therefore started at once. Each process imports
+the runtimes and then waits. No process starts while another one measures, and each has a fresh memory layout.
 """
 
 import os
@@ -25,16 +25,16 @@ from edge_agent.worker.measure.question import TIMEOUT_S, Answer, Request
 
 _PROBE = "edge_agent.worker.measure.probe"
 _READY_S = 60.0
-"""After this a process that is not ready is asked nevertheless, and its own time limit ends it."""
+"""A process that is not ready after this still gets its request; its own time limit ends it."""
 _STALE_S = 60.0
-"""A process that has waited longer is not asked any more: its time limit began with its start."""
+"""A process that has waited longer gets no request: its time limit began when it started."""
 _SHORT_S = 2.0
-"""Where a measurement takes longer than this, its start is no matter."""
+"""For a measurement longer than this, the start of the process does not matter."""
 _MOST_AHEAD = 4
 _WAITING_BYTES = 64 << 20
-"""What a process takes that waits: interpreter, numpy and a runtime."""
+"""Memory of a waiting probe process: interpreter, numpy and a runtime."""
 _MEMORY_SHARE = 8
-"""Of the memory at hand, one part in so many may be waiting."""
+"""Waiting processes may use the available memory divided by this."""
 
 
 def ask(request: Request) -> Answer:
@@ -43,7 +43,7 @@ def ask(request: Request) -> Answer:
     Raises:
         ModelError: a model cannot be loaded or run.
         LimitError: ``out_of_memory`` or ``stage_timeout``.
-        StageError: the process crashed; the message says how.
+        StageError: the process crashed; the message names the exit code or the signal.
     """
     lines: list[str] = []
     give_back()  # both processes share a limit
@@ -58,7 +58,7 @@ def ask(request: Request) -> Answer:
 
 
 def _limits() -> ChildLimits:
-    return ChildLimits(timeout_s=TIMEOUT_S)  # memory: what limits this process limits its children
+    return ChildLimits(timeout_s=TIMEOUT_S)  # the memory limit of this process also covers its children
 
 
 def _answer(ended: ChildExit, lines: list[str]) -> Answer:
@@ -75,20 +75,20 @@ def _answer(ended: ChildExit, lines: list[str]) -> Answer:
 
 
 class Probes:
-    """Processes for measurements that follow one on the other. Use as a context manager, from one thread."""
+    """Processes for consecutive measurements. Use as a context manager, from one thread."""
 
     def __init__(self) -> None:
-        """None is started yet."""
+        """Start no process yet."""
         self._expected = 0
         self._at_once = at_once()
         self._waiting: list[_Waiting] = []
 
     def expect(self, count: int) -> None:
-        """Say how many measurements will be asked for."""
+        """Announce how many measurements will follow."""
         self._expected = count
 
     def ask(self, request: Request) -> Answer:
-        """Carry out ``request`` in a process that was started for it or ahead of it; raises as :func:`ask`."""
+        """Carry out ``request`` in a new process or in one that was started ahead. Raises the errors of :func:`ask`."""
         count = min(self._expected, self._at_once)
         self._expected -= 1
         runtimes = frozenset(model.runtime for model in request.models)
@@ -122,16 +122,16 @@ class Probes:
 
 
 def at_once() -> int:
-    """How many processes may be started at once: one a processor, as far as there is memory."""
+    """The number of processes that may start at once: one per processor, as far as memory allows."""
     room = worker_memory_bytes(0) // _MEMORY_SHARE // _WAITING_BYTES
     return min(len(os.sched_getaffinity(0)), _MOST_AHEAD, 1 + room)
 
 
 class _Waiting:
-    """A process that has been started, imports the runtimes, and waits for its request.
+    """A started process that imports the runtimes and waits for its request.
 
     Attributes:
-        runtimes: their names.
+        runtimes: the names of the runtimes that it imports.
     """
 
     def __init__(self, runtimes: frozenset[str]) -> None:
@@ -158,24 +158,24 @@ class _Waiting:
 
     @property
     def stale(self) -> bool:
-        """Whether it has waited too long."""
+        """Whether the process has waited too long."""
         return time.monotonic() - self._started > _STALE_S
 
     def wait_until_ready(self) -> None:
-        """Wait until it has imported the runtimes, or has ended."""
+        """Wait until the process has imported the runtimes or has ended."""
         select.select([self._ready_fd], [], [], _READY_S)
 
     def ask(self, request: Request) -> Answer:
         """Carry out ``request``."""
         give_back()
-        with suppress(BrokenPipeError):  # it has ended; how, is told below
+        with suppress(BrokenPipeError):  # the process has ended; _answer reports how
             left = memoryview(msgspec.json.encode(request))
             while left:
                 left = left[os.write(self._request_fd, left) :]
         return _answer(self._end(), self._lines)
 
     def stop(self) -> None:
-        """End it without a request: it finds none, as a process that may not send signals cannot end it otherwise."""
+        """End the process by closing its request pipe, because a confined parent may not send signals."""
         self._end()
 
     def _end(self) -> ChildExit:

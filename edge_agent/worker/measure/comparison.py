@@ -1,6 +1,6 @@
-"""Runs the processes that hold float and int8 side by side: few to choose by (:func:`screen`), more to prove a limit.
+"""Runs processes that hold float and int8 side by side: a few to choose by (:func:`screen`), more to prove a limit.
 
-What they prove is :mod:`edge_agent.worker.measure.latency`'s.
+:mod:`edge_agent.worker.measure.latency` judges what the measurements prove.
 """
 
 import math
@@ -29,11 +29,11 @@ from edge_agent.worker.measure.question import Request, Served, fewest_rounds
 from edge_agent.worker.measure.side_by_side import WARMED_UP, Run, run, runs
 
 SCREENINGS = 3
-"""Processes of a screening: one alone may spread several percent on a device that does other things too."""
+"""Processes of a screening: a single one may be off by several percent on a device with other load."""
 SCREENING_S = 6.0
-"""After this no further process of a screening is started."""
+"""A screening starts no further process after this."""
 LONGEST_S = 60.0
-"""After this no further process is started, once there are enough to accept."""
+"""A comparison starts no further process after this, once it has enough to accept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Screened:
     """A model's times from a screening.
 
     Attributes:
-        times: over all processes.
+        times: percentiles over all processes.
         p50s_ms: the median of each process.
     """
 
@@ -49,14 +49,14 @@ class Screened:
     p50s_ms: tuple[float, ...]
 
     def ratio(self, reference: "Screened") -> float:
-        """Its time as a multiple of ``reference``'s: the median over processes, each of which had both."""
+        """The time as a multiple of ``reference``'s: the median over processes, each of which ran both."""
         return median(mine / other for mine, other in zip(self.p50s_ms, reference.p50s_ms, strict=True))
 
     def cost_ms(self, one: "Screened", twin: "Screened") -> float:
-        """The time that a call takes longer than ``one``; below zero: less.
+        """The extra time (ms) of a call compared with ``one``; negative if the call is faster.
 
-        ``twin`` is the same model as ``one`` a second time: a cost no larger than the difference of the two in some
-        process, or of no steady sign, is noise and given as 0.
+        ``twin`` is a second copy of the model ``one``. A cost counts as noise, and is returned as 0, if it is no larger
+        than the difference between the two copies in some process, or if its sign changes between processes.
         """
         pairs = list(zip(one.p50s_ms, twin.p50s_ms, strict=True))
         costs = [mine - (first + second) / 2 for mine, (first, second) in zip(self.p50s_ms, pairs, strict=True)]
@@ -78,23 +78,23 @@ def compare(
     on_process: Callable[[int], None] = lambda _count: None,
     root: Path = Path("/"),
 ) -> Latency:
-    """Measure ``target`` against ``reference`` until something is proved about ``limit``.
+    """Measure ``target`` against ``reference`` until the result about ``limit`` is proved.
 
     Args:
         reference: the fastest float.
         target: the candidate.
         feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
-        goal: a smaller ratio that is to be proved, too, if it may be; 0: none.
+        goal: a smaller ratio to prove as well, if the data may support it; 0: none.
         confidence: of the proof.
-        same: float on the target's runtime and threads, where these are not the reference's.
-        most_bytes: what the models of one process may take, as of :func:`screen`.
-        on_process: called with the number of processes done, after each.
+        same: float on the target's runtime and threads, if these differ from the reference's.
+        most_bytes: memory limit for the models of one process, as in :func:`screen`.
+        on_process: called after each process with the number of processes done.
         root: where to look for throttling (:mod:`edge_agent.device.throttling`).
 
     Raises:
         ModelError: a model cannot be loaded or run.
-        LimitError: not even one model alone fits into memory, or a call takes minutes.
+        LimitError: a single model does not fit into memory, or a call takes minutes.
         StageError: the runtime crashed.
     """
     models = [reference, reference, target] if same is None else [reference, reference, target, same]
@@ -120,7 +120,7 @@ def compare(
             last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
             decision = judge(counted, limit, last=last, confidence=confidence, goal=goal)
     observed = counted or void
-    told = summarise(
+    latency = summarise(
         decision,
         observed,
         reference,
@@ -129,11 +129,11 @@ def compare(
         throttled=len(void),
         reasons=tuple(reasons),
     )
-    return told if counted else replace(told, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
+    return latency if counted else replace(latency, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
 
 
 def expected_s(reference_ms: float) -> float:
-    """Seconds of calls in the fewest processes of a comparison with a target that is as slow as its reference."""
+    """The seconds of calls in the shortest comparison, for a target that is as slow as its reference."""
     usual = Request(feeds="")
     round_s = 3 * reference_ms / 1000.0
     fewest = WARMED_UP + fewest_rounds(usual.min_rounds, reference_ms / 1000.0)
@@ -172,15 +172,15 @@ def screen(
     seconds: float = math.inf,
     tolerant: bool = False,
 ) -> list[Screened] | list[Screened | ModelError]:
-    """Times of several models from a few processes that hold them all; enough to choose by, proof of nothing.
+    """Time several models in a few processes that hold them all. The times are enough to choose by and prove nothing.
 
-    Where they do not fit into ``most_bytes`` (0: no matter), groups of them have a process each, and the first
-    ``references`` models are in every one: the times of a group are as if its first model had taken what it took in
-    the first group. After ``seconds`` no further group is begun, and the models that are left have no times: what is
-    returned is of the first ones. Where not even a group fits, one process each.
+    If the models do not fit into ``most_bytes`` (0: no limit), each process holds a group of them. Every group contains
+    the first ``references`` models, and its times are scaled so that its first model is as fast as in the first group.
+    After ``seconds`` no further group starts; the result then covers only the first models. If not even a group fits,
+    each model gets its own process.
 
-    ``tolerant``: in place of the times of a model that cannot be loaded or run comes why, as long as all of them fit
-    into one process. Otherwise raises as :func:`compare`.
+    With ``tolerant``, a model that cannot be loaded or run yields its error instead of times, as long as all models fit
+    into one process. Otherwise raises the errors of :func:`compare`.
     """
     found: list[Run] = []
     refused: dict[int, ModelError] = {}
@@ -189,7 +189,7 @@ def screen(
         probes.expect(processes)
         limits = {"references": references, "most_bytes": most_bytes}
         for one in runs(models, feeds, probes.ask, seconds=seconds, tolerant=tolerant, **limits):
-            if found and len(one.times) < len(models):  # a further run is of all or of no use
+            if found and len(one.times) < len(models):  # a further run is useful only if it covers all models
                 break
             found.append(one)
             refused |= one.refused
@@ -200,11 +200,11 @@ def screen(
 
 
 def _screened(times: Sequence[Sequence[float]]) -> Screened:
-    """Of the calls (ms) of one model in each process."""
+    """The screening result of one model, from the call times (ms) in each process."""
     return Screened(percentiles([time_ms for one in times for time_ms in one]), tuple(median(one) for one in times))
 
 
 def _observation(times: list[list[float]]) -> Observation:
-    """From the times of [reference, reference, target] and, where it is served differently, float like the target."""
+    """The observation from the times of [reference, reference, target, float served like the target if different]."""
     reference, again, target, *other = times
     return Observation(reference, again, target, *(other or [[*reference, *again]]))

@@ -1,4 +1,4 @@
-"""One row that every model of a measurement is fed with, on disk."""
+"""The row on disk that is the input of every model in a measurement."""
 
 import zipfile
 from pathlib import Path
@@ -9,14 +9,14 @@ from edge_agent.backends import Feeds
 
 
 def write_feeds(path: Path, feeds: Feeds) -> None:
-    """Keep one row for probes: an array of full shape (batch axis included) for each model input, as an ``.npz``."""
-    with zipfile.ZipFile(path, "w") as archive:  # numpy.savez cannot hold an input that is called "file"
+    """Store one row for probes: an ``.npz`` with one array of full shape (batch axis included) per model input."""
+    with zipfile.ZipFile(path, "w") as archive:  # numpy.savez cannot store an input named "file"
         for name, array in feeds.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.save(member, np.asanyarray(array), allow_pickle=False)
 
 
 def read_feeds(path: str) -> Feeds:
-    """What :func:`write_feeds` has kept."""
+    """Load the row that :func:`write_feeds` stored."""
     with np.load(path, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}

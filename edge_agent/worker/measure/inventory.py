@@ -1,10 +1,10 @@
-"""Which runtimes work on this device: each is imported in a process of its own, which may crash.
+"""Lists the runtimes that work on this device: each is imported in its own process, which may crash.
 
     python -m edge_agent.worker.measure.inventory
 
 Prints one JSON object: ``{"runtimes": {"onnxruntime": "1.32.0"}, "broken": {"ai-edge-litert": "… SIGILL"},
-"formats": ["onnx"], "confinement": [...], "layers": {"worker": [...]}}``. Confinement is what holds here, layers what
-holds each kind of process. Formats are those that can be quantized here.
+"formats": ["onnx"], "confinement": [...], "layers": {"worker": [...]}}``. ``confinement`` lists the mechanisms that
+work on this device, ``layers`` those that apply to each kind of process. ``formats`` can be quantized on this device.
 """
 
 import json
@@ -19,7 +19,7 @@ from edge_agent.worker.measure.runtimes import probe_runtimes, unable
 
 
 def main() -> int:
-    """Look and tell."""
+    """Probe the device, print the inventory, and return the exit code."""
     backends = {model_format: load(model_format) for model_format in FORMATS.values()}
     found = {model_format: probe_runtimes(backend) for model_format, backend in backends.items()}
     with tempfile.TemporaryDirectory() as folder:

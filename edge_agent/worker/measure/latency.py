@@ -1,25 +1,25 @@
-"""Whether a target is at most ``limit`` times as slow as float on this very device, and how sure that is. Pure.
+"""Decides whether a target is at most ``limit`` times as slow as float on this device, and with what confidence. Pure.
 
-One process is one observation: it holds float, float again and target (``edge_agent.worker.measure.probe``) and yields
-the ratio of their median times. Within a process the ratio is steady; from one to the next it moves with where the
-memory came to lie, so the ratio is the *median over processes*, with its exact one-sided 95 % bound by order
-statistics. Float against float tells how noisy the device is.
+One process is one observation: it holds float, a second copy of float, and the target
+(``edge_agent.worker.measure.probe``), and yields the ratio of their median times. The ratio is steady within a process
+and differs between processes, because their memory layout differs. The result is therefore the *median over processes*
+with its exact one-sided 95 % bound by order statistics. Float against float shows how noisy the device is.
 
 :mod:`edge_agent.worker.measure.comparison` runs the processes.
 
-Looks at the data are few and fixed, since each is another chance to be wrong: at 5 processes (where all five agree),
-8, 16 and 24. The first one accepts only where all five lie further below the limit than they lie apart: what is
-clearly faster needs no more, and ratios around the limit do so once in 2,000 times. If the true ratio lies exactly at
-the limit, one of the looks accepts in 7 % of all cases and refuses in 8 %; half a standard deviation of the process
-ratios above the limit, one in 1,000 is accepted (simulated with normal ratios;
-``tests/worker/measure/test_latency.py`` repeats it). Where two candidates are asked,
-each bound is at 97.5 % and the looks are at 6, 9, 16 and 24 processes: at the limit each is accepted in 3 %, one of
-both in 6 % (``tests/bench/race_error.py``).
+The looks at the data are few and fixed, because each look is another chance of error. They come at 5 processes (if all
+five agree), 8, 16 and 24. The first look accepts only if all five ratios lie further below the limit than they lie
+apart: a clearly faster target needs no more processes, and ratios around the limit pass this look once in 2,000 times.
+If the true ratio equals the limit, some look accepts in 7 % of all cases and some look refuses in 8 %. If it lies half
+a standard deviation of the process ratios above the limit, one case in 1,000 is accepted. These rates are simulated
+with normal ratios, and ``tests/worker/measure/test_latency.py`` repeats the simulation. With two candidates, each bound
+is at 97.5 % and the looks come at 6, 9, 16 and 24 processes: at the limit, each candidate is accepted in 3 % and at
+least one of them in 6 % of all cases (``tests/bench/race_error.py``).
 
-Where time is all that may be gained, what is accepted is measured on for the smaller ratio that is asked for. Of 7 %
-less, with process ratios that spread 2 %, 5 % are proved in 62 % of all cases at the first full look, and in 98 % at
-the last. The first look ends that only where all lie clearly below that ratio, or all above: a gain that is not there
-is proved in 7 %.
+If time is the only possible gain, an accepted target is measured further until the smaller ratio of the required gain
+is proved. For a true saving of 7 % and process ratios that spread by 2 %, a required gain of 5 % is proved in 62 % of
+all cases at the first full look and in 98 % at the last. The first look stops early only if all ratios lie clearly
+below the required ratio, or all lie above it. A gain that does not exist is proved in 7 % of all cases.
 """
 
 import math
@@ -39,15 +39,15 @@ from edge_agent.worker.measure.question import Served
 
 MAX_NOISE = 0.05
 _NEXT = 3
-"""Processes after the first look that make a bound of which one may lie on the other side."""
+"""Processes after the first look, so that the bound tolerates one observation on the other side."""
 _LATER = (16, 24)
 
 
 class Decision(StrEnum):
-    """What the processes so far prove. The value of a refusal is its code."""
+    """The decision that the processes so far support. The value of a refusal is its code."""
 
     ACCEPTED = "accepted"
-    """Proved to be within the limit; or there is no limit."""
+    """The ratio is proved to be within the limit, or there is no limit."""
     SLOWER = "latency_too_high"
     INCONCLUSIVE = "latency_inconclusive"
     NOISY = "too_noisy"
@@ -55,7 +55,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Milliseconds of one call, over all calls in all processes."""
+    """Percentiles of the time of one call (ms), over all calls in all processes."""
 
     p50_ms: float
     p95_ms: float
@@ -64,7 +64,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The times (ms) of one process: float and float again, target, and float served like the target."""
+    """The times (ms) of one process: float, its second copy, the target, and float served like the target."""
 
     reference: Sequence[float]
     again: Sequence[float]
@@ -73,7 +73,7 @@ class Observation:
 
     @property
     def ratio(self) -> float:
-        """Target / reference at p50; both float sessions count."""
+        """Target / reference at p50, with both float sessions as the reference."""
         return median(self.target) / median([*self.reference, *self.again])
 
     @property
@@ -83,28 +83,29 @@ class Observation:
 
     @property
     def float_ratio(self) -> float:
-        """Float again / float at p50: 1 on a quiet device."""
+        """Second copy of float / float at p50: 1 on a quiet device."""
         return median(self.again) / median(self.reference)
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A comparison. Ratios are target / reference at p50; a bound that nothing supports is infinite: a noisy device's.
+    """The result of a comparison. Ratios are target / reference at p50. On a noisy device the bounds are infinite.
 
     Attributes:
-        decision: what is proved about the limit.
-        ratio_p50: median over processes.
+        decision: the decision about the limit.
+        ratio_p50: the median over processes.
         ratio_p50_upper: its exact one-sided upper bound.
         ratio_p50_lower: its exact one-sided lower bound.
-        ratio_p50_same_runtime: against float on the target's runtime and threads.
-        noise: |median over processes of float again / float - 1|.
-        processes: how many were counted.
+        ratio_p50_same_runtime: the ratio to float on the target's runtime and threads.
+        noise: |median over processes of float's second copy / float - 1|.
+        processes: the number of processes that count.
+        reference: times of float in its fastest serving option.
+        target: times of the target.
+        served: how float is served.
         limit: the largest ratio that is accepted; 0: any.
         confidence: of both bounds.
-        throttled: how many were void because something slowed the processor down, and what.
-        reference: float's times, as the fastest float is served.
-        target: the target's times.
-        served: how float is served.
+        throttled: the number of processes that are void because the processor was slowed down.
+        throttle_reasons: what slowed the processor down.
     """
 
     decision: Decision
@@ -153,9 +154,9 @@ class Latency:
 
 @cache
 def looks(confidence: float = CONFIDENCE) -> tuple[int, int, int, int]:
-    """Numbers of processes at which is decided: the first accepts only what is clear, and the last ends it.
+    """The numbers of processes at which a decision is possible: the first accepts only clear cases, the last is final.
 
-    The first is the fewest values that bound a median at ``confidence``: all of them on one side.
+    The first is the smallest sample that bounds a median at ``confidence``, with all values on one side.
     """
     first = next(count for count in count_from(1) if 0.5**count <= 1.0 - confidence)
     return first, first + _NEXT, *_LATER
@@ -164,14 +165,14 @@ def looks(confidence: float = CONFIDENCE) -> tuple[int, int, int, int]:
 def judge(
     observations: Sequence[Observation], limit: float, *, last: bool, confidence: float = CONFIDENCE, goal: float = 0.0
 ) -> Decision | None:
-    """What ``observations`` (one per process) prove about ``limit``; None: measure on.
+    """The decision that ``observations`` (one per process) support about ``limit``; None: continue to measure.
 
     Args:
-        observations: those that count.
-        limit: largest ratio to accept; 0: no gate, so the fewest processes do of which the bound is exact.
+        observations: the observations that count.
+        limit: largest ratio to accept; 0: no gate, so the smallest number of processes with an exact bound is enough.
         last: there will be no further process.
         confidence: of the one-sided bounds.
-        goal: a smaller ratio to prove as well, if it may be: what is accepted is measured on for it. 0: none.
+        goal: a smaller ratio that an accepted target is measured further for, if the data may prove it. 0: none.
     """
     count = len(observations)
     first, *full = looks(confidence)
@@ -194,19 +195,19 @@ def judge(
 
 
 def _clear(ratios: Sequence[float], limit: float) -> bool:
-    """Whether all lie further below the limit than they lie apart."""
+    """Whether all ratios lie further below the limit than they lie apart."""
     return 2 * max(ratios) - min(ratios) <= limit
 
 
 def _nears(goal: float, ratios: Sequence[float], confidence: float) -> bool:
-    """Whether a goal is not proved, and more processes may prove it. A first look ends it only where it is clear."""
+    """Whether the goal is unproved and more processes may prove it. The first look says no only in clear cases."""
     if goal and len(ratios) == looks(confidence)[0]:
         return not (_clear(ratios, goal) or min(ratios) > goal)
     return median(ratios) <= goal < order_statistic_bound(ratios, "upper", confidence)
 
 
 def noise(observations: Sequence[Observation]) -> float:
-    """How much two identical float sessions differ at p50: a fraction, 0 on a quiet device."""
+    """The difference between two identical float sessions at p50, as a fraction: 0 on a quiet device."""
     return abs(median(one.float_ratio for one in observations) - 1.0)
 
 

@@ -1,8 +1,8 @@
-"""The memory that serving a model takes: each model alone in fresh processes.
+"""Measures the memory that serving a model takes, with each model alone in fresh processes.
 
-Peak resident memory is an application's view: interpreter, runtime and all. What the model adds is that, less what the
-same process had taken when the runtime was imported and no model loaded. What it keeps is less than the peak, which is
-that of loading: the steady memory, after calls, is what models are compared by.
+Peak resident memory is the application's view and includes the interpreter and the runtime. The model's own part is
+the peak minus the memory of the same process with the runtime imported and no model loaded. The peak occurs while the
+model is loaded and exceeds what stays resident. Models are therefore compared by their steady memory, after calls.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,25 +21,25 @@ from edge_agent.worker.measure.question import Answer, Request, Served
 
 REPEATS = 5
 FEW = 3
-"""Processes for a number that decides nothing."""
+"""Processes for a number that is only reported."""
 RUNS = 20
 _START_S = 1.0
-"""Of a process, on a board; a desktop's takes a third of it."""
+"""Start time of a process on a board; a desktop needs a third of it."""
 SAME_BYTES = 512 << 10
-"""What one model keeps differs by up to so much from one process to the next (0.1 to 0.3 MiB, measured on x86-64)."""
+"""The steady memory of one model differs by up to this between processes (0.1 to 0.3 MiB, measured on x86-64)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of a process with this model alone and :data:`RUNS` calls: bytes, and milliseconds.
+    """Memory (bytes) and times (ms) of a process that holds this model alone and makes :data:`RUNS` calls.
 
     Attributes:
         peak_rss_bytes: VmHWM.
-        model_rss_bytes: the same, less that before the model was loaded.
-        loaded_rss_bytes: VmRSS once it is loaded, less that before.
-        steady_rss_bytes: VmRSS after all calls, less that before it was loaded.
-        load_ms: until it can be called.
-        first_ms: of the first call.
+        model_rss_bytes: VmHWM minus VmHWM before the model was loaded.
+        loaded_rss_bytes: VmRSS with the model loaded, minus VmRSS before.
+        steady_rss_bytes: VmRSS after all calls, minus VmRSS before the model was loaded.
+        load_ms: time until the model can be called.
+        first_ms: time of the first call.
     """
 
     peak_rss_bytes: int
@@ -51,15 +51,15 @@ class Memory:
 
 
 def kept_ratio(mine: int, other: int) -> float:
-    """What one model keeps (steady bytes) as a multiple of what another keeps; 1 where that is the same within chance.
+    """The steady memory of one model as a multiple of another's; 1 if they differ by less than :data:`SAME_BYTES`.
 
-    What keeps less than can be measured, or nothing, counts as :data:`SAME_BYTES`.
+    A value below :data:`SAME_BYTES` cannot be measured and counts as :data:`SAME_BYTES`.
     """
     return max(mine, SAME_BYTES) / max(other, SAME_BYTES) if abs(mine - other) >= SAME_BYTES else 1.0
 
 
 def with_memory(record: MeasuredModel, taken: Memory, **others: Any) -> MeasuredModel:
-    """``record`` with what serving the model takes, and ``others``."""
+    """Return ``record`` with the memory figures and the fields ``others``."""
     return replace(record, **asdict(taken), **others)
 
 
@@ -71,8 +71,8 @@ def measure_memory(
     Args:
         models: what to measure, each alone.
         feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
-        on_process: called with the number of processes done, after each.
-        repeats: one is enough to choose by: what a process takes moves by little.
+        on_process: called after each process with the number of processes done.
+        repeats: processes per model; one is enough to choose by, because memory differs little between processes.
 
     Raises:
         ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.asking.ask`.
@@ -89,9 +89,9 @@ def measure_memory(
 
 
 def measure_usual(served: Served, feeds: Path, on_process: Callable[[int], None]) -> Memory | None:
-    """The memory of a model as an application usually loads it, which takes more; None where that does not go.
+    """The memory of a model loaded with the runtime's defaults, which take more; None if the measurement fails.
 
-    It is for comparison alone, so nothing that goes wrong with it ends the job.
+    The value serves only for comparison, so no failure here ends the job.
     """
     try:
         return measure_memory([dataclass_replace(served, usual=True)], feeds, on_process, repeats=FEW)[0]
@@ -100,10 +100,10 @@ def measure_usual(served: Served, feeds: Path, on_process: Callable[[int], None]
 
 
 def _median(answers: Sequence[Answer]) -> Memory:
-    """Of each number the median over processes; what is kept by chance below nothing is nothing."""
+    """The median of each number over processes; a negative memory difference is noise and becomes 0."""
     footprints = [one.footprint for one in answers if one.footprint is not None]
     if not footprints:
-        raise StageError("stage_crashed", "a measurement of one model has told nothing of its memory")
+        raise StageError("stage_crashed", "the measurement of one model returned no memory figures")
     return Memory(
         peak_rss_bytes=int(median(one.peak_rss_bytes for one in answers)),
         model_rss_bytes=int(median(one.peak_rss_bytes - one.empty_rss_bytes for one in answers)),
@@ -115,14 +115,14 @@ def _median(answers: Sequence[Answer]) -> Memory:
 
 
 def expected_s(reference_ms: float, models: int) -> float:
-    """Seconds of one repeat of a measurement of models that are as slow as their reference, on one runtime."""
+    """The seconds of one repeat for models that are as slow as their reference, on one runtime."""
     return (1 + models) * _START_S + models * RUNS * reference_ms / 1000.0
 
 
 def called_bytes(model: Served, feeds: Path) -> int:
-    """What a model takes that is loaded and called once: the peak of one process, less that before it was loaded.
+    """The memory of loading a model and calling it once: the peak of one process minus the peak before loading.
 
-    Raises as :func:`measure_memory`.
+    Raises the errors of :func:`measure_memory`.
     """
     alone = ask(Request(feeds=str(feeds), models=[model], rounds=1, min_rounds=1, seconds=0.0))
     return alone.peak_rss_bytes - alone.empty_rss_bytes

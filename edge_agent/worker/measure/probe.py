@@ -3,12 +3,12 @@
     python -m edge_agent.worker.measure.probe [REQUEST_FD READY_FD RUNTIME...]
 
 Reads one :class:`.question.Request` as JSON from standard input and writes one :class:`.question.Answer` as a JSON line
-to standard output; :mod:`.asking` is the other side. Where it is started ahead of its request, it imports the runtimes,
-says so with a byte, and waits for the request on another descriptor. Times are of whole calls, as an application sees
-them. Knows nothing of ratios, gates or candidates.
+to standard output; :mod:`.asking` is the other side. A probe that is started ahead of its request imports the runtimes,
+writes one byte to ``READY_FD``, and waits for the request on ``REQUEST_FD``. Times cover whole calls, as an application
+sees them. This module knows nothing of ratios, gates or candidates.
 
-Models are called in turn, and the turn begins with another model in each round: what the machine does meanwhile
-(clock, other load) then meets all of them alike, so their ratio is steady even where the times are not.
+Models are called in turn, and each round begins with a different model. Changes of the clock and other load then affect
+all models alike, so their ratio is steady even if the times are not.
 """
 
 import gc
@@ -41,9 +41,9 @@ from edge_agent.worker.measure.question import (
 
 _WARM_UP = 3
 _GRACE_S = 5.0
-"""After this the kernel ends a probe whose time is up: a confined process may not end what it has started."""
+"""The kernel ends a probe this long after its time limit, because a confined parent may not end its children."""
 _FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
-"""Runtime → the format whose backend serves with it. A backend's ``open`` must import nothing but its runtime."""
+"""Runtime → the format of the backend that uses it. A backend's ``open`` must import nothing but its runtime."""
 
 
 def measure(request: Request) -> Answer:
@@ -51,7 +51,7 @@ def measure(request: Request) -> Answer:
 
     Raises:
         ModelError: a model cannot be loaded or run.
-        StageError: the runtime is not known here.
+        StageError: the runtime is unknown.
     """
     if not request.models:
         version = _backend(request.runtime).runtime_version(request.runtime)
@@ -65,7 +65,7 @@ def measure(request: Request) -> Answer:
 
 
 def _alone(request: Request, model: Served) -> Answer:
-    """Times of one model, and what it takes: the process is its own."""
+    """Times and memory of a single model, which has this process to itself."""
     backend = _backend(model.runtime)
     backend.runtime_version(model.runtime)  # imports it
     empty_bytes = _peak_rss_bytes()
@@ -95,10 +95,11 @@ def _alone(request: Request, model: Served) -> Answer:
 
 
 def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[Refused]]:
-    """The models, warmed up: all, or as many of the first as memory allows; seconds of the slowest's last call; others.
+    """The sessions, warmed up; the seconds of the slowest model's last call; and the models that were refused.
 
-    Where memory is counted each is warmed up as it is loaded: only then it has taken what it needs. A model that is
-    asked for twice and does not fit twice is loaded once, and called under both places.
+    With a memory limit, the sessions cover only as many of the first models as fit. Each model is then warmed up when
+    it is loaded, because only the calls allocate all of its memory. A model that is requested twice and does not fit
+    twice is loaded once and called at both places.
     """
     sessions: list[Session] = []
     opened: dict[Served, Session] = {}
@@ -131,30 +132,30 @@ def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[
 
 
 def _warm_up(session: Session, feeds: Feeds, *, done: int = 0) -> float:
-    """Warm a session up that was called ``done`` times; seconds of its last call."""
+    """Warm up a session that was already called ``done`` times; return the seconds of its last call."""
     call_s = 0.0
     for number in range(done, _WARM_UP):
         begun = time.perf_counter()
         session.run(feeds)
         call_s = time.perf_counter() - begun
-        if number > 0 and call_s >= LONG_CALL_S:  # the first one plans the memory that the second one takes
+        if number > 0 and call_s >= LONG_CALL_S:  # the first call plans the memory, the second allocates it
             break
     return call_s
 
 
 def _peak_rss_bytes() -> int:
-    """VmHWM: the most resident memory that this process has had since it was executed (``man 5 proc``).
+    """VmHWM: the peak resident memory of this process since it was executed (``man 5 proc``).
 
-    ``getrusage`` would not do: a child's ``ru_maxrss`` begins at its parent's.
+    ``getrusage`` does not work here: a child's ``ru_maxrss`` starts at its parent's value.
     """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise StageError("stage_crashed", "/proc/self/status has no VmHWM; this kernel cannot tell peak memory")
+    raise StageError("stage_crashed", "/proc/self/status has no VmHWM; this kernel does not report peak memory")
 
 
 def _time_in_turn(sessions: list[Session], feeds: Feeds, request: Request, call_s: float) -> list[list[float]]:
-    """Milliseconds of the calls of each; ``call_s``: of the slowest one's."""
+    """The milliseconds of each call, one list per session; ``call_s``: seconds of a call of the slowest session."""
     if call_s >= LONG_CALL_S:
         request = replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
     times: list[list[float]] = [[] for _ in sessions]
@@ -183,12 +184,12 @@ def _open(model: Served) -> Session:
 
 def _backend(runtime: str) -> Backend:
     if runtime not in _FORMATS:
-        raise StageError("stage_crashed", f"no runtime {runtime!r} here; known: {', '.join(_FORMATS)}")
+        raise StageError("stage_crashed", f"unknown runtime {runtime!r}; known: {', '.join(_FORMATS)}")
     return load(_FORMATS[runtime])
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Answer the request, on standard input or as the arguments say; returns the exit code."""
+    """Answer the request from standard input or from the descriptor in ``arguments``; return the exit code."""
     confine()
     signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S + _GRACE_S)
     answer_fd = os.dup(1)
@@ -196,13 +197,13 @@ def main(arguments: Sequence[str]) -> int:
     request_fd, ready_fd, *runtimes = arguments or ("0", "")
     try:
         for runtime in runtimes:
-            with suppress(EdgeAgentError):  # it is told once the runtime is asked for
+            with suppress(EdgeAgentError):  # reported when a request names the runtime
                 _backend(runtime).runtime_version(runtime)
         if ready_fd:
             os.write(int(ready_fd), b"!")
         with os.fdopen(int(request_fd), "rb") as stream:
             asked = stream.read()
-        if not asked:  # started ahead, and not needed
+        if not asked:  # started ahead and then not needed
             return 0
         answer = measure(_request(asked))
     except EdgeAgentError as error:
@@ -214,12 +215,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _request(asked: bytes) -> Request:
-    told = json.loads(asked)
-    return Request(**told | {"models": [Served(**one) for one in told.get("models", ())]})
+    fields = json.loads(asked)
+    return Request(**fields | {"models": [Served(**one) for one in fields.get("models", ())]})
 
 
 if __name__ == "__main__":
     exit_code = main(sys.argv[1:])
-    if "coverage" in sys.modules:  # it writes down what it has seen when the interpreter ends
+    if "coverage" in sys.modules:  # coverage stores its data at a regular exit
         sys.exit(exit_code)
-    os._exit(exit_code)  # to take interpreter and runtime apart takes a quarter of such a process
+    os._exit(exit_code)  # tearing down the interpreter and the runtime takes a quarter of the run

@@ -1,22 +1,22 @@
-"""What a measurement is asked, and what it answers: JSON from one process to another.
+"""The request and the answer of a measurement: JSON from one process to another.
 
-Dataclasses, as the process that measures must start fast: the library that the asking side checks an answer with
-takes a tenth of that start.
+These are plain dataclasses, because the measuring process must start fast: importing the library with which the other
+side validates the answer would take a tenth of that start.
 """
 
 from dataclasses import dataclass, field
 
 LONG_CALL_S = 0.1
 TIMEOUT_S = 900.0
-"""A measurement that takes longer is given up."""
+"""A measurement that takes longer is aborted."""
 _FEW = 2
 
 
 @dataclass(frozen=True)
 class Served:
-    """A model file as it would be served: with which runtime, on how many threads.
+    """A model file and how it is served: the runtime and the number of threads.
 
-    ``usual``: as an application loads it that takes the runtime's defaults.
+    ``usual``: load the model with the runtime's defaults, as most applications do.
     """
 
     path: str
@@ -27,21 +27,22 @@ class Served:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to measure: every model is called ``min_rounds`` times, then on until ``rounds`` or ``seconds``.
+    """What to measure: each model is called ``min_rounds`` times, and further until ``rounds`` or ``seconds``.
 
-    ``warmed``: before each call that is timed comes one that is not. With many models in turn each would find the
-    caches full of others' weights, which flatters the small ones (measured on an x86-64 server: 5 to 12 %).
+    ``warmed``: an untimed call precedes each timed call. With many models in turn, each would otherwise find the caches
+    full of the other models' weights, which favours small models (measured on an x86-64 server: 5 to 12 %).
 
-    Calls of :data:`LONG_CALL_S` and more fill the caches themselves, and a few say as much as many short ones: they are
-    warmed up less, and a seventh of ``min_rounds`` is enough: that takes as long as what fast models are given.
+    Calls of :data:`LONG_CALL_S` and longer fill the caches themselves, and a few of them say as much as many short
+    ones. Such models are warmed up less, and a seventh of ``min_rounds`` is enough, which takes as long as the rounds
+    of a fast model.
 
-    ``most_bytes``: where the next model would take the process above so much resident memory, it and those behind it
-    are left out; 0: all are called. The first ``fewest`` are called in any case.
+    ``most_bytes``: limit of the resident memory of the process. The first model that would exceed it, and all models
+    behind it, are left out; 0: no limit. The first ``fewest`` models are called in any case.
 
-    ``tolerant``: a model that cannot be loaded or run is left out and told of, instead of ending the measurement.
+    ``tolerant``: a model that cannot be loaded or run is left out and reported, and the measurement goes on.
 
-    ``feeds`` names a file of :func:`edge_agent.worker.measure.feeds.write_feeds`. ``models`` may be empty: then
-    ``runtime`` is imported and no more, which tells its version. No other runtime is ever imported: it may crash here.
+    ``feeds`` is the path of a file of :func:`edge_agent.worker.measure.feeds.write_feeds`. If ``models`` is empty, the
+    process only imports ``runtime`` and returns its version. No other runtime is imported, because it may crash here.
     """
 
     feeds: str
@@ -58,7 +59,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Refused:
-    """A model that cannot be loaded or run: its place in the request, and why."""
+    """A model that cannot be loaded or run: its place in the request and the error."""
 
     place: int
     code: str
@@ -67,13 +68,13 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """What one model takes: resident memory (VmRSS) in bytes over that of the empty runtime, and times in ms.
+    """The footprint of one model: resident memory (VmRSS) in bytes above the empty runtime, and times in ms.
 
     Attributes:
-        loaded_rss_bytes: after it was loaded.
+        loaded_rss_bytes: after the model was loaded.
         steady_rss_bytes: after all calls.
-        load_ms: until it could be called.
-        first_ms: of the first call, which is slower than those that follow.
+        load_ms: time until the model could be called.
+        first_ms: time of the first call, which is slower than later ones.
     """
 
     loaded_rss_bytes: int
@@ -84,17 +85,17 @@ class Footprint:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
+    """Milliseconds of each call, one list per model in the order of the request, and the process's peak memory (RSS).
 
-    Fewer lists than models: no more were called within ``most_bytes``.
+    There are fewer lists than models if ``most_bytes`` left no room for the others.
 
-    Where one model was asked for: ``empty_rss_bytes``, the same peak with the runtime imported and nothing loaded, and
-    ``footprint``.
+    ``empty_rss_bytes``: for a request of one model, the peak with the runtime imported and no model loaded.
+    ``footprint``: for a request of one model.
 
-    ``refused``: those that a tolerant measurement has left out; ``times_ms`` are of the others.
+    ``refused``: the models that a tolerant measurement left out; ``times_ms`` covers the others.
 
-    ``version``: of the runtime, where one was asked for and no model.
-    ``code`` and ``message``: why nothing could be measured.
+    ``version``: the version of the runtime, for a request without models.
+    ``code`` and ``message``: why the measurement failed.
     """
 
     times_ms: list[list[float]] = field(default_factory=list)
@@ -108,5 +109,5 @@ class Answer:
 
 
 def fewest_rounds(min_rounds: int, call_s: float) -> int:
-    """How often a model is called at least whose calls take so long."""
+    """The smallest number of timed calls of a model whose calls take ``call_s`` seconds."""
     return min_rounds if call_s < LONG_CALL_S else max(_FEW, min_rounds // 7)

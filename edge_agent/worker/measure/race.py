@@ -1,7 +1,7 @@
-"""A race: several candidates beside float in the same processes, until it is clear what each one's speed is.
+"""A race: several candidates run beside float in the same processes until the speed of each is clear.
 
-It chooses and proves nothing. Whoever wins on the same measurements was lucky as well, so what is won here is proved on
-fresh ones (:func:`edge_agent.worker.measure.comparison.compare`).
+A race chooses a candidate and proves nothing. Its winner was also lucky in these measurements, so the proof uses fresh
+ones (:func:`edge_agent.worker.measure.comparison.compare`).
 """
 
 import math
@@ -17,15 +17,15 @@ from edge_agent.worker.measure.question import Served
 from edge_agent.worker.measure.side_by_side import runs, seconds_of
 
 FEWEST, MOST = 6, 15
-"""Processes."""
+"""The smallest and the largest number of processes."""
 EARLIEST = 4
-"""Processes, where whoever asks needs to know no more."""
+"""The smallest number of processes if the caller's question is decided by then."""
 ROUNDS = 100
-"""Calls of each model in one process, as far as time allows: what more of them would tell, processes differ by more."""
+"""Calls of each model in one process, as far as time allows. Processes differ by more than further calls would show."""
 LONGEST_S = 30.0
-"""After this no further process is started, once there are ``FEWEST``."""
+"""A race starts no further process after this, once there are ``FEWEST``."""
 _WELL_BELOW = 0.25
-"""Of the margin that a ratio's standard error has to come down to."""
+"""A ratio's standard error must come down to this fraction of the margin."""
 _NORMAL_MAD = 1.4826
 """A normal distribution's standard deviation, in median absolute deviations."""
 _MEDIAN_EFFICIENCY = 1.2533
@@ -34,13 +34,13 @@ _MEDIAN_EFFICIENCY = 1.2533
 
 @dataclass(frozen=True, slots=True)
 class Raced:
-    """How one candidate ran.
+    """The result of one candidate.
 
     Attributes:
-        times: of single calls, over all processes.
-        ratio: its time as a multiple of float's at p50, the median over processes.
+        times: percentiles of single calls, over all processes.
+        ratio: the candidate's time as a multiple of float's at p50; the median over processes.
         error: the standard error of that ratio, as a fraction of it.
-        ratios: of each process.
+        ratios: the ratio in each process.
     """
 
     times: Percentiles
@@ -59,23 +59,23 @@ def race(
     decided: Callable[[Sequence[Raced]], bool] = lambda _found: False,
     on_process: Callable[[int], None] = lambda _count: None,
 ) -> list[Raced]:
-    """Time ``targets`` until it is decided, or the standard error of every ratio well below ``margin``, or time is up.
+    """Time ``targets`` until ``decided`` says so, every ratio's standard error is well below ``margin``, or time is up.
 
-    A process holds float twice, as a proof does, and every target; where they do not fit into ``most_bytes`` (0: no
-    matter), processes with float and some of the targets take turns. Every call that is timed comes after one that is
-    not, so none finds the caches full of another's weights.
+    A process holds every target, and float twice, as a proof does. If they do not fit into ``most_bytes`` (0: no
+    limit), processes that hold float and some of the targets take turns. An untimed call precedes each timed call, so
+    that no model finds the caches full of another's weights.
 
     Args:
         reference: the fastest float.
         targets: the candidates.
         feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
-        margin: the fraction of a ratio that is to be told apart.
-        most_bytes: as of :func:`edge_agent.worker.measure.comparison.screen`.
-        decided: asked from :data:`EARLIEST` processes on whether what is known by then is enough.
-        on_process: called with the number of processes done, after each.
+        margin: the fraction of a ratio that the race must resolve.
+        most_bytes: as in :func:`edge_agent.worker.measure.comparison.screen`.
+        decided: returns whether the results so far are enough; called from :data:`EARLIEST` processes on.
+        on_process: called after each process with the number of processes done.
 
     Raises:
-        ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
+        ModelError, LimitError, StageError: as in :func:`edge_agent.worker.measure.comparison.compare`.
     """
     floats = [reference, reference]
     done: list[list[list[float]]] = []
@@ -90,7 +90,7 @@ def race(
             for mine, calls in zip(ratios, others, strict=True):
                 mine.append(median(calls) / median([*once, *again]))
             on_process(len(done))
-            probes.expect(max(EARLIEST - len(done), 2))  # where one follows, another mostly does
+            probes.expect(max(EARLIEST - len(done), 2))  # one more process is mostly followed by another
             found = [_raced([others[place] for others in done], mine) for place, mine in enumerate(ratios)]
             clear = max(one.error for one in found) <= _WELL_BELOW * margin
             enough = clear or len(done) >= MOST or time.monotonic() - begun >= LONGEST_S
@@ -100,7 +100,7 @@ def race(
 
 
 def _raced(runs: Sequence[Sequence[float]], ratios: Sequence[float]) -> Raced:
-    """What the calls (ms) and the ratios of one candidate's processes say."""
+    """The result from the calls (ms) and the ratios of one candidate's processes."""
     return Raced(
         percentiles([call for run in runs for call in run]),
         median(ratios),
@@ -110,18 +110,18 @@ def _raced(runs: Sequence[Sequence[float]], ratios: Sequence[float]) -> Raced:
 
 
 def expected_s(reference_ms: float, targets: int) -> float:
-    """Seconds of calls in the fewest processes of a race of ``targets`` that are as slow as their reference."""
+    """The seconds of calls in the shortest race of ``targets`` candidates that are as slow as their reference."""
     return FEWEST * (2 + targets) * seconds_of(reference_ms, ROUNDS)
 
 
 def wins(won: int, processes: int) -> bool:
-    """Whether one that is best in so many processes is best: a sign test, passed by the fewest where they all agree."""
+    """Whether a candidate that is best in ``won`` of ``processes`` is best: a sign test that 4 of 4 pass."""
     more = sum(math.comb(processes, count) for count in range(won, processes + 1))
     return more << EARLIEST <= 1 << processes
 
 
 def standard_error(ratios: Sequence[float]) -> float:
-    """Of the median of ``ratios``, as a fraction of it; a few that are far off count no more than others."""
+    """The standard error of the median of ``ratios``, as a fraction of the median; robust against outliers."""
     middle = median(ratios)
     spread = _NORMAL_MAD * median(abs(one - middle) for one in ratios)
     return _MEDIAN_EFFICIENCY * spread / math.sqrt(len(ratios)) / middle

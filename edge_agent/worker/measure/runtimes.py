@@ -1,7 +1,7 @@
-"""How a model can be served on this device: with which runtime, on how many threads.
+"""How a model can be served on this device: the runtimes and the thread counts.
 
-A runtime that crashes when it is imported (a wheel built for another processor) is found by a process of its own and
-left out; the one that serves is chosen by measurement among the others.
+A runtime may crash when it is imported, for example a wheel built for another processor. Each runtime is therefore
+imported in its own process first, and one that crashes is left out. Measurements choose among the others.
 """
 
 import os
@@ -19,7 +19,7 @@ from edge_agent.worker.measure.question import Request
 
 
 class ServingOption(NamedTuple):
-    """A runtime, and on how many threads."""
+    """A runtime and its number of threads."""
 
     runtime: str
     threads: int
@@ -31,8 +31,8 @@ class Runtimes:
 
     Attributes:
         works: name → version.
-        broken: installed, but it crashes or hangs when it is imported: name → how.
-        missing: not installed: name → what to install.
+        broken: name → how an installed runtime crashes or hangs when it is imported.
+        missing: name → what to install for a runtime that is not installed.
     """
 
     works: dict[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Runtimes:
 
 
 def probe_runtimes(backend: Backend) -> Runtimes:
-    """Import every runtime of a format, each in a process of its own."""
+    """Import every runtime of a format, each in its own process."""
     found = Runtimes()
     for runtime in backend.RUNTIMES:
         try:
@@ -54,25 +54,25 @@ def probe_runtimes(backend: Backend) -> Runtimes:
 
 
 def usable(backend: Backend) -> tuple[list[str], list[str]]:
-    """The runtimes of a format that work here, and a warning for each that is installed and does not.
+    """The runtimes of a format that work here, and a warning for each installed runtime that does not.
 
     Raises:
-        ModelError: ``format_unsupported``, if none is left or quantizing needs a package that is not here.
+        ModelError: ``format_unsupported``: no runtime is left, or a package that quantizing needs is not installed.
     """
     if len(backend.RUNTIMES) == 1:
-        return list(backend.RUNTIMES), []  # if it does not work, whatever needs it says so
+        return list(backend.RUNTIMES), []  # if it does not work, its first use reports the error
     found = probe_runtimes(backend)
-    warnings = [f"{name} is left out, it does not work on this device: {why}" for name, why in found.broken.items()]
+    warnings = [f"{name} is left out; it does not work on this device: {why}" for name, why in found.broken.items()]
     if why := unable(backend, found):
         raise ModelError("format_unsupported", why)
     return list(found.works), warnings
 
 
 def that_load(backend: Backend, model: Path, info: ModelInfo, runtimes: list[str]) -> tuple[list[str], list[str]]:
-    """Those of ``runtimes`` that have a model's custom operators, and a warning for each that has not.
+    """The ``runtimes`` that have the model's custom operators, and a warning for each one that lacks them.
 
     Raises:
-        ModelError: why the first of them does not load the model, if none does.
+        ModelError: no runtime loads the model; the error is that of the first runtime.
     """
     if not info.custom:
         return runtimes, []
@@ -89,7 +89,7 @@ def that_load(backend: Backend, model: Path, info: ModelInfo, runtimes: list[str
 
 
 def unable(backend: Backend, found: Runtimes) -> str:
-    """Why no model of the format can be quantized on this device; empty: it can be."""
+    """The reason why no model of the format can be quantized on this device; empty if one can."""
     if missing := absent(*backend.TOOLS):
         packages = " and ".join(tool.replace("_", "-") for tool in missing)
         return f"quantizing {backend.SUFFIX} models needs {packages}; {how_to_add('device')}"
@@ -100,9 +100,9 @@ def unable(backend: Backend, found: Runtimes) -> str:
 
 
 def serving_options(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[ServingOption], list[str]]:
-    """Every runtime with every thread count that this device has cores for, the fewest threads first; and warnings."""
+    """Every runtime with every thread count that this device has cores for, fewest threads first; and warnings."""
     cores = len(os.sched_getaffinity(0))
     fit = sorted({count for count in threads if count <= cores}) or [cores]
     many = sorted(set(threads) - set(fit))
-    warnings = [f"threads = {many}: not tried, this device has {counted(cores, 'core')}"] if many else []
+    warnings = [f"threads = {many}: not tried because this device has {counted(cores, 'core')}"] if many else []
     return [ServingOption(runtime, count) for count in fit for runtime in runtimes], warnings

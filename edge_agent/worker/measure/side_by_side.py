@@ -1,6 +1,6 @@
-"""Runs of several models side by side: in one process after another, or in groups where memory forbids.
+"""Runs several models side by side in one process after another, or in groups if they do not fit into memory.
 
-What the times mean is the caller's: :mod:`edge_agent.worker.measure.comparison`, :mod:`edge_agent.worker.measure.race`.
+The callers interpret the times: :mod:`edge_agent.worker.measure.comparison` and :mod:`edge_agent.worker.measure.race`.
 """
 
 import math
@@ -20,18 +20,18 @@ Ask = Callable[[Request], Answer]
 """Carries out a measurement in a fresh process."""
 
 WARMED_UP = 2
-"""Calls of a slow model before those that are timed."""
+"""Untimed calls of a slow model before the timed ones."""
 _ROUNDS, _MIN_ROUNDS = 50, 5
 _MODEL_S = 0.3
-"""For each model in one process, rounds beyond the fewest allowed."""
+"""Seconds per model in one process for rounds beyond the minimum."""
 
 
 class Run(NamedTuple):
-    """Times (ms) of each model from one process, or from several where they do not fit together.
+    """Times (ms) of each model from one process, or from several if the models do not fit together.
 
     Attributes:
-        times: one list a model; those of a model that was refused are empty. Fewer lists: time was over.
-        together: whether one process held all.
+        times: one list per model, empty for a refused model. There are fewer lists if the time was up.
+        together: whether one process held all models.
         refused: the place of a model → why it cannot be loaded or run.
     """
 
@@ -51,20 +51,20 @@ def runs(
     seconds: float = math.inf,
     tolerant: bool = False,
 ) -> Iterator[Run]:
-    """One run after another, without end.
+    """Yield one run after another, without end.
 
     Args:
         models: what to call.
         feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
-        ask: see :class:`edge_agent.worker.measure.asking.Probes`.
-        rounds: calls of each in one process, as far as time allows.
-        references: how many of the first models each process holds, however few fit.
-        most_bytes: what the models of one process may take; 0: no matter.
-        seconds: after which no further group is begun.
-        tolerant: a model that cannot be loaded or run is told of, as long as all others fit into one process.
+        ask: carries out a request, as :meth:`edge_agent.worker.measure.asking.Probes.ask` does.
+        rounds: calls of each model in one process, as far as time allows.
+        references: the number of first models that each process holds, however few others fit.
+        most_bytes: memory limit for the models of one process; 0: no limit.
+        seconds: time after which no further group starts.
+        tolerant: report a model that cannot be loaded or run, as long as all others fit into one process.
 
     Raises:
-        ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
+        ModelError, LimitError, StageError: as in :func:`edge_agent.worker.measure.comparison.compare`.
     """
     request = Request(
         feeds=str(feeds),
@@ -90,13 +90,13 @@ def run(request: Request, ask: Ask, *, first: int, together: bool, until: float 
 
     Args:
         request: what to measure.
-        ask: as of :func:`runs`.
-        first: which model is loaded first. What is loaded last finds its memory a little better placed (measured on an
-            x86-64 server: 0.4 to 0.8 %), so each has its turn.
-        together: whether to try with one process.
-        until: on the monotonic clock, after which no further group is begun.
+        ask: as in :func:`runs`.
+        first: the model to load first. The model that is loaded last is faster by 0.4 to 0.8 % (measured on an x86-64
+            server), because its memory lies better, so the models take turns.
+        together: whether to try a single process first.
+        until: time on the monotonic clock after which no further group starts.
 
-    Raises as :func:`runs`.
+    Raises the errors of :func:`runs`.
     """
     begun: list[list[float]] = []
     try:
@@ -124,7 +124,10 @@ def run(request: Request, ask: Ask, *, first: int, together: bool, until: float 
 
 
 def _times_in_groups(request: Request, ask: Ask, times: list[list[float]], until: float) -> list[list[float]]:
-    """Times of each model from processes that hold the references and as many others as fit; ``times``: the first's."""
+    """Times of each model from processes that hold the references and as many others as fit.
+
+    ``times`` holds the times that the first process has already measured.
+    """
     kept = request.fewest - 1
     while len(times) < len(request.models) and (not times or time.monotonic() < until):
         rest = request.models[max(len(times), kept) :]
@@ -135,7 +138,7 @@ def _times_in_groups(request: Request, ask: Ask, times: list[list[float]], until
 
 
 def seconds_of(reference_ms: float, rounds: int = _ROUNDS) -> float:
-    """Seconds of calls of one model in one process of :func:`runs`."""
+    """The seconds of one model's calls in one process of :func:`runs`."""
     call_s = reference_ms / 1000.0
     fewest = WARMED_UP + fewest_rounds(_MIN_ROUNDS, call_s)
     return max(fewest * call_s, min(2 * rounds * call_s, _MODEL_S))

@@ -1,1 +1,1 @@
-"""Whether the sets are fit to judge by: channels, balance, overlap."""
+"""Quality checks of the three sets: channels, balance, overlap."""

@@ -1,18 +1,17 @@
-"""Do the three sets of a capture belong together? Pure: what is known of each block in, findings out.
+"""Checks that the three sets of a capture resemble each other. Pure: statistics of each block in, findings out.
 
-Each block of time is judged against the others; one channel at a time:
+Each block of time is compared with the others, one channel at a time:
 
-* ``drift``: level or spread moved one way through the whole capture: what comes next will be elsewhere again.
-* ``same_burst``: nearly all movement was in one block, or there is but one block a set: ranges and verdict rest on one
-  event.
-* ``sets_unlike``: the held-out set leaves the range of the calibration set, or uses little of it. What the set's inputs
-  tell of ranges; how far activations leave theirs, the layers of a refused candidate tell
-  (:mod:`edge_agent.worker.explain.layers`), and of an accepted one the verdict on these very windows has proved that it
+* ``drift``: level or spread moved in one direction through the whole capture, so future data will differ again.
+* ``same_burst``: nearly all movement was in one block, or each set has only one block, so ranges and verdict rest on
+  one event.
+* ``sets_unlike``: the held-out set leaves the range of the calibration set, or uses little of it. This check sees
+  inputs only. For a refused candidate, its layers show how far activations leave their ranges
+  (:mod:`edge_agent.worker.explain.layers`). For an accepted one, the verdict on the same windows has proved that this
   does no harm.
 
-Thresholds were set by looking at captures of recorded wrist movement and speech, which ``tests/bench/quality.py``
-counts: no finding refuses a default capture there, and every injected fault is found, but for a gain that grows tenfold
-(13 of 20).
+The thresholds rest on captures of recorded wrist movement and speech, counted by ``tests/bench/quality.py``: no finding
+refuses a default capture there, and every injected fault is found, except a gain that grows tenfold (13 of 20).
 """
 
 import math
@@ -27,25 +26,25 @@ from edge_agent.worker.quality.block_stats import BlockStats, Numbers
 
 _TREND_BLOCKS = 9
 _TREND = 0.7
-"""Kendall's tau: 1 where every block is above all before it. One step in the middle of a capture, as between two kinds
-of use, makes about 0.5. Chance alone reaches 0.7 in 1 of 100 channels with 9 blocks, and never with the usual 36."""
+"""Kendall's tau: 1 if every block is above all earlier ones. One step in the middle of a capture, as between two kinds
+of use, gives about 0.5. Chance alone reaches 0.7 in 1 of 100 channels with 9 blocks, and never with the usual 36."""
 _LEVEL_SHIFT = 1.0
-"""Last against first third, in standard deviations within blocks."""
+"""Last third minus first third, in standard deviations within blocks."""
 _SPREAD_RATIO = 2.0
 _FEWEST_ROUNDS = 3
 _ONE_BURST = 1.5
-"""Blocks that the movement is worth, by the participation ratio (sum e)^2 / sum e^2; one of equal blocks is 1."""
+"""The effective number of blocks with movement, by the participation ratio (sum e)^2 / sum e^2; a single block is 1."""
 _LEAVES_WARN, _LEAVES_REFUSE = 0.01, 0.25
 _REFUSE_ROUNDS = 5
-"""With fewer, a slow channel alone puts that much of the held-out set outside."""
+"""With fewer rounds, a slow channel alone puts that much of the held-out set outside."""
 _BEYOND = 0.05
-"""Values count as outside only that part of the range beyond its ends: rounding to 256 steps forgives some."""
+"""Tolerance at each end, as a share of the range: rounding to 256 steps forgives values just outside."""
 _USES_LITTLE = 0.25
 _LONGER = "capture longer (more windows under [recipe])"
 
 
 def judge_balance(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[Finding]:
-    """All findings about complete ``blocks`` in the order of time."""
+    """All findings about complete ``blocks``, which are in time order."""
     if not blocks:
         return []
     may_refuse = _rounds(blocks) >= _REFUSE_ROUNDS
@@ -73,13 +72,13 @@ def _drift(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[Findin
         first, last = (float(np.sqrt(np.mean(part**2))) for part in (stds[:third, place], stds[-third:, place]))
         grows = max(first, last) > _SPREAD_RATIO * min(first, last)
         if grows and abs(_trend(stds[:, place])) >= _TREND:
-            text = f"channel {name!r} moved by {first:.4g} at first and by {last:.4g} in the end"
+            text = f"the spread of channel {name!r} changed from {first:.4g} to {last:.4g} while the data were captured"
             findings.append(Finding("drift", f"{text}; let the sensor settle, or {_LONGER}", refuse=False))
     return findings
 
 
 def _trend(series: Numbers) -> float:
-    """Kendall's tau of a series and time: of all pairs, the share that rises less the share that falls."""
+    """Kendall's tau of a series over time: the share of rising pairs minus the share of falling pairs."""
     rises = np.sign(series[None, :] - series[:, None])[np.triu_indices(len(series), 1)]
     return float(rises.mean())
 
@@ -88,7 +87,7 @@ def _same_burst(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[F
     rounds = _rounds(blocks)
     if rounds == 1:
         more = {f"{block.split}_windows = {2 * block.windows}": None for block in blocks}
-        text = f"each set is one stretch of time, one right after the other; set [recipe] {', '.join(more)}"
+        text = f"each set is a single segment of time, one right after the other; set [recipe] {', '.join(more)}"
         return [Finding("same_burst", text, refuse=False)]
     if rounds < _FEWEST_ROUNDS:
         return []
@@ -96,8 +95,8 @@ def _same_burst(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[F
     alone = [name for name, blocks_worth in zip(channels, worth, strict=True) if blocks_worth < _ONE_BURST]
     if not alone:
         return []
-    text = f"nearly all movement of {', '.join(map(repr, alone))} was in one of {len(blocks)} stretches of time"
-    return [Finding("same_burst", f"{text}; ranges and verdict rest on one event: {_LONGER}", refuse=False)]
+    text = f"nearly all movement of {', '.join(map(repr, alone))} was in one of {len(blocks)} segments of time"
+    return [Finding("same_burst", f"{text}, so ranges and verdict rest on one event; {_LONGER}", refuse=False)]
 
 
 def _worth(energies: Numbers) -> float:
@@ -108,36 +107,38 @@ def _worth(energies: Numbers) -> float:
 def sets_unlike(
     names: Sequence[str], calibration: Sequence[Histogram], heldout: Sequence[Histogram], *, may_refuse: bool
 ) -> list[Finding]:
-    """How far the held-out set leaves the ranges of the calibration set, and how little of them it uses.
+    """Findings where the held-out set leaves the ranges of the calibration set, or uses little of them.
 
     Args:
-        names: of channels or inputs.
-        calibration: one histogram a name.
-        heldout: the same of the held-out set.
-        may_refuse: whether sets were interleaved often enough that they must be alike; else this only warns.
+        names: names of channels or inputs.
+        calibration: one histogram per name.
+        heldout: the same for the held-out set.
+        may_refuse: whether the sets were interleaved often enough that they must be alike; else findings only warn.
     """
     findings = []
     for name, known, new in zip(names, calibration, heldout, strict=True):
         if not (known.total and new.total):
             continue
-        # Where calibration has seen one value only, whatever differs is outside: as far as cells can tell.
+        # If calibration has seen a single value, any other value is outside, as far as the bins resolve it.
         beyond = max(_BEYOND * (known.high - known.low), new.width)
         outside, low, high = _outside(new, known.low - beyond, known.high + beyond), new.low, new.high
         if outside >= _LEAVES_WARN:
-            text = f"{outside:.0%} of the held-out values of {name!r} leave what calibration has seen"
+            text = f"{outside:.0%} of the held-out values of {name!r} lie outside the calibrated range"
             text += f" ([{low:.4g}, {high:.4g}] against [{known.low:.4g}, {known.high:.4g}])"
             refuse = may_refuse and outside >= _LEAVES_REFUSE
-            findings.append(Finding("sets_unlike", f"{text}; capture longer, in all real use", refuse))
+            findings.append(Finding("sets_unlike", f"{text}; capture longer, over all real use", refuse))
         elif (used := body_width(new)) < _USES_LITTLE * (known_width := body_width(known)):
-            text = f"the held-out values of {name!r} use but {used / known_width:.0%} of what calibration has seen"
+            text = f"the held-out values of {name!r} cover only {used / known_width:.0%} of the calibrated range"
             findings.append(
-                Finding("sets_unlike", f"{text}; the verdict says little of the rest: capture longer", refuse=False)
+                Finding(
+                    "sets_unlike", f"{text}, so the verdict says little about the rest; capture longer", refuse=False
+                )
             )
     return findings
 
 
 def _outside(histogram: Histogram, low: float, high: float) -> float:
-    """The share of values below ``low`` or above ``high``; a cell counts where its middle lies."""
+    """The share of values below ``low`` or above ``high``; a histogram cell counts at its middle."""
     cells = histogram.cells()
     middle = (cells.low + cells.high) / 2
     zero = histogram.zeros if not low <= 0 <= high else 0
@@ -145,11 +146,11 @@ def _outside(histogram: Histogram, low: float, high: float) -> float:
 
 
 def _merged(blocks: Sequence[BlockStats]) -> tuple[list[Histogram], list[Histogram]]:
-    """The histograms of calibration and held-out set, one a channel."""
+    """The histograms of the calibration and the held-out set, one per channel."""
     count = len(blocks[0].histograms)
     known, new = [Histogram(BINS) for _ in range(count)], [Histogram(BINS) for _ in range(count)]
     for block in blocks:
         into = {"calibration": known, "heldout": new}.get(block.split, ())
-        for histogram, part in zip(into, block.histograms, strict=False):  # the search set decides nothing here
+        for histogram, part in zip(into, block.histograms, strict=False):  # the search set plays no part here
             histogram.merge(part)
     return known, new

@@ -1,16 +1,16 @@
-"""Held-out windows that go beyond what calibration has seen, channel by channel. Pure; sees each window once.
+"""Finds held-out windows far outside the calibrated range, channel by channel. Pure; sees each window once.
 
-``beyond_calibration``: some held-out windows leave the range of a channel's calibration values far: ranges that come
-from there clip them. A few windows are no matter to the share of values that ``sets_unlike`` goes by, and they may be
-just the ones that the model is for: an impact, an alarm.
+``beyond_calibration``: some held-out windows lie far outside a channel's calibration values, so calibrated ranges clip
+them. A few windows hardly change the share of values that ``sets_unlike`` checks, but they may be the very events that
+the model is for: an impact, an alarm.
 
-Slightly beyond is no news: of 300 windows like the 200 that calibration has seen, one or two exceed the largest of
-these in each channel, whatever the distribution. So something is said only where a value is farther outside than half
-of the range is wide, and than the tails of calibration's own values lead to expect: if these end like an exponential,
-the largest of a set is ln 12 = 2.5 of its scales above that of a usual twelfth (Gumbel 1958), and that distance, times
-three, is hardly ever exceeded. Where few more windows exceed a range than must by chance (of m windows like n others
-m / (n + 1) on each side), it must be a whole width. How often something is said of ordinary data, and of a
-rare regime, is counted by ``tests/bench/beyond.py``.
+Values slightly outside are normal. Of 300 windows like the 200 of calibration, one or two exceed the largest
+calibration value in each channel, whatever the distribution. A finding needs a value that is outside by more than half
+the range's width, and by more than the tails of the calibration values predict. With exponential tails, the maximum of
+the whole set lies ln 12 = 2.5 scales above the maximum of a typical twelfth (Gumbel 1958); three times that distance is
+hardly ever exceeded. If barely more windows exceed a range than must by chance (of m windows like n others, m / (n + 1)
+on each side), the value must be outside by a whole width. ``tests/bench/beyond.py`` counts how often ordinary data, and
+a rare regime, produce a finding.
 """
 
 import math
@@ -25,27 +25,27 @@ from edge_agent.worker.data.seen import Reach
 
 Numbers = NDArray[np.float64]
 FAR = 0.5
-"""How far outside a value must be, in widths of the range."""
+"""The least distance of a value outside the range, in widths of the range."""
 TAIL = 3.0
-"""The same in distances between the ends of the range and those of a usual twelfth of the windows."""
+"""The same, in distances between the ends of the range and those of a typical twelfth of the windows."""
 _STEP = 1 / 256
-"""Of its largest value, the least width of a range that counts: a constant that is rounded differently is one."""
+"""The least width of a range, as a share of its largest value: a constant that is rounded differently is a constant."""
 _ROUND = 10
 _PARTS = 12
 _BY_CHANCE = 2.0
-"""Windows, times those that must exceed a range by chance or 1, below which so many are few."""
+"""Fewer exceeding windows than this many times the number expected by chance (at least 1) count as few."""
 _OUTSIDE = 0.05
-"""How far outside a window counts: rounding to 256 steps forgives some, as of ``sets_unlike``."""
+"""Tolerance at each end, as a share of the range: as in ``sets_unlike``, rounding to 256 steps forgives some."""
 _MOST_CHANNELS = 64
-"""A shorter axis than this may be one of channels or features; a longer one is one of time or place."""
+"""An axis up to this length may hold channels or features; a longer one is an axis of time or place."""
 
 
 def channel_axis(shape: Sequence[int | None], channels: int) -> int | None:
-    """The axis of an input's channels; None: it is looked at as a whole.
+    """The channel axis of an input; None: the input is treated as a whole.
 
     Args:
-        shape: of the input, batch included; None for a dimension that is not fixed.
-        channels: how many it is made of, where that is known, else 0: then the shortest axis is taken for theirs.
+        shape: the input's shape, batch included; None for a dimension that is not fixed.
+        channels: the number of channels, or 0 if unknown: then the shortest axis is assumed to be theirs.
     """
     if channels == 1:
         return None
@@ -56,21 +56,21 @@ def channel_axis(shape: Sequence[int | None], channels: int) -> int | None:
 
 
 def _named_axis(shape: Sequence[int | None], channels: int) -> int | None:
-    """The one axis that is as long as there are channels; None: there is none, or several."""
+    """The only axis whose length is the number of channels; None if there is none, or several."""
     fitting = [axis for axis, size in enumerate(shape) if size == channels]
     return fitting[0] if len(fitting) == 1 and channels > 1 else None
 
 
 class InputReach:
-    """How far the float inputs of the windows reach that it is shown, each once."""
+    """Collects how far the float inputs of windows reach; each window is added once."""
 
     def __init__(self, info: Signature, channels: Callable[[str], list[str]], windows: int) -> None:
         """Start with nothing seen.
 
         Args:
-            info: whose inputs these are.
-            channels: the names of an input's channels, empty if they are unknown.
-            windows: how many there will be.
+            info: the model's signature.
+            channels: returns the names of an input's channels; empty if they are unknown.
+            windows: the number of windows to come.
         """
         self._windows = max(windows, 1)
         self._seen = 0
@@ -85,7 +85,7 @@ class InputReach:
         """Input → twelfth of the windows → lowest and highest of each channel."""
 
     def add(self, feeds: Mapping[str, Array]) -> None:
-        """Look at the next window: input → what it is fed."""
+        """Add the next window: input → values."""
         part = self._seen * min(_PARTS, self._windows) // self._windows
         self._seen += 1
         for name, values in feeds.items():
@@ -112,31 +112,31 @@ class InputReach:
 
 
 class BeyondCalibration:
-    """Holds windows against what calibration has seen."""
+    """Compares windows with the calibrated range."""
 
     def __init__(self, seen: Mapping[str, Reach], calibration: int, what: str) -> None:
         """Start with no window.
 
         Args:
             seen: tensor → its reach in the calibration windows.
-            calibration: how many these are.
-            what: what the tensors are, ``input`` or ``output``.
+            calibration: the number of calibration windows.
+            what: the kind of the tensors, ``input`` or ``output``.
         """
         self._tensors = {name: _Tensor(f"{what} {name!r}", reach) for name, reach in seen.items()}
         self._calibration = calibration
         self._windows = 0
 
     def add(self, values: Mapping[str, Array]) -> None:
-        """Look at one held-out window: tensor → its values; of others nothing is said."""
+        """Add one held-out window: tensor → its values; unknown tensors are ignored."""
         self._windows += 1
         for name, tensor in self._tensors.items():
             tensor.add(values[name])
 
     def findings(self, *, rows: bool) -> list[Finding]:
-        """One finding for each tensor that leaves its reach; ``rows``: they are rows of an operator's file."""
+        """One finding per tensor that leaves its reach; ``rows``: windows are rows of an operator's file."""
         by_chance = 2 * self._windows / (self._calibration + 1)
-        found = [tensor.said(self._windows, by_chance) for tensor in self._tensors.values()]
-        how = "give calibration rows with such values" if rows else "capture longer, in all real use"
+        found = [tensor.sentence(self._windows, by_chance) for tensor in self._tensors.values()]
+        how = "give calibration rows with such values" if rows else "capture longer, over all real use"
         return [Finding("beyond_calibration", f"{text}; {how}", refuse=False) for text in found if text]
 
 
@@ -163,24 +163,24 @@ class _Tensor:
         slack = _OUTSIDE * self._least
         self._outside += (low < self._known_low - slack) | (high > self._known_high + slack)
 
-    def said(self, windows: int, by_chance: float) -> str:
-        """What there is to say, or nothing; ``by_chance``: how many of the windows exceed a range in any case."""
+    def sentence(self, windows: int, by_chance: float) -> str:
+        """The finding's sentence, or ""; ``by_chance``: the number of windows expected to exceed a range by chance."""
         far = self._far(by_chance)
         if not far:
             return ""
         worst = max(far, key=lambda place: (self._times(place), self._outside[place]))
         times = self._times(worst)
         text = (
-            f"{self._outside[worst]} of {windows} held-out windows exceed what calibration has seen in "
+            f"{self._outside[worst]} of {windows} held-out windows exceed the calibrated range of "
             f"{self._called(worst)}: [{self._low[worst]:.4g}, {self._high[worst]:.4g}] against "
             f"[{self._known_low[worst]:.4g}, {self._known_high[worst]:.4g}]"
         )
         text += f", {times:.{1 if times < _ROUND else 0}f} times its range" if math.isfinite(times) else ""
-        text += ": static int8 clips there"
-        return text + ("" if len(far) == 1 else f"; so it is in {len(far)} channels")
+        text += ": static int8 clips these values"
+        return text + ("" if len(far) == 1 else f"; {len(far)} channels are affected")
 
     def _far(self, by_chance: float) -> list[int]:
-        """The channels that go so far that it is no chance."""
+        """The channels that reach farther outside than chance explains."""
         few = self._outside < _BY_CHANCE * max(by_chance, 1.0)
         below, above = self._known_low - self._low, self._high - self._known_high
         least = np.where(few, 2 * FAR, FAR) * self._least
@@ -201,7 +201,7 @@ class _Tensor:
 
 
 def _ends(values: Array, axis: int | None) -> tuple[Numbers, Numbers]:
-    """Smallest and largest value of each channel, or of all."""
+    """Smallest and largest value of each channel, or of the whole tensor."""
     others = tuple(place for place in range(values.ndim) if place != axis)
     low, high = values.min(axis=others), values.max(axis=others)
     return np.atleast_1d(low).astype(np.float64), np.atleast_1d(high).astype(np.float64)

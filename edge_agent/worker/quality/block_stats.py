@@ -1,4 +1,4 @@
-"""What is kept of a block of samples to judge the sets by when all are there: a few numbers a channel. Pure."""
+"""Statistics of a block of samples for judging the sets after the capture: a few numbers per channel. Pure."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ class BlockStats:
     """One block of one set; arrays are ``[channels]``.
 
     Attributes:
-        split: whose it is.
-        windows: how many windows it holds.
-        mean: the level of each channel.
-        std: how much it moved within the block.
-        histograms: where each channel's values lie, with the exact smallest and largest.
+        split: the block's set.
+        windows: number of windows in the block.
+        mean: mean of each channel.
+        std: standard deviation of each channel within the block.
+        histograms: distribution of each channel's values, with exact minimum and maximum.
     """
 
     split: Split
@@ -33,7 +33,7 @@ class BlockStats:
 
 
 def block_stats(split: Split, windows: int, samples: Samples) -> BlockStats:
-    """Of finite ``samples [n, channels]``, n >= 1."""
+    """The statistics of finite ``samples [n, channels]``, n >= 1."""
     histograms = []
     for column in samples.T:
         histogram = Histogram(BINS)

@@ -1,16 +1,16 @@
-"""Is what a sensor sent worth calibrating with? Pure: samples in, findings out; state is a few numbers a stretch.
+"""Checks whether a sensor's samples are fit for calibration. Pure: samples in, findings out.
 
-Judged stretch by stretch (one window's length, but not below 64 samples); what is normal for a channel is learnt from
-the channel itself:
+The check works segment by segment (one window's length, at least 64 samples) and keeps a few numbers per segment. It
+learns the normal behaviour of a channel from the channel itself:
 
 * ``non_finite``: a NaN or Inf anywhere.
-* ``stuck_channel``: a channel that mostly moves stands exactly still for several stretches while another moves as
-  usual. When everything rests, nothing is stuck. A channel whose noise is below its resolution (it has stretches that
-  flicker by one step) may stand still by nature: a warning, as where no other channel can testify for long.
-* ``constant_channel``: a channel that never changed; judged at the end, as a switch may be quiet for long.
-* ``clipped_channel``: a channel that moves sits exactly at its largest or smallest value for much of the time. A rail
+* ``stuck_channel``: a channel that mostly moves is exactly constant for several segments while another moves as usual.
+  If all channels rest, none is stuck. A channel whose noise is below its resolution (some of its segments flicker by
+  one step) may be constant by nature, so it is only a warning. So is a long rest that no other channel contradicts.
+* ``constant_channel``: a channel never changed. This is judged at the end, because a switch may be quiet for long.
+* ``clipped_channel``: a channel that moves is exactly at its largest or smallest value for much of the time. A rail
   of zero (nothing to measure) is a warning.
-* ``duplicate_windows``: many windows are equal to the last bit.
+* ``duplicate_windows``: many windows are bit-identical.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ STRETCH_SAMPLES = 64
 STUCK_STRETCHES, STUCK_WARN_STRETCHES = 3, 30
 FLICKER_SHARE = 0.01
 LIVELY_LEVELS = 8
-"""A stretch's range must be this many steps of the channel's resolution for the channel to count as one that moves."""
+"""A channel counts as moving if its median range is at least this many steps of its resolution."""
 MOVES_AS_USUAL = 0.25
-"""A stretch moves as usual if its range is at least this part of the channel's median range."""
+"""A segment moves as usual if its range is at least this share of the channel's median range."""
 CLIPPED_SHARE, CLIPPED_WARN_SHARE = 0.1, 0.01
 CLIPPED_SAMPLES = 20
 DUPLICATE_SHARE = 0.2
 
 
 class Quality:
-    """Watches the shards of one capture as they come."""
+    """Watches the shards of one capture as they arrive."""
 
     def __init__(self, channels: list[str], size: int) -> None:
         """Start with nothing seen.
@@ -59,7 +59,7 @@ class Quality:
         self._digests: list[bytes] = []
 
     def add(self, samples: Samples) -> list[Finding]:
-        """Look at one shard ``[n, channels]``; the findings that already condemn the capture."""
+        """Add one shard ``[n, channels]``; returns the findings that already refuse the capture."""
         if not np.isfinite(samples).all():
             return [self._non_finite(samples)]
         values = samples.astype(np.float64)
@@ -75,7 +75,7 @@ class Quality:
         return [finding for finding in self._stuck() if finding.refuse]
 
     def findings(self) -> list[Finding]:
-        """Everything there is to say at the end of a capture."""
+        """All findings at the end of a capture."""
         return [*self._stuck(), *self._constant(), *self._clipped(), *self._duplicates()]
 
     @property
@@ -100,7 +100,7 @@ class Quality:
         self._at_high += (values == self._high).sum(axis=0)
 
     def _usual(self) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
-        """Ranges [stretches, channels]; each channel's median range where it is not 0; whether the channel moves."""
+        """Ranges [segments, channels]; each channel's median of non-zero ranges; whether the channel moves."""
         ranges = np.array(self._ranges).reshape(-1, len(self._channels))
         usual = np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in ranges.T])
         return ranges, usual, usual >= LIVELY_LEVELS * self._resolution
@@ -121,7 +121,7 @@ class Quality:
             why = (
                 " while others moved; check that channel's sensor"
                 if refuse
-                else ", at rest or by a fault; see whether it moves in use"
+                else ", at rest or by a fault; check whether it moves in use"
             )
             findings.append(Finding("stuck_channel", text + why, refuse))
         return findings
@@ -130,7 +130,7 @@ class Quality:
         return [
             Finding(
                 "constant_channel",
-                f"channel {name!r} was the same in all {self._samples} samples; check its sensor and the channel list",
+                f"channel {name!r} had one value in all {self._samples} samples; check its sensor and the channel list",
                 refuse=True,
             )
             for name in self.constant_so_far
@@ -155,7 +155,7 @@ class Quality:
         repeated = len(self._digests) - len(set(self._digests))
         if not repeated:
             return []
-        text = f"{repeated} of {len(self._digests)} stretches repeat an earlier one exactly"
+        text = f"{repeated} of {len(self._digests)} segments repeat an earlier one exactly"
         return [
             Finding(
                 "duplicate_windows",
@@ -166,6 +166,6 @@ class Quality:
 
 
 def _longest_run(flags: NDArray[Any]) -> int:
-    """The most consecutive True."""
+    """The length of the longest run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return int(np.max(edges[1::2] - edges[::2], initial=0))

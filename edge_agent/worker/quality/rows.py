@@ -1,20 +1,20 @@
-"""Are an operator's rows worth calibrating with, and is the held-out set apart from the rest? Pure; sees each row once.
+"""Checks that an operator's rows are fit for calibration, and the held-out rows apart from the rest. Pure.
 
-What a sensor's stream is judged by (stuck, clipped, drift) needs to know what a channel is and that rows are in order
-of time; of an ``.npz`` neither is known. What can be said of any rows:
+The checks of a sensor's stream (stuck, clipped, drift) need known channels and rows in time order. An ``.npz`` provides
+neither. These checks work on any rows, and see each row once:
 
-* ``constant_channel``: an input of floats never changes: refused if no input changes and no state is carried, else
-  a warning.
-* ``duplicate_windows``: rows that repeat another one, or that are in two sets.
-* ``same_burst``: a held-out row shares a stretch with a calibration or search row, as overlapping windows of one
+* ``constant_channel``: a float input never changes. A refusal if no input changes and no state is carried, else a
+  warning.
+* ``duplicate_windows``: rows repeat another one, or are in two sets.
+* ``same_burst``: a held-out row shares a segment with a calibration or search row, as overlapping windows of one
   recording do.
-* ``sets_unlike``: the held-out rows leave the range of the calibration rows (:func:`.balance.sets_unlike`). Only a
-  warning, however far they do: which rows are held out was the operator's choice, and int8 may hold on them all the
-  same (dynamic ranges, or a model that does not care); if it does not, the verdict refuses it.
-* ``ranges_unsure``: other calibration rows of the same kind would give other ranges.
+* ``sets_unlike``: the held-out rows leave the range of the calibration rows (:func:`.balance.sets_unlike`). This is
+  only a warning at any distance, because the operator chose the held-out rows. int8 may still hold on them (dynamic
+  ranges, or a robust model); if it does not, the verdict refuses it.
+* ``ranges_unsure``: similar calibration rows would give different ranges.
 
-Memory is a digest a row, and for overlaps a number for each of at most a million places; on very large data what does
-not fit is not looked for.
+Memory is one digest per row and, for overlaps, one number for each of at most a million places. Overlaps with places
+beyond that limit are not found.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from edge_agent.worker.quality.balance import sets_unlike
 
 _SEGMENTS = 12
 _RUN = 4
-"""Slices in a row that must be equal to the bit, and not all alike: in silence many slices are the same."""
+"""Consecutive slices that must be bit-identical in both rows and differ among themselves: silence repeats slices."""
 _MOST_PLACES = 1_000_000
 _REPEATED_SHARE = 0.2
 
@@ -45,8 +45,8 @@ class Rows:
         """Start with nothing seen.
 
         Args:
-            counts: how many rows each set has.
-            stateful: the model carries state, so that its answers change although its inputs do not.
+            counts: number of rows in each set.
+            stateful: the model carries state, so its answers change even with constant inputs.
         """
         self._counts = counts
         self._stateful = stateful
@@ -58,7 +58,7 @@ class Rows:
         self._seen = dict.fromkeys(SPLITS, 0)
 
     def add(self, split: Split, feeds: Mapping[str, Array]) -> None:
-        """Look at the next row of ``split``: model input to array, all finite."""
+        """Add the next row of ``split``: model input → array, all finite."""
         digest = _digest(feeds)
         shared = split == "heldout" and (digest in self._digests["calibration"] or digest in self._digests["search"])
         self._digests[split].add(digest)
@@ -87,7 +87,7 @@ class Rows:
             segments[self._seen[split] * len(segments) // rows].add(values)
 
     def stability(self) -> Stability | None:
-        """How sure the ranges of the calibration rows are; None without inputs of numbers."""
+        """The certainty of the calibration rows' ranges; None without varying float inputs."""
         names = [name for name, segments in self._segments.items() if any(part.low < part.high for part in segments)]
         if not names:
             return None
@@ -96,7 +96,7 @@ class Rows:
         return replace(judge_stability(names, segments, self._counts["calibration"]), rows=True)
 
     def findings(self) -> list[Finding]:
-        """Everything there is to say when all rows were seen."""
+        """All findings after the last row."""
         return [*self._constant(), *self._repeated(), *self._burst(), *self._unlike(), *self._unsure()]
 
     def _constant(self) -> list[Finding]:
@@ -105,16 +105,16 @@ class Rows:
         if not still:
             return []
         refuse = len(still) == len(known) and not self._stateful
-        text = f"input {', '.join(map(repr, still))} holds the same value in all {self._counts['calibration']} rows"
+        text = f"input {', '.join(map(repr, still))} has one value in all {self._counts['calibration']} rows"
         return [Finding("constant_channel", f"{text}; check how the data were made", refuse)]
 
     def _repeated(self) -> list[Finding]:
         found, rows = [], self._counts["heldout"]
         if self._shared:
-            text = f"{self._shared} of {rows} held-out rows are in calibration or search too, so the verdict flatters"
+            text = f"{self._shared} of {rows} held-out rows are also in calibration or search, so the verdict flatters"
             found.append(f"{text}; give held-out rows of other recordings")
         if repeated := rows - len(self._digests["heldout"]):
-            text = f"{repeated} of {rows} held-out rows repeat another one, so they prove less than is counted"
+            text = f"{repeated} of {rows} held-out rows repeat another one, so they prove less than their number"
             found.append(f"{text}; give rows that differ")
         rows = self._counts["calibration"]
         if (repeated := rows - len(self._digests["calibration"])) >= _REPEATED_SHARE * rows:
@@ -154,7 +154,7 @@ def _digest(feeds: Mapping[str, Array]) -> bytes:
 
 
 def _runs(values: Array, axis: int, *, every: bool) -> list[int]:
-    """A number for each run of slices along ``axis``: at every place, or only where the array begins and ends."""
+    """A hash of each run of slices along ``axis``: at every place, or only at the start and the end of the array."""
     length = values.shape[axis]
     if length < 2 * _RUN:
         return []

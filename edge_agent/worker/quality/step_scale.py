@@ -1,18 +1,19 @@
-"""Is the data that a ``standardize`` step leaves what the step promises: mean 0, deviation 1? Pure.
+"""Checks that the data after a ``standardize`` step have mean 0 and standard deviation 1, as the step promises. Pure.
 
-A sensor in other units than the model was made for gives data of the right shape and of the wrong size; int8 then
-agrees with float on answers that mean nothing. Each ``standardize`` step of a contract is judged by itself, channel by
-channel:
+A sensor in other units than the model's gives data of the right shape and the wrong scale. int8 then agrees with float
+on meaningless answers. Each ``standardize`` step of a contract is judged by itself, channel by channel:
 
-* ``scale_unlike``: a deviation far above 1, or a mean many deviations from 0. A warning, and a refusal where no use of
-  the right sensor explains it. Very small deviations in all channels only warn, as a device at rest looks like that.
+* ``scale_unlike``: a standard deviation far above 1, or a mean many deviations from 0. This is a warning, or a refusal
+  if no use of the right sensor explains it. Very small deviations in all channels only warn, because a device at rest
+  looks like that.
 
-The largest tenth of the windows does not count: a sensor's spike is no unit. A channel that never changes is left to
-``constant_channel``. One value of ``mean`` and ``std`` for all channels promises something of all of them together.
+The largest tenth of the windows is ignored, because a spike of the sensor is not a unit error. A channel that never
+changes is left to ``constant_channel``. A single ``mean`` and ``std`` for all channels is judged on all of them
+together.
 
-Limits were set by looking at recorded wrist movement, speech features and pictures. By the mean and deviation of other
-people, deviations are at most 1.3 and means 0.3; in single windows 3 and 2. By those of one other exercise, which is a
-careless way to choose them, 14 and 28. Units differ by 3.6 at least, and by 1000 mostly.
+The limits rest on recorded wrist movement, speech features and pictures. Standardized with the mean and deviation of
+other people, deviations are at most 1.3 and means at most 0.3; in single windows 3 and 2. With those of one other
+exercise, a careless choice, they are 14 and 28. Units differ by a factor of 3.6 at least, and mostly of 1000.
 """
 
 import math
@@ -36,30 +37,30 @@ MEAN_WARN, MEAN_REFUSE = 5.0, 100.0
 STD_AT_REST = 0.02
 _LARGEST_SHARE = 0.1
 _EARLY_WINDOWS = 8
-"""With fewer, one event could be all that was seen."""
+"""With fewer windows, a single event could dominate."""
 _LOOKED_AT = 16
-"""Windows of a block: steps of sound and pictures take a while."""
+"""Windows checked per block: steps for sound and pictures are slow."""
 _KEEPS_CHANNELS = ("standardize", "scale", "clip", "cast", "resize", "center_crop")
 _MANY_NAMES = 8
 _SAME_UNIT = 2.0
-"""Numbers that are less than so many times as large differ in level alone."""
+"""Below this factor, numbers differ in level only, not in unit."""
 _ROUNDING = 1e-10
-"""A variance below this part of the mean square is rounding: the channel stands still."""
+"""A variance below this share of the mean square is rounding error: the channel is constant."""
 
 Array = NDArray[Any]
 _One = TypeVar("_One")
 
 
 class StepScale:
-    """Watches what one ``standardize`` step makes of windows."""
+    """Watches the windows after one ``standardize`` step."""
 
     def __init__(self, contract: InputContract, number: int, columns: Sequence[str]) -> None:
         """Start with nothing seen.
 
         Args:
-            contract: of one input.
-            number: of the step in it, from 1.
-            columns: the channels of the windows that will come.
+            contract: the contract of one input.
+            number: the step's number in the contract, from 1.
+            columns: the channels of the windows to come.
         """
         steps = read_steps(contract)
         step = steps[number - 1][1]
@@ -76,18 +77,18 @@ class StepScale:
         self._squares: list[Array] = []
 
     def add(self, windows: Iterable[Array]) -> list[Finding]:
-        """Look at raw windows ``[size, ..., columns]``, all finite; the finding that already condemns them."""
+        """Add raw windows ``[size, ..., columns]``, all finite; returns the findings that already refuse the data."""
         for window in windows:
             values = self._run(window[..., self._picked]).astype(np.float64)
             values = values.reshape(-1, 1 if self._together else values.shape[-1])
             if not np.isfinite(values).all():
-                continue  # ``non_finite`` says that
+                continue  # ``non_finite`` reports this
             self._means.append(values.mean(axis=0))
             self._squares.append((values**2).mean(axis=0))
         return [finding for finding in self.findings() if finding.refuse] if len(self._means) >= _EARLY_WINDOWS else []
 
     def findings(self) -> list[Finding]:
-        """What there is to say of all that came."""
+        """The findings about all windows so far."""
         if not self._means:
             return []
         mean, std = self._mean_and_std()
@@ -100,7 +101,7 @@ class StepScale:
         return []
 
     def _mean_and_std(self) -> tuple[Array, Array]:
-        """Of each channel, over all windows but the largest."""
+        """Mean and standard deviation of each channel, over all windows but the largest tenth."""
         means, squares = np.array(self._means), np.array(self._squares)
         count = len(means) - max(1, round(_LARGEST_SHARE * len(means))) if len(means) > 1 else 1
         kept = np.argsort(squares, axis=0, kind="stable")[:count]
@@ -117,15 +118,15 @@ class StepScale:
         text += "where 0 and 1 are expected"
         others = [int(place) for place in places if place != worst]
         if others:
-            text += f"; far off too: {self._named(others)}"
+            text += f"; also far off: {self._named(others)}"
         factor = self._factor(worst, float(mean[worst]), float(std[worst]))
         known = known_factor(factor)
         hint = "" if known is None else f" ({known}?)"
-        if factor < _SAME_UNIT:  # turned around, a sensor shows another level, near 0 too
-            text += f"{hint}; check unit and mounting of the sensor, and the step's mean and std"
+        if factor < _SAME_UNIT:  # a sensor mounted the other way round shows another level, even near 0
+            text += f"{hint}; check the sensor's unit and mounting, and the step's mean and std"
             return Finding("scale_unlike", text, refuse)
         remedy = self._remedy(factor if known is None else known.value, everywhere=len(places) == len(mean))
-        text += f"; its numbers are about {factor:.3g} times what the model was made for{hint}: {remedy}"
+        text += f"; its numbers are about {factor:.3g} times those that the model expects{hint}: {remedy}"
         return Finding("scale_unlike", text, refuse)
 
     def _at_rest(self, moving: Array) -> Finding:
@@ -133,10 +134,10 @@ class StepScale:
         known = known_factor(factor)
         hint = f" ({known}?)" if known is not None else ""
         text = f"no channel's deviation is above {moving.max():.2g} after {self._where}, where 1 is expected{hint}"
-        return Finding("scale_unlike", f"{text}; move the sensor as in use, or check its unit", refuse=False)
+        return Finding("scale_unlike", f"{text}; move the sensor as in real use, or check its unit", refuse=False)
 
     def _factor(self, place: int, mean: float, std: float) -> float:
-        """How many times too large a channel's raw numbers are, by their root mean square: level and movement."""
+        """The factor by which a channel's raw numbers are too large, by their root mean square: level and movement."""
         expected = [values[place % len(values)] for values in (self._expected.mean, self._expected.std)]
         raw = math.hypot(expected[0] + expected[1] * mean, expected[1] * std)
         return raw / math.hypot(*expected)
@@ -148,7 +149,7 @@ class StepScale:
 
     def _named(self, places: Sequence[int]) -> str:
         if self._together:
-            return "what all channels give together"
+            return "the data of all channels together"
         shown = places[:_MANY_NAMES]
         more = f" and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
         if not self._names:
@@ -158,7 +159,7 @@ class StepScale:
 
 
 def step_scales(contracts: Iterable[InputContract], columns: Sequence[str]) -> list[StepScale]:
-    """One for each ``standardize`` step of ``contracts``, which are all fed windows of ``columns``."""
+    """One check for each ``standardize`` step of ``contracts``, all fed with windows of ``columns``."""
     return [
         StepScale(contract, number, columns)
         for contract in contracts
@@ -168,12 +169,12 @@ def step_scales(contracts: Iterable[InputContract], columns: Sequence[str]) -> l
 
 
 def some_windows(samples: Array, block: Block) -> list[Array]:
-    """Windows of a block whose ``samples`` have the windows' rate; few, from all over it."""
+    """A few windows, spread evenly over a block whose ``samples`` have the windows' rate."""
     starts = evenly(range(0, block.windows * block.step, block.step))
     return [samples[start : start + block.size] for start in starts]
 
 
 def evenly(things: Sequence[_One], most: int = _LOOKED_AT) -> list[_One]:
-    """At most ``most`` of ``things``, from all over them."""
+    """At most ``most`` of ``things``, evenly spaced."""
     count = min(most, len(things))
     return [things[place * len(things) // count] for place in range(count)]

@@ -1,15 +1,15 @@
-"""Factors between units that are often taken for each other. Pure."""
+"""Factors between units that are often confused. Pure."""
 
 import math
 from dataclasses import dataclass
 
 _NEAR = 1.5
-"""Data that a model was not trained on vary more or less than those it was: no factor is met exactly."""
+"""New data vary more or less than the training data, so no factor matches exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """How many times too large numbers are, and what that would be."""
+    """The factor by which numbers are too large, and the unit error that it suggests."""
 
     value: float
     words: str
@@ -42,7 +42,7 @@ _SMALLER = (
 
 
 def known_factor(factor: float) -> Factor | None:
-    """The factor between two units that is nearest to ``factor`` > 0; None if none is near."""
+    """The known factor between two units that is nearest to ``factor``; None if none is near, or ``factor`` <= 0."""
     if factor <= 0:
         return None
     apart = {abs(math.log(one.value / factor)): one for one in (*_LARGER, *_SMALLER)}

@@ -1,1 +1,1 @@
-"""Which candidates are tried, in which order, and which one is chosen."""
+"""Decides which candidates are tried, in which order, and which one is chosen."""

@@ -1,6 +1,6 @@
-"""Who is to blame where models cannot be measured together: each is asked to serve one call, alone in a fresh process.
+"""Finds the models that break a joint measurement: each model makes one call, alone in a fresh process.
 
-What one candidate breaks is no reason to end the search: that candidate fails, by its name, and the others go on.
+A broken candidate does not end the search: it fails with its own error, and the others continue.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
 MEASURING = (ModelError, LimitError, StageError)
-"""What measuring models may raise."""
+"""Errors that a measurement of models may raise."""
 
 
 def blamed(evaluator: CandidateEvaluator, items: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
-    """``items``, those that cannot be served alone with why."""
+    """``items``; those that cannot be served alone have failed with their error."""
     return [item if (error := _refusal(evaluator, item)) is None else failed(item, error) for item in items]
 
 
 def float_fails(evaluator: CandidateEvaluator) -> bool:
-    """Whether float itself cannot be served, so that no candidate is to blame."""
+    """Whether float itself cannot be served, which clears the candidates."""
     return _alone(evaluator, evaluator.float_served()) is not None
 
 
 def failed(item: EvaluatedCandidate, error: EdgeAgentError) -> EvaluatedCandidate:
-    """A candidate that could not be measured."""
+    """``item`` as a failed candidate, with the error of its measurement."""
     return replace(item, passed=False, record=replace_in(item.record, code=error.code, message=error.message))
 
 

@@ -1,4 +1,4 @@
-"""Layers that stay float in every candidate, as a tensor beside them fits no int8 grid; and who is to blame for it."""
+"""Layers that stay float in every candidate because a tensor next to them fits no int8 grid."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
@@ -10,17 +10,17 @@ from edge_agent.calibration.fitness import NOT_FINITE
 from edge_agent.errors import Refusal
 
 _NAMED = 5
-"""Layers, tensors and reasons that a warning names."""
+"""The largest number of layers, tensors and reasons in a warning."""
 
 
 def blame_ends(unfit: Mapping[str, str], info: Signature) -> None:
-    """Raise ``Refusal`` (``non_finite``) where what is not finite is an input or an output of the model.
+    """Raise ``Refusal`` (``non_finite``) if an input or an output of the model is not finite.
 
-    Inside of it the model is right to compute so: minus infinity is how it masks.
+    Inside the model such a value may be correct: minus infinity serves as a mask.
     """
     for what, specs, advice in (
         ("input", info.inputs, "check the sensor, its wiring and the steps before the model"),
-        ("output", info.outputs, "check the model and what it is fed"),
+        ("output", info.outputs, "check the model and its inputs"),
     ):
         for spec in specs:
             if unfit.get(spec.name) == NOT_FINITE:
@@ -28,14 +28,14 @@ def blame_ends(unfit: Mapping[str, str], info: Signature) -> None:
 
 
 class Bound(NamedTuple):
-    """What binds a layer to float."""
+    """The tensor that keeps a layer float, and the reason."""
 
     tensor: str
     reason: str
 
 
 def bound_to_float(backend: Backend, prepared: Path, unfit: Mapping[str, str]) -> dict[str, Bound]:
-    """Layer → what binds it; for each layer that reads or gives one of the tensors ``unfit`` (name → reason)."""
+    """Layer → its bound, for each layer that reads or computes one of the tensors ``unfit`` (name → reason)."""
     if not unfit:
         return {}  # reading the layers means reading the weights
     bound: dict[str, Bound] = {}
@@ -47,7 +47,7 @@ def bound_to_float(backend: Backend, prepared: Path, unfit: Mapping[str, str]) -
 
 
 def told_of(bound: Mapping[str, Bound]) -> Iterator[str]:
-    """The warning about these layers; none if there are none."""
+    """Yield the warning about these layers, if there are any."""
     if not bound:
         return
     stay = "1 layer stays" if len(bound) == 1 else f"{len(bound)} layers stay"
@@ -55,7 +55,7 @@ def told_of(bound: Mapping[str, Bound]) -> Iterator[str]:
     for one in dict.fromkeys(bound.values()):
         tensors.setdefault(one.reason, []).append(one.tensor)
     why = "; ".join(f"{_listed(names)}: {reason}" for reason, names in list(tensors.items())[:_NAMED])
-    yield f"{stay} float ({_listed(bound)}), as int8 cannot hold a tensor beside them: {why}"
+    yield f"{stay} float ({_listed(bound)}) because int8 cannot hold a tensor next to them: {why}"
 
 
 def _listed(names: Collection[str]) -> str:

@@ -1,15 +1,15 @@
-"""What being less close to float counts beside time, size and memory. Pure.
+"""Weighs closeness to float against time, size and memory. Pure.
 
-A candidate that passes may still lose more windows than another that passes: nobody wants 2 % of time for two points
-of accuracy. So what a candidate is expected to lose has a price: a point, one window in a hundred, counts as much as
-5 % of what the preference weighs most. The number that a report shows is the preference alone.
+Of two candidates that pass, one may still lose more windows, and nobody trades two points of accuracy for 2 % of time.
+The expected loss of a candidate therefore has a price: one point, which is one window in a hundred, counts as much as
+5 % of the axis that the preference weighs most. The number in a report is the preference alone.
 
-Counts of a hundred windows hardly tell candidates apart: a difference of one window is chance. Their errors do. Where
-errors are small, the share of windows that they tip over grows in proportion to them. So all candidates that agree in
-nine windows of ten say how many windows an error of that size tips over, and a candidate's own count is shrunk towards
-that, as if it were seen on ``_PRIOR_WINDOWS`` more windows (Robbins 1956, "An empirical Bayes approach to statistics").
-Measured on real models with thousands of rows (``docs/search.md``): of 150 windows the order of two candidates costs
-a third to two thirds of the points that it costs by counts alone.
+Counts over a hundred windows hardly separate candidates, because a difference of one window is chance. Their errors
+do separate them. Small errors flip a share of the windows that grows in proportion to the error. All candidates that
+agree in nine windows of ten together estimate that proportion, and each candidate's own count is shrunk towards the
+estimate, as if it came from ``_PRIOR_WINDOWS`` more windows (Robbins 1956, "An empirical Bayes approach to
+statistics"). On real models with thousands of rows (``docs/search.md``), an order of two candidates from 150 windows
+then costs a third to two thirds of the points that it costs by counts alone.
 """
 
 import math
@@ -22,28 +22,28 @@ from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.preference import WEIGHTS
 
 POINT = 0.05
-"""A point lost counts as this fraction of what the preference weighs most."""
+"""A lost point counts as this fraction of the axis that the preference weighs most."""
 _PRIOR_WINDOWS = 100
 _FEW = 0.1
-"""Of the windows: a candidate that loses more has no small errors, and says nothing of those that have."""
+"""A candidate that loses a larger share of the windows has large errors and does not inform the estimate."""
 _POINTS = 100
 _LOUDEST = 100.0
-"""Powers of ten that an error is louder than the signal at most; beyond is as bad."""
+"""Cap of an error, in powers of ten above the signal; anything beyond is equally bad."""
 
 
 class Shown(NamedTuple):
-    """What a pass of the search set showed of one candidate."""
+    """The result of one candidate's pass over the search set."""
 
     wrong: int
-    """Windows in which it disagrees; where labels decide, in which float is right and it is not."""
+    """Windows in which int8 disagrees with float, or, if labels decide, in which only float is right."""
     windows: int
     error: float | None
-    """RMS of its error as a multiple of the signal's; None: without bound, or not known."""
+    """RMS of the error as a multiple of the signal's; None: unbounded or unknown."""
 
 
 def with_penalties(tried: Sequence[EvaluatedCandidate], prefer: Preference) -> list[EvaluatedCandidate]:
-    """``tried``, with what each one's expected loss adds to its number."""
-    shown = {number: told for number, item in enumerate(tried) if (told := _shown(item)) is not None}
+    """``tried``, each with the penalty for its expected loss."""
+    shown = {number: one for number, item in enumerate(tried) if (one := _shown(item)) is not None}
     losses = dict(zip(shown, expected_losses(list(shown.values())), strict=True))
     price = price_of_all(prefer)
     return [
@@ -52,18 +52,18 @@ def with_penalties(tried: Sequence[EvaluatedCandidate], prefer: Preference) -> l
 
 
 def price_of_all(prefer: Preference) -> float:
-    """What losing every window would add to a preference's number."""
+    """The penalty for losing every window, in units of the preference number."""
     return _POINTS * max(WEIGHTS[prefer]) * math.log1p(POINT)
 
 
 def expected_losses(shown: Sequence[Shown]) -> list[float]:
-    """The share of windows that each candidate is expected to lose, in the light of all of them."""
+    """The expected share of lost windows of each candidate, estimated from all of them."""
     most = max((one.windows for one in shown), default=0)
-    whole = [one for one in shown if one.windows == most]  # a pass that ended early ended for its count
+    whole = [one for one in shown if one.windows == most]  # a pass that ended early ended because of its count
     close = [one for one in whole if one.wrong <= _FEW * one.windows] or whole
-    told = [(one, one.error) for one in close if one.error is not None]
-    errors = math.fsum(one.windows * error for one, error in told)
-    tipped = sum(one.wrong for one, _ in told) / errors if errors else 0.0
+    known = [(one, one.error) for one in close if one.error is not None]
+    errors = math.fsum(one.windows * error for one, error in known)
+    tipped = sum(one.wrong for one, _ in known) / errors if errors else 0.0
     usual = sum(one.wrong for one in close) / (most * len(close)) if most else 0.0
     return [_shrunk(one, usual if one.error is None else min(tipped * one.error, 1.0)) for one in shown]
 

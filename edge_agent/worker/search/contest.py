@@ -1,4 +1,4 @@
-"""A contest of what may still win a search: memory and a race put it in order. Proves nothing."""
+"""A contest of the candidates that may still win a search: memory and a race rank them. Proves nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -19,14 +19,14 @@ from edge_agent.worker.search.policy import FINALISTS, SAME_SPEED, EvaluatedCand
 from edge_agent.worker.search.preference import WEIGHTS, costs, preferred, tie
 
 SAME_TIME = 0.02
-"""Raced times closer than this fraction are one time: what a race tells apart for certain is little less. A larger
-``latency_margin`` takes its place."""
+"""Raced times closer than this fraction count as equal; a race resolves little less with certainty. A larger
+``latency_margin`` replaces it."""
 _REACH = 0.08
-"""What was screened as so much slower than the best is not raced: a screening is seldom so far off."""
+"""A candidate that screened slower than the best by this fraction is not raced: a screening is seldom so far off."""
 _SHORT_S = 20.0
-"""What takes no longer is measured when the budget is over, too."""
+"""A measurement that takes no longer than this runs even if the budget is spent."""
 _TWO = 2
-"""Fewer have nobody to be compared with."""
+"""A comparison needs at least this many candidates."""
 
 OnProcess = Callable[[int], None]
 LeftS = Callable[[], float]
@@ -34,19 +34,19 @@ Items = list[EvaluatedCandidate]
 
 
 class Contest:
-    """Puts candidates in order by what the recipe prefers, and measures what that takes.
+    """Ranks candidates by the recipe's preference and makes the measurements for it.
 
     Attributes:
-        reference: the float model, with its memory once that is measured.
+        reference: the float model, with its memory once it is measured.
     """
 
     def __init__(self, evaluator: CandidateEvaluator, task: Task, reference: MeasuredModel) -> None:
-        """Nothing is measured yet.
+        """Measure nothing yet.
 
         Args:
-            evaluator: builds the candidates, and knows how each is served.
-            task: what is preferred, and what gates there are.
-            reference: the float model, screened.
+            evaluator: builds the candidates and knows how each is served.
+            task: the preference and the gates.
+            reference: the screened float model.
         """
         self._evaluator = evaluator
         self._prefer = task.recipe.prefer
@@ -55,31 +55,31 @@ class Contest:
         self.reference = reference
 
     def run(self, items: Sequence[EvaluatedCandidate], *, left_s: LeftS, on_process: OnProcess) -> Items:
-        """``items`` with what was measured of them, best first; what cannot be measured has failed, and is last.
+        """``items`` with their measurements, best first; a candidate that cannot be measured has failed and comes last.
 
-        Memory is measured where it counts, or where nothing gains in time or size; times of the first
-        :data:`.policy.FINALISTS` where what was screened is too close.
+        Memory is measured if it counts, or if no candidate gains in time or size. Times of the first
+        :data:`.policy.FINALISTS` are measured if the screened times are too close.
 
         Args:
-            items: one of each structure, best first.
-            left_s: seconds of the budget that are left; over it only what is short is measured.
-            on_process: called with the number of processes done, after each of a measurement.
+            items: one candidate of each structure, best first.
+            left_s: returns the seconds left of the budget; once it is spent, only short measurements run.
+            on_process: called after each process of a measurement with the number of processes done.
         """
         rivals = self._to_weigh(items, left_s)
         known = self._updated(items, self._measured(rivals, lambda sound: self._weigh(sound, on_process)))
         weighed = {item.spec for item in rivals}
-        told = FINALISTS if weighed.isdisjoint(item.spec for item in items[FINALISTS:]) else len(items)
-        sound = in_order([item for item in known[:told] if item.passed], tie(self._prefer, SAME_SPEED))
-        sound += [item for item in known[told:] if item.passed]  # numbers with memory and without are not compared
+        ranked = FINALISTS if weighed.isdisjoint(item.spec for item in items[FINALISTS:]) else len(items)
+        sound = in_order([item for item in known[:ranked] if item.passed], tie(self._prefer, SAME_SPEED))
+        sound += [item for item in known[ranked:] if item.passed]  # numbers with memory and without do not compare
         first = self._compared(sound[:FINALISTS], left_s, on_process)
         passed = [item for item in first if item.passed]
         return [*passed, *sound[FINALISTS:], *(item for item in [*known, *first] if not item.passed)]
 
     def _to_weigh(self, items: Sequence[EvaluatedCandidate], left_s: LeftS) -> Items:
-        """Those whose memory may decide: also of what may gain nothing else; none where it does not, or takes too long.
+        """The candidates whose memory may decide; empty if memory does not count or measuring it takes too long.
 
-        Where nothing but memory decides, all are weighed, as nothing else says which come first; if there is no time
-        for that, the first ones.
+        If only memory decides, all candidates are measured, because nothing else ranks them. If there is no time for
+        all, the first ones are.
         """
         best = min(rank_of(item)[1:] for item in items[:FINALISTS])
         rivals = [item for item in items if rank_of(item)[1:] == best and item.likely_to_pass]
@@ -95,7 +95,7 @@ class Contest:
         return rivals if worth_it and in_time else []
 
     def _compared(self, items: Items, left_s: LeftS, on_process: OnProcess) -> Items:
-        """``items``, raced where that is worth it until it is decided which one is best, best first."""
+        """``items``, best first; the close ones are raced, if that is worth it, until the best one is clear."""
         best = min(map(rank_of, items), default=None)
         rivals = [item for item in items if rank_of(item) == best and item.likely_to_pass]
         reach = min((item.standing for item in rivals), default=0.0) + tie(self._prefer, _REACH)
@@ -105,12 +105,12 @@ class Contest:
         known = {item.spec for item in close}
         others = [item for item in items if item.spec not in known]
 
-        def ordered(told: Items, apart: float) -> Items:
-            return in_order([*others, *told], tie(self._prefer, apart))
+        def ordered(timed_items: Items, apart: float) -> Items:
+            return in_order([*others, *timed_items], tie(self._prefer, apart))
 
         def raced(sound: Items) -> Items:
             def decided(found: Sequence[Raced]) -> bool:
-                """Whether the best one is so in nearly every process: what slows one slows all that are in it."""
+                """Whether one candidate is best in nearly every process: load slows all candidates of a process."""
                 best = ordered(self._after(sound, found), self._margin)[0].spec
                 alone = [[replace(one, ratio=ratio) for ratio in one.ratios] for one in found]
                 won = [ordered(self._after(sound, each), self._margin)[0].spec for each in zip(*alone, strict=True)]
@@ -118,26 +118,26 @@ class Contest:
 
             return self._after(sound, self._race(sound, decided, on_process))
 
-        told = self._measured(close, raced)
-        return ordered(told, self._margin if told is not close else SAME_SPEED)
+        measured = self._measured(close, raced)
+        return ordered(measured, self._margin if measured is not close else SAME_SPEED)
 
     def _measured(self, rivals: Items, measure: Callable[[Items], Items]) -> Items:
-        """``rivals`` as ``measure`` leaves them; who cannot be served alone has failed, and the others are measured.
+        """``rivals`` after ``measure``. A candidate that cannot be served alone has failed; the others are measured.
 
-        The same list where they cannot be measured together and nobody is to blame.
+        Returns the same list if the candidates cannot be measured together and none of them is to blame.
         """
         try:
             return measure(rivals) if rivals else []
         except MEASURING:
-            told = blamed(self._evaluator, rivals)
-        sound = [item for item in told if item.passed]
+            checked = blamed(self._evaluator, rivals)
+        sound = [item for item in checked if item.passed]
         if not sound:
-            return told
+            return checked
         try:
             found = measure(sound) if len(sound) < len(rivals) else rivals
         except MEASURING:
             found = sound
-        return found if found is rivals else [*found, *(item for item in told if not item.passed)]
+        return found if found is rivals else [*found, *(item for item in checked if not item.passed)]
 
     def _weigh(self, rivals: Items, on_process: OnProcess) -> Items:
         models = [self._evaluator.float_served(), *(self._evaluator.target_served(item) for item in rivals)]
@@ -146,7 +146,7 @@ class Contest:
         return [self._limited(item, taken, own) for item, taken in zip(rivals, others, strict=True)]
 
     def _limited(self, item: EvaluatedCandidate, taken: Memory, own: Memory) -> EvaluatedCandidate:
-        """``item`` with its memory, held against the limit for that, if there is one."""
+        """``item`` with its memory, judged by the memory gate if there is one."""
         record = with_memory(item.record, taken)
         ratio = kept_ratio(taken.steady_rss_bytes, own.steady_rss_bytes)
         found = memory_at_most(self._gates.max_memory_ratio or 0.0, ratio)
@@ -171,19 +171,19 @@ class Contest:
         )
 
     def _after(self, rivals: Items, raced: Iterable[Raced]) -> Items:
-        """``rivals`` with how they ran."""
+        """``rivals`` with their race results."""
         return [
             replace(self._judged(item, with_race(item.record, one)), speed_error=one.error)
             for item, one in zip(rivals, raced, strict=True)
         ]
 
     def _judged(self, item: EvaluatedCandidate, record: MeasuredModel) -> EvaluatedCandidate:
-        """``item`` with this record, and what follows from it."""
-        told = preferred(record, self.reference, self._prefer)
-        return replace(item, record=told, gains=meets(costs(told, self.reference).gain, self._gates.min_gain))
+        """``item`` with this record, its preference number and whether it gains."""
+        numbered = preferred(record, self.reference, self._prefer)
+        return replace(item, record=numbered, gains=meets(costs(numbered, self.reference).gain, self._gates.min_gain))
 
-    def _updated(self, items: Sequence[EvaluatedCandidate], told: Items) -> Items:
-        known = {item.spec: item for item in told}
+    def _updated(self, items: Sequence[EvaluatedCandidate], measured: Items) -> Items:
+        known = {item.spec: item for item in measured}
         return [known.get(item.spec, item) for item in items]
 
     def _in_time(self, seconds: float, left_s: LeftS) -> bool:
@@ -195,7 +195,7 @@ class Contest:
 
 
 def with_race(record: MeasuredModel, raced: Raced) -> MeasuredModel:
-    """``record`` with how the candidate ran in a race, in place of how it was screened."""
+    """``record`` with the race result in place of the screening."""
     gates, code, message = record.gates, record.code, record.message
     gate = next((one for one in gates if one.name == "max_latency_ratio"), None)
     if gate is not None and (found := latency_at_most(gate.limit or 0.0, raced.ratio, margin=gate.margin)) is not None:

@@ -1,8 +1,8 @@
-"""Builds, screens and scores candidates. Decides nothing but how each is served: the rest is the caller's.
+"""Builds, screens and scores candidates. It decides how each is served; the caller decides everything else.
 
-Ranges are from one calibration, float outputs from one pass over the search set. A candidate is built when it is first
-needed; one that cannot be built concerns no other. Where a model can be served in several ways (runtimes, threads), a
-candidate's is the one in which its structure was screened fastest, and float's the one in which float was.
+Ranges come from one calibration, float outputs from one pass over the search set. A candidate is built when it is first
+needed, and a failed build affects no other candidate. If a model has several serving options (runtimes, threads), a
+candidate uses the one in which its structure screened fastest, and float uses the one in which float screened fastest.
 """
 
 import time
@@ -44,22 +44,22 @@ from edge_agent.worker.search.screening import Screening, Speed
 
 
 class HeldOut(NamedTuple):
-    """What is known of the held-out set before it is opened: how many windows, of what kind."""
+    """Facts about the held-out set that are known before it is opened."""
 
     windows: int
     labelled: bool
     in_time: bool
-    """One window follows on the other, as in the search set."""
+    """Whether consecutive windows follow each other in time, as in the search set."""
 
 
 class CandidateEvaluator:
     """The candidates of one model.
 
     Attributes:
-        reference: the float model, served in its fastest way; its latency is from the last screening.
+        reference: the float model in its fastest serving option, with the latency of the last screening.
         feeds: one row, for timing.
         forms: model file → its optimised form, which is served in its place.
-        rewriting_s: seconds that the slowest candidate took to be written.
+        rewriting_s: seconds of the slowest rewrite so far.
     """
 
     def __init__(
@@ -76,19 +76,19 @@ class CandidateEvaluator:
         heldout: HeldOut,
         screening_s: float,
     ) -> None:
-        """Nothing is built yet.
+        """Build nothing yet.
 
         Args:
             context: the stage; candidates are written into its folder.
-            backend: the model's format.
+            backend: the backend of the model's format.
             info: the float model.
-            ranges: what calibration found.
+            ranges: the ranges of the calibration.
             floats: the search set with float's outputs.
-            judge: has seen these outputs.
+            judge: a judge that has seen these outputs.
             feeds: one row, for timing.
-            options: how a model can be served here, what is preferred among equals first.
-            heldout: what the verdict will have.
-            screening_s: after which a screening begins nothing new.
+            options: the serving options on this device; the first of equally fast ones is preferred.
+            heldout: facts about the set of the verdict.
+            screening_s: time after which a screening starts nothing new.
         """
         self._context = context
         self._backend = backend
@@ -110,10 +110,10 @@ class CandidateEvaluator:
         self.reference = self._served_by(options[0], MeasuredModel(method="float", size_bytes=info.size_bytes))
 
     def build(self, spec: CandidateSpec, runtime: str) -> Path:
-        """Rewrite the model and prove the file sound on a runtime; at once if it is there already.
+        """Rewrite the model and check the file on a runtime; return the file at once if it exists.
 
         Raises:
-            ModelError: the format cannot express it, or the file is not sound.
+            ModelError: the format cannot express the candidate, or the file is not sound.
         """
         if spec not in self._built:
             path = self._rewrite(spec)
@@ -128,9 +128,9 @@ class CandidateEvaluator:
         try:
             self._backend.rewrite(self._prepared, ranges.of(spec.calibration), ranges.bounded(spec), path)
         except BaseException as error:
-            path.unlink(missing_ok=True)  # half of a file takes space that what follows may need
-            if isinstance(error, MemoryError) and spec.method == "float16":  # no reason to end what int8 is tried for
-                raise ModelError("out_of_memory", "making it needs more memory than this stage may have") from error
+            path.unlink(missing_ok=True)  # a partial file takes disk space that later steps may need
+            if isinstance(error, MemoryError) and spec.method == "float16":  # the int8 candidates may still fit
+                raise ModelError("out_of_memory", "the conversion needs more memory than this stage may use") from error
             raise
         self.rewriting_s = max(self.rewriting_s, time.monotonic() - begun)
         return path
@@ -141,12 +141,12 @@ class CandidateEvaluator:
         self._backend.check(model, path, runtime=runtime, float16=float16)
 
     def discard(self, spec: CandidateSpec) -> None:
-        """Remove the file of a candidate that nobody asks for any more; nothing happens where there is none."""
+        """Remove the file of a candidate, if there is one."""
         if (path := self._built.pop(spec, None)) is not None:
             path.unlink(missing_ok=True)
 
     def blank(self, spec: CandidateSpec) -> MeasuredModel:
-        """What is known of a candidate before it is built."""
+        """The record of a candidate before it is built."""
         if spec.method == "float16":
             return MeasuredModel(method=spec.method)
         return MeasuredModel(
@@ -166,10 +166,10 @@ class CandidateEvaluator:
     def screen(
         self, specs: Sequence[CandidateSpec], processes: int = SCREENINGS
     ) -> dict[CandidateSpec, MeasuredModel | ModelError]:
-        """The speed of each candidate's structure beside float's and the others', or why it is no candidate.
+        """Measure the speed of each candidate's structure beside float and the others; a failure yields its error.
 
-        Nothing of those for which there was no time: the last ones of ``specs``.
-        Other processes load the files first: one on which the runtime crashes must not be opened in this one.
+        If time is short, the last of ``specs`` are missing from the result. Other processes load the files first,
+        because this process must not open a file that crashes the runtime.
         """
         found: dict[CandidateSpec, MeasuredModel | ModelError] = {}
         paths: dict[CandidateSpec, Path] = {}
@@ -187,7 +187,7 @@ class CandidateEvaluator:
         return found
 
     def _sound(self, spec: CandidateSpec, path: Path, speed: Speed) -> MeasuredModel | ModelError:
-        """Its record, if the file is sound too."""
+        """The screened record, or the error if the file is not sound."""
         try:
             self._check(spec, path, speed.option.runtime)
         except ModelError as error:
@@ -202,7 +202,7 @@ class CandidateEvaluator:
         return preferred(screened, self.reference, self._context.task.recipe.prefer)
 
     def load(self, spec: CandidateSpec, like: MeasuredModel) -> None:
-        """Prove in another process that a candidate can be served as ``like`` is; raises ``ModelError`` if not."""
+        """Check in another process that a candidate can be served like ``like``; raise ``ModelError`` if not."""
         path = self._rewrite(spec)
         option = _serving(like)
         if (error := self._screening.refusal(path, option)) is not None:
@@ -211,9 +211,9 @@ class CandidateEvaluator:
         self._built[spec] = path
 
     def score(self, spec: CandidateSpec, served: MeasuredModel, pace: Pace) -> EvaluatedCandidate:
-        """Run the candidate over the search set and hold it against the gates, but for speed; raises as :meth:`build`.
+        """Run the candidate over the search set and judge it by all gates except speed.
 
-        ``served``: how it is served, as by a screening.
+        Raises the errors of :meth:`build`. ``served``: a record with the serving option, for example of a screening.
         """
         runtime = served.runtime or ""
         path = self.build(spec, runtime)
@@ -240,11 +240,11 @@ class CandidateEvaluator:
         return EvaluatedCandidate(spec, record, judgement.passed, prospect=self._prospect(measured), outputs=outputs)
 
     def with_speed(self, item: EvaluatedCandidate, screened: MeasuredModel) -> EvaluatedCandidate:
-        """``item`` with what a screening of its structure showed, in place of any before."""
+        """``item`` with the screening of its structure, which replaces any earlier one."""
         return with_speed(item, screened, self.reference, self._context.task, self._judge.meaning.kind)
 
     def _goes_on(self, score: Score) -> bool:
-        """Whether the rest of a pass is of use: it may pass, or at least be worth asking for."""
+        """Whether to continue a pass: the candidate may pass, or may at least be worth the held-out set."""
         gates, kind, labelled = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
         seen, windows = score.measured(), self._floats.windows
         if goes_on(gates, kind, seen, windows, labels_follow=labelled):
@@ -254,7 +254,7 @@ class CandidateEvaluator:
         return is_worth_asking(chance, 1.0 - (seen.disagreements or 0) / windows)
 
     def _prospect(self, measured: Measured) -> Prospect | None:
-        """What a candidate has shown of what will decide; None where search windows say nothing of it."""
+        """The evidence for the verdict from the search windows; None if they carry none."""
         gates, kind, heldout = self._context.task.gates, self._judge.meaning.kind, self._heldout
         windows, effect = measured.windows, measured.design_effect
         limit = agreement_to_prove(gates, kind, measured, labels_follow=heldout.labelled)
@@ -266,11 +266,11 @@ class CandidateEvaluator:
         return Prospect(measured.lost, windows, effect, heldout.windows, drop, won=measured.won)
 
     def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:
-        """The time (ms) that a call takes longer with each of ``layers`` alone left float, too; below zero: less.
+        """The extra time (ms) of a call with each single one of ``layers`` left float as well; negative if faster.
 
-        Measured: a process holds all of them and calls them in turn, so they share whatever slows the device. The
-        candidate itself is among them twice, and a cost that its two copies do not exceed is 0. Empty where the models
-        cannot be built or do not fit into memory together.
+        One process holds all variants and calls them in turn, so load on the device affects them alike. It also holds
+        the candidate twice; a cost no larger than the difference between the two copies is 0. The result is empty if
+        the models cannot be built or do not fit into memory together.
         """
         if not layers:
             return {}
@@ -280,26 +280,26 @@ class CandidateEvaluator:
             option = _serving(item.record)
             models = [self._served(path, option) for path in paths]
             one, twin, *others = screen(models, self.feeds, most_bytes=self.most_bytes)
-        except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
+        except (ModelError, StageError, LimitError):  # the job goes on without this explanation
             return {}
         return {layer: other.cost_ms(one, twin) for layer, other in zip(layers, others, strict=True)}
 
     @property
     def most_bytes(self) -> int:
-        """What the models that one process holds may take."""
+        """Memory limit for the models of one process."""
         return self._screening.most_bytes
 
     def float_served(self) -> Served:
-        """The float model in its fastest way."""
+        """The float model in its fastest serving option."""
         return self._served(self._context.model_path, _serving(self.reference))
 
     def float_served_like(self, item: EvaluatedCandidate) -> Served | None:
-        """The float model served as a candidate is; None where that is its fastest way."""
+        """The float model with the candidate's serving option; None if that is float's fastest option."""
         option = _serving(item.record)
         return None if option == _serving(self.reference) else self._served(self._context.model_path, option)
 
     def target_served(self, item: EvaluatedCandidate) -> Served:
-        """A candidate's file, served as it was screened; raises as :meth:`build`."""
+        """A candidate's file with its screened serving option. Raises the errors of :meth:`build`."""
         option = _serving(item.record)
         return self._served(self.build(item.spec, option.runtime), option)
 
@@ -312,14 +312,14 @@ class CandidateEvaluator:
 
 
 def _serving(record: MeasuredModel) -> ServingOption:
-    """How a screened model is served."""
+    """The serving option of a screened model."""
     if record.runtime is None or record.threads is None:
-        raise StageError("stage_crashed", f"{record.method}: not screened, so nobody knows how it is served")
+        raise StageError("stage_crashed", f"{record.method}: not screened, so its serving option is unknown")
     return ServingOption(record.runtime, record.threads)
 
 
 def timed(record: MeasuredModel, times: Percentiles) -> MeasuredModel:
-    """``record`` with these latencies."""
+    """Return ``record`` with these latencies."""
     return msgspec.structs.replace(
         record, latency_p50_ms=times.p50_ms, latency_p95_ms=times.p95_ms, latency_p99_ms=times.p99_ms
     )

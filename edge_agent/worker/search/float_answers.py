@@ -1,9 +1,9 @@
-"""What float itself says of calibration and search rows: one pass of the pushed model before any range is taken.
+"""Float's answers for calibration and search rows: one pass of the pushed model before any range is taken.
 
-No held-out row is run, and no row twice. What is kept of a row are a few numbers (:func:`.regimes.describe`) and the
-classes that float gives it, so memory grows by about 150 bytes a row; and where outputs are small, the outputs, so that
-the search need not run float over its rows again. Where rows may not change places and the output has no classes,
-nothing could be learnt of more than the first rows, and the pass ends with them.
+The pass runs no held-out row and no row twice. It stores a few numbers of each row (:func:`.regimes.describe`) and the
+classes that float gives it, so memory grows by about 150 bytes per row. Small outputs are stored as well, so that the
+search need not run float over its rows again. If rows may not change places and the output has no classes, further rows
+would add no information, and the pass ends after the first ones.
 """
 
 from collections import Counter
@@ -32,20 +32,20 @@ POOL: tuple[Split, ...] = ("calibration", "search")
 Classes = tuple[int, ...]
 _ONE_EACH = ("classes", "binary", "anomaly")
 _KEPT_BYTES = 16 << 20
-"""What the outputs of the whole pool may take."""
+"""Memory limit for the outputs of the whole pool."""
 
 
 @dataclass(slots=True)
 class FloatAnswers:
-    """What became of each row of the pool, calibration's first, in the order in which they were read.
+    """The results for each row of the pool, calibration rows first, in reading order.
 
     Attributes:
-        sizes: rows of each set.
-        rows: the place of each in its file.
-        classes: those that float gives it; empty where the output has no classes.
-        described: a few numbers of it; None where rows may not change places.
-        one_each: the output gives each window one class, as a classifier's does.
-        outputs: what is judged of it; empty where that is too large to keep, or not all that the search asks for.
+        sizes: the number of rows in each set.
+        rows: the place of each row in its file.
+        classes: the classes that float gives each row; empty if the output has no classes.
+        described: a few numbers of each row; None if rows may not change places.
+        one_each: whether the output gives each window one class, as a classifier's does.
+        outputs: the judged output of each row; empty if it is too large to store or the search needs other outputs too.
     """
 
     sizes: dict[Split, int]
@@ -56,17 +56,17 @@ class FloatAnswers:
     outputs: list[Array] = field(default_factory=list)
 
     def division(self, seed: int) -> Division | None:
-        """The rows divided anew, so that each regime is in both sets; None where they may not change places."""
+        """A new division of the rows with each regime in both sets; None if rows may not change places."""
         if self.described is None:
             return None
-        order = np.argsort(self.rows, kind="stable")  # so that it does not matter how they were divided before
+        order = np.argsort(self.rows, kind="stable")  # makes the result independent of the earlier division
         strata = rarest(self.classes)[order] if self.classes else np.zeros(len(order), np.int64)
         taken = search_rows(strata, unusual(self.described)[order], self.sizes["search"], seed=seed)
         rows = self.rows[order]
         return Division(calibration=rows[~taken].tolist(), search=rows[taken].tolist())
 
     def counts(self, division: Division | None) -> dict[Split, dict[int, int]]:
-        """Set → class → rows to which float gives it; with ``division`` as that divides them."""
+        """Set → class → number of rows to which float gives it; the sets are those of ``division``, if given."""
         if not self.classes:
             return {}
         found: dict[Split, Counter[int]] = {split: Counter() for split in POOL}
@@ -75,14 +75,14 @@ class FloatAnswers:
         return {split: dict(sorted(counted.items())) for split, counted in found.items()}
 
     def of_search(self, division: Division | None) -> list[Array]:
-        """The judged output of each search row, in the order in which the search reads them; empty: not kept."""
+        """The judged output of each search row, in the order in which the search reads them; empty if not stored."""
         places = np.flatnonzero(self._searched(division))
         if division is not None:  # rows are read in ascending order
             places = places[np.argsort(self.rows[places], kind="stable")]
         return [self.outputs[place] for place in places.tolist()] if self.outputs else []
 
     def _searched(self, division: Division | None) -> NDArray[np.bool_]:
-        """Which rows are the search set's."""
+        """The mask of the rows that belong to the search set."""
         if division is not None:
             return np.isin(self.rows, division.search)
         return np.arange(len(self.rows)) >= self.sizes["calibration"]
@@ -95,13 +95,13 @@ def ask_float(
 
     Args:
         session: the pushed model.
-        info: its ends.
+        info: the model's inputs and outputs.
         data: the sets.
-        task: which output is judged, and state.
-        on_row: told how many rows are done.
+        task: the judged output and the state.
+        on_row: called with the number of rows done.
 
     Raises:
-        ContractError: ``shape_mismatch``: the output is not what its kind says.
+        ContractError: ``shape_mismatch``: the output does not fit its kind.
     """
     sizes = {split: data.count(split) for split in POOL}
     answers = FloatAnswers(sizes, np.zeros(sum(sizes.values()), np.int64))
@@ -114,7 +114,7 @@ def ask_float(
     pool = _Pool(answers, judge, keeps=not other_positions(info, task) and len(task.outputs) <= 1)
     first, seen = sizes["calibration"], len(sample)
     for place in range(first, first + seen):
-        pool.add(place, sample.pop(0))  # they may be large
+        pool.add(place, sample.pop(0))  # release each output, as outputs may be large
     rest = chain(enumerate(windows.of("calibration")), enumerate(searched, first + seen))
     for done, (place, one) in enumerate(rest, seen + 1):
         pool.add(place, one)
@@ -123,14 +123,14 @@ def ask_float(
 
 
 def classes_given(judge: Judge, output: Array) -> Classes:
-    """The classes that float gives a window: its own, or those of what is in it; none where they have no numbers."""
+    """The classes that float gives a window or the objects in it; empty if the classes have no numbers."""
     if not np.isfinite(output).all():
         return ()
     return tuple(sorted(one for one in judge.kept_classes(output, output) if isinstance(one, int)))
 
 
 class _Answer(NamedTuple):
-    """One row: its place in its file, what is judged of float's answer, and it in a few numbers, if these are asked."""
+    """One row: its place in its file, float's judged output, and a few numbers of the row, if requested."""
 
     row: int
     output: Array
@@ -161,7 +161,7 @@ class _Windows:
 
 
 def _sample(answers: Iterator[_Answer]) -> list[_Answer]:
-    """The first answers, as many as say what the output means."""
+    """The first answers, enough to determine the output kind."""
     sample: list[_Answer] = []
     size = 0
     for one in answers:
@@ -173,7 +173,7 @@ def _sample(answers: Iterator[_Answer]) -> list[_Answer]:
 
 
 def _judge_of_classes(task: Task, data: DataSet, sample: list[Array]) -> Judge | None:
-    """Who says which classes float gives, as the search will find it; None: the output has none."""
+    """The judge that names float's classes, as in the search; None if the output has no classes."""
     judge = Judge(resolve_kind(first_output(task), sample, label_sample(data)))
     boxes = judge.counts_by_class(sample[0], sample[0])
     return None if boxes is None and not any(classes_given(judge, one) for one in sample) else judge
@@ -212,6 +212,6 @@ class _Pool:
         if not self._keeps:
             outputs.clear()
         else:
-            kept = output.copy()  # a runtime's own arrays hold all that its calls have taken
+            kept = output.copy()  # a runtime's own array keeps the memory of its calls alive
             outputs.extend([kept] * (rows - len(outputs)))
             outputs[place] = kept

@@ -1,8 +1,8 @@
-"""The optimised forms of float and of what is to be proved: made before the proof, so that it is of what is served.
+"""Makes the optimised forms of float and of the finalists before the proof, so that the proof measures what is served.
 
-A form is tried for the float file once, and for each candidate that is asked for a proof of its speed. Candidates that
-are only screened have none: all of them would take longer than they bring, and change no order. A form stands for its
-model file in every later measurement and in the release.
+A form is tried once for the float file and once for each candidate whose speed is to be proved. Candidates that are
+only screened get no form: forms of all candidates would cost more time than they save and change no ranking. A form
+replaces its model file in every later measurement and in the release.
 """
 
 import time
@@ -32,18 +32,18 @@ from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.policy import EvaluatedCandidate, describe
 
 _SHARE = 0.25
-"""Of the time that the stage has left, what a form may be expected to take."""
+"""The part of the stage's remaining time that a form may be expected to take."""
 
 
 class Forms(Protocol):
-    """What a search has its finalists and float prepared by."""
+    """Prepares the optimised forms of a search's finalists and of float."""
 
     def of_float(self, reference: MeasuredModel) -> MeasuredModel:
-        """Float's record, with its form if that is kept."""
+        """Float's record, with its form if one is kept."""
         ...
 
     def of(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
-        """A candidate, with its form if that is kept."""
+        """The candidate, with its form if one is kept."""
         ...
 
 
@@ -51,21 +51,21 @@ class FormTrials:
     """Tries a form for each file once.
 
     Attributes:
-        warnings: what the report has to say.
-        seconds: what it took until now.
+        warnings: warnings for the report.
+        seconds: time spent on forms so far.
     """
 
     def __init__(
         self, context: Context, backend: Backend, info: ModelInfo, data: DataSet, evaluator: CandidateEvaluator
     ) -> None:
-        """Nothing is made yet.
+        """Make nothing yet.
 
         Args:
-            context: the stage; float's form is left in its folder.
-            backend: the model's format.
+            context: the stage; float's form is stored in its folder.
+            backend: the backend of the model's format.
             info: the float model.
-            data: its search set is what a form has to answer alike.
-            evaluator: builds candidates, and is told what is served instead of them.
+            data: the sets; a form must return the same outputs on the search set.
+            evaluator: builds candidates and gets the forms that replace their files.
         """
         self._context = context
         self._backend = backend
@@ -78,13 +78,13 @@ class FormTrials:
         self.seconds = 0.0
 
     def of_float(self, reference: MeasuredModel) -> MeasuredModel:
-        """Float's record, with its form if that is kept: no gate limits the size of float."""
+        """Float's record, with its form if one is kept; no gate limits the size of float."""
         folder = self._context.out_dir / FLOAT_FORM
         self._try(self._evaluator.float_served(), folder, "float", lambda _size: True)
         return replace_in(reference, form_bytes=form_bytes(folder) or None)
 
     def of(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
-        """A candidate, with its form if that is kept; raises as :meth:`.CandidateEvaluator.build`."""
+        """The candidate, with its form if one is kept. Raises the errors of :meth:`.CandidateEvaluator.build`."""
         path = self._evaluator.build(item.spec, item.record.runtime or "")
         folder = form_folder_of(path)
         gates, float_bytes, model_bytes = self._context.task.gates, self._info.size_bytes, path.stat().st_size
@@ -96,7 +96,7 @@ class FormTrials:
         return replace(item, record=replace_in(item.record, form_bytes=form_bytes(folder) or None))
 
     def _try(self, served: Served, folder: Path, name: str, fits: Callable[[int], bool]) -> None:
-        """Make the form of what is ``served`` in ``folder``, and keep it there if it is equal and worth it."""
+        """Make the form of ``served`` in ``folder`` and keep it if its outputs are equal and it saves enough memory."""
         if not self._on or folder in self._tried or not self._in_time():
             return
         begun = time.monotonic()
@@ -106,7 +106,7 @@ class FormTrials:
         try:
             form = self._made(served, folder, name)
             kept = form is not None and fits(form_bytes(folder)) and self._stands(served, form, name)
-        except (EdgeAgentError, MemoryError) as error:  # a form less, no reason to end the job
+        except (EdgeAgentError, MemoryError) as error:  # the job goes on without this form
             self.warnings.append(f"{name} is served without an optimised form: {error}")
             kept = False
         if kept and form is not None:
@@ -119,11 +119,11 @@ class FormTrials:
         made = make_form(self._info.format, served, folder)
         if made.problem:
             self.warnings.append(f"{name} is served without an optimised form: {made.problem}")
-        self._on = made.form is not None or bool(made.problem)  # where the format has none, no other file has one
+        self._on = made.form is not None or bool(made.problem)  # a format without forms has none for any file
         return made.form
 
     def _stands(self, served: Served, form: Path, name: str) -> bool:
-        """Whether the form is worth it and answers alike, in this order: what crashes does so in another process."""
+        """Whether the form is worth it and returns equal outputs, in this order: a crash then hits another process."""
         as_form = Served(str(form), served.runtime, served.threads)
         model_memory, form_memory = measure_memory(
             [served, as_form], self._evaluator.feeds, lambda _done: None, repeats=FEW
@@ -133,8 +133,8 @@ class FormTrials:
         if self._digest(served) == self._digest(as_form):
             return True
         self.warnings.append(
-            f"{name} is served without an optimised form: its answers to the search windows would not be exactly the "
-            "same"
+            f"{name} is served without an optimised form: the form's outputs for the search windows are not exactly "
+            "the same"
         )
         return False
 
@@ -143,9 +143,9 @@ class FormTrials:
         return answers_digest(session, self._info, self._data, "search", self._context.task)
 
     def _in_time(self) -> bool:
-        """Whether the stage has time for two passes of the search set and a few measurements, and for all that follows.
+        """Whether the stage has time for two passes of the search set, a few measurements, and all later steps.
 
-        Without a limit it always has.
+        A stage without a time limit always has.
         """
         limit_s, float_ms = self._context.task.stage_timeout_s, self._evaluator.reference.latency_p50_ms or 0.0
         passes_s = 2 * self._data.count("search") * float_ms / 1000.0
@@ -156,7 +156,7 @@ class FormTrials:
 def worth_trying(task: Task, info: ModelInfo) -> bool:
     """Whether a job's models may have forms.
 
-    Not a small model's. Not where size is what counts. And not for an operator's arrays: who is handed the model file
-    alone wants to know how that file does.
+    A small model gets none, nor does a job that prefers size. A job on an operator's arrays gets none either, because
+    the operator receives only the model file and needs the measurements of that file.
     """
     return task.arrays is None and task.recipe.prefer != "size" and info.size_bytes >= LEAST_MODEL_BYTES

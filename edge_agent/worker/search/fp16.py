@@ -1,8 +1,8 @@
-"""The model in 16-bit floats, beside int8 or as one of the candidates: whether it fits, and what it does.
+"""The model in 16-bit floats, as a candidate or for comparison with int8.
 
-Where ``[recipe] accept`` has fp16 it is planned, scored, proved and judged like any other candidate. Else it is
-measured when the search is over, on the search set, and told of: it can never be chosen. How fast it is only the device
-can say. A processor with 16-bit arithmetic may win time; one without computes in 32 bits as before.
+If ``[recipe] accept`` has fp16, the model is planned, scored, proved and judged like any other candidate. Otherwise it
+is measured on the search set after the search and reported, and can never be chosen. Its speed depends on the device: a
+processor with 16-bit arithmetic may save time; any other computes in 32 bits as before.
 """
 
 import math
@@ -32,27 +32,27 @@ from edge_agent.worker.search.search import PROVED, Search
 from edge_agent.worker.search.sensitivity import fits
 
 _INFINITE = 65520.0
-"""From here on a number becomes infinite in 16 bits; below it, it is rounded to the largest, 65,504."""
+"""The least number that becomes infinite in 16 bits; smaller ones are rounded to at most 65,504."""
 _PEAKS_S = 5.0
-"""After this no further window is looked at for how large activations become."""
+"""Time limit of the search for the largest activations."""
 _PEAKS_COPIES = 3.0
-"""A pass with the peaks of all activations, in passes of float: they are computed, and nothing is fused."""
+"""Time of a pass that finds the peaks, as a multiple of a float pass: the runtime fuses nothing."""
 _SCREENING_S = 2.0
-"""What a screening of one model takes besides its calls."""
+"""Time of a screening of one model besides its calls."""
 _CONVERSION_COPIES = 2.0
-"""The time of the conversion, in those of the slowest of the search's own; 1.9 of uniform's measured, for 96 MiB."""
+"""Time of the conversion, as a multiple of the slowest rewrite of an int8 candidate; 1.9 measured for 96 MiB."""
 _MODEL_COPIES = 3.5
-"""The memory that the conversion takes, in sizes of the model; 3.1 measured. Peaks take 1.2."""
+"""Memory of the conversion, as a multiple of the model's size; 3.1 measured. The peaks need 1.2."""
 _NOT_COMPARED = "the model in 16-bit floats was not compared"
-_TOO_LARGE = "this model needs more memory for that than this stage may have"
+_TOO_LARGE = "the conversion needs more memory than this stage may use"
 
 
 def without_overflow(
     planned: list[CandidateSpec], context: Context, prepared: Prepared, search: Search
 ) -> list[CandidateSpec]:
-    """``planned``, without the float16 candidate if activations outgrow it, or memory does not do to find out.
+    """``planned`` without the float16 candidate if activations overflow or memory is too small.
 
-    The search then counts it as refused.
+    The search then counts the candidate as refused.
     """
     if FLOAT16 not in planned:
         return planned
@@ -67,9 +67,9 @@ def without_overflow(
 def compare_fp16(
     context: Context, prepared: Prepared, evaluator: CandidateEvaluator, search: Search
 ) -> MeasuredModel | None:
-    """What is measured of the float16 model where it is no candidate; None where there is no time, or it fails.
+    """Measure the float16 model if it is no candidate; None if there is no time or the measurement fails.
 
-    A failure is worth a sentence and ends nothing.
+    A failure adds a warning and does not end the job.
     """
     recipe = context.task.recipe
     if "fp16" in recipe.accept or recipe.io == "int8" or search.left_s() < _expected_s(prepared, evaluator):
@@ -90,9 +90,9 @@ def compare_fp16(
 
 
 def _check(context: Context, prepared: Prepared) -> None:
-    """Raise ``ModelError`` if the model cannot be a float16 one.
+    """Raise ``ModelError`` if the model has no float16 form.
 
-    ``fp16_overflow``: as :func:`_check_peaks`; ``out_of_memory``: there is too little to make it, or to know its peaks.
+    ``fp16_overflow``: as :func:`_check_peaks`; ``out_of_memory``: the conversion or the peaks need too much memory.
     """
     if not fits(context.task.memory_bytes, prepared.info.size_bytes, copies=_MODEL_COPIES):
         raise ModelError("out_of_memory", _TOO_LARGE)
@@ -105,7 +105,7 @@ def _check(context: Context, prepared: Prepared) -> None:
 def _check_peaks(context: Context, prepared: Prepared) -> None:
     """Raise ``ModelError`` (``fp16_overflow``) if a search window drives an activation beyond 16-bit floats.
 
-    What is infinite in float is so in 16 bits, too, and no reason: a mask may be.
+    A value that is infinite in float is no reason for the error, because it may be a mask.
     """
     task, backend = context.task, prepared.backend
     path = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
@@ -129,9 +129,9 @@ def _check_peaks(context: Context, prepared: Prepared) -> None:
 
 
 def _scored(context: Context, prepared: Prepared, evaluator: CandidateEvaluator) -> EvaluatedCandidate:
-    """The float16 model after a screening and a pass of the search set; raises as these.
+    """The float16 model after a screening and a pass of the search set. Raises the errors of both.
 
-    One process does: with two models in it, ratios spread 1 % (x86-64, a loaded machine).
+    One process is enough: with two models in it, ratios spread by 1 % (x86-64, a loaded machine).
     """
     screened = evaluator.screen([FLOAT16], processes=1)[FLOAT16]
     if isinstance(screened, ModelError):
@@ -142,9 +142,9 @@ def _scored(context: Context, prepared: Prepared, evaluator: CandidateEvaluator)
 
 
 def _weighed(context: Context, evaluator: CandidateEvaluator, item: EvaluatedCandidate) -> MeasuredModel:
-    """Its record with its memory, and what the gates say that the benchmark holds a chosen model against.
+    """The record with the memory of the model and the gates that the benchmark applies to a chosen model.
 
-    Of what is refused already one process is enough, and of float, where its memory counts at all.
+    One process is enough for a refused model, and for float, whose memory is measured only if it counts.
     """
     gates, reference = context.task.gates, evaluator.reference
     refused = item.record.code is not None
@@ -165,13 +165,13 @@ def _weighed(context: Context, evaluator: CandidateEvaluator, item: EvaluatedCan
 
 
 def _float_counts(gates: Gates, record: MeasuredModel, reference: MeasuredModel) -> bool:
-    """Whether float's memory has to be known to say what the gates make of the record."""
+    """Whether the gates need float's memory to judge the record."""
     gained = meets(costs(record, reference).gain, gates.min_gain)
     return bool(gates.max_memory_ratio) or (bool(gates.min_gain.memory) and not gained)
 
 
 def _expected_s(prepared: Prepared, evaluator: CandidateEvaluator) -> float:
-    """Seconds of the comparison with a model that is as slow as float."""
+    """The seconds of the comparison, for a model that is as slow as float."""
     call_ms = evaluator.reference.latency_p50_ms or 0.0
     pass_s = prepared.data.count("search") * call_ms / 1000.0
     peaks_s = min(_PEAKS_S, _PEAKS_COPIES * pass_s)

@@ -1,6 +1,6 @@
-"""Whether the model in 16-bit floats does better than int8 did, where the recipe leaves it out. Pure.
+"""Decides whether the model in 16-bit floats does better than int8, if the recipe excludes it. Pure.
 
-By point estimates on the search set: enough to say that fp16 is worth being judged, proof of nothing.
+The decision uses point estimates on the search set. They show that fp16 is worth judging and prove nothing.
 """
 
 import math
@@ -19,21 +19,21 @@ _OF_INT8 = frozenset({
     "agreement_too_low", "accuracy_too_low", "sqnr_too_low", "class_lost", "output_ruined", "detections_lost",
     "latency_too_high", "latency_inconclusive", "size_too_large", "memory_too_high", "no_gain", "no_candidate",
 })  # fmt: skip
-"""What int8 is refused for. Other refusals are about data, labels or the device, and would be fp16's as well."""
-_TO_DO = 'add "fp16" to [recipe] accept, and it is judged'
+"""Codes of refusals that concern int8. Other refusals concern data, labels or the device, and so fp16 as well."""
+_TO_DO = 'add "fp16" to [recipe] accept to have it judged'
 
 
 def with_fp16_finding(outcome: Outcome, task: Task) -> Outcome:
-    """``outcome``, with the finding ``fp16_better`` where it is one."""
+    """``outcome``, with the finding ``fp16_better`` if fp16 does better."""
     result = outcome.results
-    if not isinstance(result, Result) or (told := _told(outcome.code, result, task.recipe.prefer)) is None:
+    if not isinstance(result, Result) or (sentence := _sentence(outcome.code, result, task.recipe.prefer)) is None:
         return outcome
-    finding = Finding("fp16_better", told, refuse=False)
+    finding = Finding("fp16_better", sentence, refuse=False)
     return replace(outcome, results=replace(result, data=with_more_findings(result.data, [finding])))
 
 
-def _told(code: str, result: Result, prefer: Preference) -> str | None:
-    """The sentence for a job that is refused with ``code``, or goes on (empty); None: fp16 does no better."""
+def _sentence(code: str, result: Result, prefer: Preference) -> str | None:
+    """The sentence for a job that is refused with ``code`` or continues (empty code); None: fp16 does no better."""
     fp16, reference = result.fp16, result.reference
     if fp16 is None or fp16.code is not None or reference is None:
         return None
@@ -43,7 +43,7 @@ def _told(code: str, result: Result, prefer: Preference) -> str | None:
         does = _does(fp16, reference)
         return f"int8 is refused here, and on the search set fp16 meets every gate: it {does}; {_TO_DO}"
     chosen, searched = result.chosen, _finalist(result)
-    if chosen is None or searched is None or chosen.steady_rss_bytes is None:  # before the benchmark nothing is sure
+    if chosen is None or searched is None or chosen.steady_rss_bytes is None:  # the benchmark is still to come
         return None
     gained = score(costs(chosen, reference), prefer) - score(costs(fp16, reference), prefer)
     if gained <= _least(prefer) or (fp16.agreement or 0.0) < (searched.agreement or 0.0):
@@ -56,18 +56,18 @@ def _told(code: str, result: Result, prefer: Preference) -> str | None:
 
 
 def _least(prefer: Preference) -> float:
-    """How far fp16's number has to be below int8's: one process has told its time, and three its memory."""
+    """The least advantage of fp16's score: its time is from one process, its memory from three."""
     return max(WEIGHTS[prefer].time * math.log1p(COARSE), tie(prefer, SAME_SPEED))
 
 
 def _finalist(result: Result) -> MeasuredModel | None:
-    """The accepted candidate as the search set showed it."""
+    """The record of the accepted candidate on the search set."""
     place = result.finalist
     return result.candidates[place] if place is not None and 0 <= place < len(result.candidates) else None
 
 
 def _does(model: MeasuredModel, reference: MeasuredModel) -> str:
-    """What a model does of what float does, and what it takes."""
+    """The part of a sentence with a model's agreement with float and its costs."""
     known = costs(model, reference)
     takes = [(known.time, "time"), (known.size, "size"), (known.memory, "memory")]
     parts = [f"{ratio:.2f} of its {what}" for ratio, what in takes if ratio is not None]

@@ -1,4 +1,4 @@
-"""Which candidates stand before the held-out set: chances as one of many, and whether a second one follows. Pure."""
+"""Selects the candidates for the held-out set, by their chance as one of many, and decides on a second one. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,24 +10,24 @@ from edge_agent.worker.search.policy import SAME_CHANCE, SURE, EvaluatedCandidat
 from edge_agent.worker.search.preference import tied
 
 SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
-"""Of each proof where two finalists share the held-out set (Bonferroni): together they err as often as one."""
+"""Confidence of each proof if two finalists share the held-out set (Bonferroni): together they err as often as one."""
 _ALIKE = 0.2
-"""How much the fall of one finalist says of the other: both are int8 of one model, on the same windows. Where neither
-was wrong in 40 search windows, this foretells that one of them stands in 91 % of all cases; of simulated ones, 90 to
-94 % do. Where each was wrong once in 50, 68 % are foretold, and 84 to 86 % stand
-(``tests/bench/second_finalist.py``)."""
+"""The part by which the failure of one finalist lowers the chance of the other: both are int8 of one model, on the same
+windows. If neither was wrong in 40 search windows, the predicted chance that one of them passes is 91 %, and in 90 to
+94 % of simulated cases one does. If each was wrong once in 50 windows, the predicted chance is 68 %, and in 84 to 86 %
+one passes (``tests/bench/second_finalist.py``)."""
 _PAYS = 1.05
-"""The factor that is by far: a second one costs a proof of its speed and a pass of the held-out set."""
+"""The factor that pays for a second finalist, which costs a proof of its speed and a pass of the held-out set."""
 _FOR_WINDOWS = ("agreement_too_low", "accuracy_too_low", "output_kind_needed")
 
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A candidate whose speed is proved, with what it was measured beside.
+    """A candidate with proved speed, and the float model of the same measurement.
 
     Attributes:
         item: the candidate.
-        reference: the float model, with its latency of that measurement.
+        reference: the float model, with its latency in that measurement.
         ratio_lower: the lower bound of the latency ratio.
     """
 
@@ -37,18 +37,18 @@ class Finalist:
 
 
 def with_chances(tried: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
-    """``tried``, with the chance that each stands as one of all of them."""
+    """``tried``, each with its chance to pass on the held-out set, given that it is one of many."""
     among = _chances(tried, CONFIDENCE)
     return [replace(item, chance=among.get(number, item.chance)) for number, item in enumerate(tried)]
 
 
 def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandidate) -> list[EvaluatedCandidate]:
-    """Those that make the job likelier to end accepted beside ``first``: the likeliest, of these the closest to float.
+    """The candidates that raise the chance of acceptance beside ``first``: likeliest first, then closest to float.
 
-    Two finalists share the held-out set, so each has to prove more; but one may stand where the other falls. A second
-    one pays where it is likelier to prove that than the first is to prove what one alone has to, or where the first is
-    doubtful and either of them is likelier by far. What gains nothing would be refused for that, so it follows nothing
-    that does.
+    Two finalists share the held-out set, so each has to prove more, but one may pass if the other fails. A second one
+    pays if its chance of the stricter proof exceeds the first one's chance of proof alone. It also pays if the first is
+    doubtful and the chance that at least one passes is higher by :data:`_PAYS`. A candidate that gains nothing would be
+    refused for that, so it never follows one that gains.
     """
     if first.prospect is None:
         return []
@@ -69,12 +69,12 @@ def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandid
 
 
 def either(one: float, other: float) -> float:
-    """The chance that at least one of two stands, from the chance of each."""
+    """The chance that at least one of two finalists passes, from the chance of each."""
     return one + (1.0 - one) * other * (1.0 - _ALIKE)
 
 
 def _chances(tried: Sequence[EvaluatedCandidate], confidence: float) -> dict[int, float]:
-    """Place in ``tried`` → chance, of those that fail nothing but what windows prove: no other can be chosen."""
+    """Place in ``tried`` → chance, for candidates that fail at most by counts of windows; no other can be chosen."""
     running: list[tuple[int, Prospect]] = [
         (number, item.prospect)
         for number, item in enumerate(tried)

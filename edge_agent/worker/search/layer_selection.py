@@ -1,14 +1,14 @@
-"""Which layers to leave float, from what each rounding does to the output. Pure: no model, no file, no clock.
+"""Selects layers to leave float by the effect of each rounding on the output. Pure: no model, no file, no clock.
 
-What one rounding adds to the output is small beside it and has nothing to do with what another adds, so errors (noise
-energy) add up to first order. Therefore:
+The error that one rounding adds to the output is small and independent of the errors of the others. To first order, the
+errors (noise energy) therefore add up:
 
-* :func:`find_effects` asks for groups of roundings instead of one by one, and splits only groups that matter;
-* :func:`float_steps` knows what any set of float layers would leave without asking again.
+* :func:`find_effects` measures groups of roundings instead of single ones, and splits only groups that matter;
+* :func:`float_steps` computes the remaining error of any set of float layers without another measurement.
 
-A tensor between two layers is rounded while one of both is int8, so freeing it means leaving *all* its layers float:
-what this search goes by is a place, not a layer. Where errors are too large to add up, the order still tells most, and
-the caller measures the model of each step before it counts.
+A tensor between two layers is rounded if either layer is int8, so freeing it means leaving *all* its layers float. The
+unit of this search is therefore a place and not a layer. If errors are too large to add up, their order still helps,
+and the caller measures the model of each step before it counts.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ from edge_agent.jobs.result import GateResult
 from edge_agent.worker.search.policy import SAME_SPEED, SCREEN_SLACK, EvaluatedCandidate, closest, finalists, structure
 
 NEGLIGIBLE = 0.01
-"""A group of places with at most this part of the whole error is not split further."""
+"""A group of places with at most this part of the total error is not split further."""
 
 _MOST_FLOAT = 0.5
-"""The part of all layers that may be left float; beyond it the rest is no int8 model."""
+"""The part of all layers that may be left float; beyond it, the result is hardly an int8 model."""
 HALVED = 0.5
 _ACCURACY_CODES = (
     "agreement_too_low",
@@ -33,17 +33,17 @@ _ACCURACY_CODES = (
     "class_lost",
     "detections_lost",
 )
-"""What a candidate is refused for that a float layer can mend."""
+"""Codes of refusals that a float layer can repair."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What int8 does to the output, by place: errors are noise energy / signal energy of the judged output.
+    """The effect of int8 on the output, by place. Errors are noise energy / signal energy of the judged output.
 
     Attributes:
         effects: place → error of the output if only this place is rounded.
-        needed_by: place → the layers that, left int8, want it rounded.
-        layers: all layers that the candidate has in int8, in graph order.
+        needed_by: place → the layers that need it rounded while they are int8.
+        layers: all layers that are int8 in the candidate, in graph order.
     """
 
     effects: Mapping[str, float]
@@ -51,7 +51,7 @@ class Sensitivity:
     layers: Sequence[str]
 
     def shares(self) -> dict[str, float]:
-        """Layer → its part of the whole error, 0 to 1; what several layers want rounded is theirs in equal parts."""
+        """Layer → its part of the total error, 0 to 1; layers that share a place share its error equally."""
         total = sum(self.effects.values())
         shares = dict.fromkeys(self.layers, 0.0)
         for place, effect in self.effects.items():
@@ -68,13 +68,13 @@ def find_effects(
 ) -> dict[str, float]:
     """The error that each place adds to the output.
 
-    The group with the largest error is split in half until it is one place or negligible. What is left together, also
-    because ``more`` said no, counts in equal parts.
+    The group with the largest error is split in half until it is a single place or negligible. The places of a group
+    that stays together, for example because ``more`` returned false, count in equal parts.
 
     Args:
-        places: in graph order, as neighbours tend to be alike.
-        error: of the output if exactly these places are rounded.
-        more: asked before each split: whether there is time for two more questions.
+        places: in graph order, because neighbours tend to be alike.
+        error: returns the error of the output if exactly these places are rounded.
+        more: called before each split; returns whether there is time for two more measurements.
     """
     if not places:
         return {}
@@ -92,10 +92,10 @@ def find_effects(
 
 
 def float_steps(known: Sensitivity) -> Iterator[tuple[str, ...]]:
-    """Ever larger sets of layers to leave float, in graph order; each at least halves (-3 dB) the error that was left.
+    """Yield growing sets of layers to leave float, in graph order; each at least halves (-3 dB) the remaining error.
 
-    Next comes whatever frees most error for each layer that it leaves float. Ends when there is nothing to gain, or
-    when it would take more than half of the layers.
+    Each step takes the places that remove most error per float layer. The steps end when no error is left to remove or
+    a set would exceed half of the layers.
     """
     left = {place: effect for place, effect in known.effects.items() if effect > 0}
     floats: frozenset[str] = frozenset()
@@ -112,7 +112,7 @@ def float_steps(known: Sensitivity) -> Iterator[tuple[str, ...]]:
 
 
 def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[str]) -> frozenset[str]:
-    """``floats`` with the layers of the place that frees most error for each layer added."""
+    """``floats`` with the layers of the place that removes most error per added layer."""
     best, most = floats, -1.0
     for extended in dict.fromkeys(floats.union(known.needed_by[place]) for place in left):
         freed = sum(effect for place, effect in left.items() if extended.issuperset(known.needed_by[place]))
@@ -122,22 +122,22 @@ def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[s
 
 
 def with_float(spec: CandidateSpec, layers: Iterable[str]) -> CandidateSpec:
-    """``spec`` with these layers left float, too."""
+    """``spec`` with these layers left float as well."""
     return replace(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *layers))))
 
 
 Starts = Collection[tuple[str, ...]]
-"""The sets of float layers that candidates were planned with; what has more was mended already."""
+"""The sets of float layers that candidates were planned with; a candidate with more is already repaired."""
 
 
 def repairable(
     tried: Sequence[EvaluatedCandidate], methods: Collection[Method], starts: Starts = ((),)
 ) -> list[EvaluatedCandidate]:
-    """The candidates that more float layers could make the best one, the most promising first; one a structure.
+    """The candidates that more float layers could turn into the best one, most promising first, one per structure.
 
-    Only those of ``methods``, as they were planned, and none that is too slow by far: float layers mend no speed.
-    Where nothing that gains is sure of its verdict: what failed for accuracy or may yet, the closest to float first.
-    Else what did so, gains something, and is clearly faster than the best that is sure.
+    They are planned candidates of ``methods`` that are not far too slow, because float layers repair no speed. If no
+    candidate that gains is sure to pass, they are those that failed for accuracy or may still do so, closest to float
+    first. Otherwise they must also gain something and be clearly faster than the best sure candidate.
     """
     sure = [item for item in finalists(tried) if item.likely_to_pass]
     best = next((item for item in sure if item.gains), None)
@@ -155,7 +155,7 @@ def repairable(
 def refinable(
     tried: Iterable[EvaluatedCandidate], methods: Collection[Method], starts: Starts = ((),)
 ) -> EvaluatedCandidate | None:
-    """The best candidate that passes, if a float layer could bring it closer to float; None if not of ``methods``."""
+    """The best passing candidate if a float layer could bring it closer to float; None if not of ``methods``."""
     best = next(iter(finalists(tried)), None)
     return best if best is not None and best.spec.method in methods and best.spec.float_layers in starts else None
 
@@ -169,7 +169,7 @@ def _repairable(item: EvaluatedCandidate, methods: Collection[Method], starts: S
 
 
 def _too_slow(gate: GateResult) -> bool:
-    """Whether this is the gate of latency, and missed by more than a screening spreads."""
+    """Whether this is the latency gate, missed by more than the spread of a screening."""
     if gate.name != "max_latency_ratio" or gate.limit is None or gate.value is None:
         return False
     return gate.value > gate.limit * SCREEN_SLACK

@@ -1,9 +1,9 @@
-"""Ever more float layers of one candidate, until it passes. Pure control, as :mod:`.mixed_precision`.
+"""Leaves more and more layers of one candidate float until it passes. Pure control, like :mod:`.mixed_precision`.
 
-Where to begin is told by the graph: the first layers with weights, then groups of layers that are known to lose what
-int8 loses and have much of the simulated error (:mod:`.starts`). What helps there stays float in what follows. Then
-come the layers that the simulation says, each step of which halves its error. If steps change nothing, the error is not
-where the simulation sees it.
+The graph determines the first steps: the first layers with weights, then groups of layers that are known to lose
+accuracy as int8 and have much of the simulated error (:mod:`.starts`). Layers that help stay float in the later steps.
+The next steps take the layers with the largest simulated error, and each step halves that error. If the steps change
+nothing, the error is not where the simulation sees it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,23 +16,23 @@ from edge_agent.worker.search.policy import EvaluatedCandidate, describe
 
 _FIRST = (1, 4)
 _WORTH_A_START = 0.25
-"""The part of the simulated error that a group must have beside its worst layer, to be left float as a whole."""
+"""The part of the simulated error that a group needs besides its worst layer to be left float as a whole."""
 _GAIN, _GAIN_DB = 0.9, 1.0
-"""A gain is at most this part of the disagreements before, or so much less error."""
+"""A gain reduces the disagreements to at most this part, or the error by at least this many decibels."""
 
 Attempt = Callable[[CandidateSpec], EvaluatedCandidate | None]
-"""Measures one candidate and adds it to those tried; None if it cannot be built."""
+"""Measures one candidate and adds it to the tried ones; returns None if it cannot be built."""
 Measure = Callable[[CandidateSpec], Sensitivity]
 
 
 class Graph(NamedTuple):
-    """What a graph tells of where int8 loses most, before anything is simulated.
+    """The places where int8 loses most according to the graph, before any simulation.
 
     Attributes:
-        first: the layers with weights, in graph order. What the first of them lose, all others carry on, and sums that
-            saturate are seen by no simulation of roundings: so a few of the first are tried whatever is measured, and
-            stay float in what follows where they halve the disagreements.
-        groups: layers that are left float together where they have much of the error (:mod:`.starts`), by names.
+        first: the layers with weights, in graph order. All later layers carry on the errors of the first ones, and a
+            simulation of roundings does not see saturating sums. A few of the first layers are therefore always tried,
+            and stay float in later steps if they halve the disagreements.
+        groups: name → layers that are left float together if they have much of the error (:mod:`.starts`).
     """
 
     first: Sequence[str] = ()
@@ -45,11 +45,11 @@ NO_GRAPH = Graph()
 class _Step(NamedTuple):
     layers: tuple[str, ...]
     guess: bool
-    """Nothing is known of them but where they are: they stay float where that pays."""
+    """Whether only their position in the graph is known; they stay float if that pays."""
 
 
 class Mending:
-    """Ever more float layers of one candidate."""
+    """The steps of one candidate towards more float layers."""
 
     def __init__(self, base: EvaluatedCandidate, measure: Measure, graph: Graph) -> None:
         self._base = self._last = self._best = base
@@ -58,7 +58,7 @@ class Mending:
         self._done = {frozenset(base.spec.float_layers)}
 
     def go_on(self, attempt: Attempt, in_time: Callable[[], bool], *, patience: int | None = None) -> bool:
-        """Take steps until one passes, none is left or time is over; False: after ``patience`` without a gain."""
+        """Take steps until one passes, none is left or time is up; return False after ``patience`` without a gain."""
         without = 0
         for layers, guess in self._steps:
             if not in_time():
@@ -82,24 +82,24 @@ class Mending:
         return True
 
     def told(self) -> str:
-        """That the cause is elsewhere."""
+        """The warning that the cause is elsewhere."""
         before, after = self._base.record, self._last.record
         layers = counted(len(self._last.spec.float_layers), "layer")
         return (
             f"{describe(before)}: leaving {layers} float changed next to nothing ({after.disagreements} of "
-            f"{after.windows} search windows disagree, {before.disagreements} of {before.windows} before), so what is "
-            "lost there is lost in no few layers; the search went on with other structures"
+            f"{after.windows} search windows disagree, {before.disagreements} of {before.windows} before), so the "
+            "error does not come from a few layers; the search continued with other structures"
         )
 
 
 def _gains(item: EvaluatedCandidate, before: EvaluatedCandidate) -> bool:
-    """Whether it is closer to float by more than nothing."""
+    """Whether ``item`` is noticeably closer to float than ``before``."""
     decibels = [-float("inf") if one.record.sqnr_db is None else one.record.sqnr_db for one in (item, before)]
     return _wrong(item) <= _wrong(before) * _GAIN or decibels[0] >= decibels[1] + _GAIN_DB
 
 
 def _steps(base: EvaluatedCandidate, measure: Measure, graph: Graph) -> Iterator[_Step]:
-    """The first few layers, then groups with much of the error, then those that :func:`.float_steps` says."""
+    """Yield the first few layers, then groups with much of the error, then the steps of :func:`.float_steps`."""
     if base.spec.method == "static":
         yield from (_Step(tuple(graph.first[:count]), True) for count in _FIRST if count <= len(graph.first) / 2)
     known = measure(base.spec)

@@ -1,11 +1,11 @@
-"""What the search does beyond the planned candidates: float layers where they pay, and enough candidates to compare.
+"""Extends the search beyond the planned candidates: float layers that pay, and enough candidates to compare.
 
-Pure control: building, measuring and the clock are the caller's. Where nothing passes, or something faster fails only
-for its accuracy, ever more layers of it are left float until it passes and is likely to stand before the held-out set:
-of the structure that is closest to float, as the fastest may be far from it. Where more float layers change nothing the
-cause is elsewhere, so it is the next structure's turn, and what was left out comes back if that fails, too. What passes
-already gets a few float layers too: where they cost no speed, the candidate closer to float wins, and else the report
-shows what they would cost.
+This is pure control: the caller builds, measures and keeps the time. If nothing passes, or a faster candidate fails
+only for its accuracy, more and more of its layers are left float until it passes and is likely to pass on the held-out
+set. The search repairs the structure closest to float, because the fastest one may be far from it. If more float layers
+change nothing, the cause is elsewhere and the next structure follows; the skipped steps resume if that one fails as
+well. A passing candidate gets a few float layers too: if they cost no speed, the candidate closer to float wins, and
+otherwise the report shows their cost.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,12 +18,12 @@ from edge_agent.worker.search.mending import NO_GRAPH, Attempt, Graph, Measure, 
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, finalists, structure
 
 ENOUGH = 8
-"""A report with this many measured candidates shows what there is to choose between."""
+"""The number of measured candidates that gives a report enough to compare."""
 _REFINEMENTS = 2
 _PATIENCE = 2
-"""Steps without a gain, each of which halves the simulated error, after which the cause is elsewhere."""
+"""Steps without a gain after which the cause is elsewhere; each step halves the simulated error."""
 _FASTER = 1
-"""Structures that are mended although a slower one is sure to pass: the closest of those that are faster."""
+"""Structures to repair although a slower one is sure to pass: the closest of the faster ones."""
 
 
 def try_mixed_precision(
@@ -39,19 +39,19 @@ def try_mixed_precision(
     """Try candidates with float layers; ``tried`` grows by what ``attempt`` adds.
 
     Args:
-        tried: what has been measured so far, the very list that ``attempt`` adds to.
-        attempt: measures one.
-        measure: the sensitivity of a candidate as it was planned.
-        in_time: whether there is time for one more.
-        methods: those of which ``measure`` knows the roundings.
-        graph: where to begin.
+        tried: the candidates measured so far; ``attempt`` adds to this same list.
+        attempt: measures one candidate.
+        measure: returns the sensitivity of a planned candidate.
+        in_time: returns whether there is time for one more candidate.
+        methods: the methods whose roundings ``measure`` knows.
+        graph: the layers to begin with.
         starts: the sets of float layers that candidates were planned with.
 
     Returns:
-        What is to be said of structures that float layers do not mend.
+        Warnings about structures that float layers do not repair.
     """
     done = set()
-    told: list[str] = []
+    warnings: list[str] = []
     stuck: list[Mending] = []
     faster = 0
     while in_time() and faster < _FASTER:
@@ -62,7 +62,7 @@ def try_mixed_precision(
         done.add(structure(base.spec))
         mending = Mending(base, measure, graph)
         if not mending.go_on(attempt, in_time, patience=_PATIENCE):
-            told.append(mending.told())
+            warnings.append(mending.told())
             stuck.append(mending)
     for mending in stuck:
         if any(item.worth_it for item in tried):
@@ -70,20 +70,20 @@ def try_mixed_precision(
         mending.go_on(attempt, in_time)
     best = refinable(tried, methods, starts)
     if best is None or not in_time():
-        return told
+        return warnings
     for layers in islice(float_steps(measure(best.spec)), _REFINEMENTS):
         if not in_time():
             break
         attempt(with_float(best.spec, layers))
-    return told
+    return warnings
 
 
 def top_up_candidates(
     tried: Sequence[EvaluatedCandidate], planned: Iterable[CandidateSpec], attempt: Attempt, in_time: Callable[[], bool]
 ) -> None:
-    """Measure more, until there are ``ENOUGH``: what was planned but cannot win, then what ran with one scale a tensor.
+    """Measure more candidates until there are ``ENOUGH``: planned ones that cannot win, then per-tensor variants.
 
-    Arguments as of :func:`try_mixed_precision`.
+    The arguments are those of :func:`try_mixed_precision`.
     """
     known = {item.spec for item in tried}
     best = next(iter(finalists(tried)), None) or closest(tried)
@@ -96,7 +96,7 @@ def top_up_candidates(
 
 
 def measured(tried: Iterable[EvaluatedCandidate]) -> int:
-    """How many candidates ran over the search set."""
+    """The number of candidates that ran over the search set."""
     return sum(item.record.agreement is not None for item in tried)
 
 

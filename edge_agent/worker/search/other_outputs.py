@@ -1,7 +1,7 @@
-"""The outputs of a model beside the one that the gates are about: float's are kept for some windows, int8's compared.
+"""Compares the outputs of a model besides the judged one: float's outputs are stored for some windows.
 
-Which ones: all but the judged one and what is carried as state. A model may have outputs of megabytes, so those that
-nobody named together take a bounded part of the disk (:mod:`edge_agent.worker.data.window_quota`).
+These are all outputs except the judged one and those carried as state. A model may have outputs of megabytes, so the
+unnamed outputs together use a bounded part of the disk (:mod:`edge_agent.worker.data.window_quota`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,29 +33,29 @@ _NUMBERS = "fiub"
 _WHY_NOT = {
     "": "",
     "constant": "float's values are constant but for rounding",
-    "zero": "float's values are as good as zero",
-    "seldom": "a few features of many that hardly fire",
+    "zero": "float's values are practically zero",
+    "seldom": "a few of many features, which are almost always zero",
 }
 
 
 def other_positions(info: ModelInfo, task: Task) -> list[int]:
-    """The places of the outputs that are neither judged nor carried as state."""
+    """The positions of the outputs that are neither judged nor carried as state."""
     taken = {info.outputs[position].name for position in ScoredOutput(info, task).positions}
     taken |= {state.output for state in task.state}
     return [place for place, spec in enumerate(info.outputs) if spec.name not in taken]
 
 
 class OtherOutputs:
-    """Float's other outputs on one set of windows. Whoever makes one must close it."""
+    """Float's other outputs on one set of windows. The caller must call :meth:`close`."""
 
     def __init__(self, info: ModelInfo, task: Task, scratch: Path, windows: int) -> None:
-        """Nothing is kept yet.
+        """Store nothing yet.
 
         Args:
             info: the model.
-            task: which output is judged, which others are named, and which are state.
-            scratch: the file beside which the outputs are kept until the set is closed.
-            windows: how many there will be.
+            task: the judged output, the other named outputs, and the state.
+            scratch: the outputs are stored next to this file until the set is closed.
+            windows: the number of windows in the set.
         """
         named = [(ScoredOutput(info, task, output), output) for output in task.outputs[1:]]
         covered = {position for take, _ in named for position in take.positions}
@@ -70,21 +70,21 @@ class OtherOutputs:
         self._quota = WindowQuota(scratch.parent, windows)
 
     def settle(self, meanings: Mapping[str, Output]) -> None:
-        """What is known of the outputs' meaning already, by their names; what is not is found from the windows."""
+        """Set the known meanings, by output name; an unknown meaning is found from the windows."""
         for port in self._ports:
             port.known = meanings.get(port.name)
 
     def meanings(self) -> dict[str, Output]:
-        """What the outputs mean, with every default filled in; without those that float leaves undefined."""
+        """The meanings of the outputs with every default filled in, except outputs that float leaves undefined."""
         return {port.name: port.judge.meaning.output for port in self._ports if port.judge is not None}
 
     @property
     def undefined(self) -> list[str]:
-        """Those that float leaves undefined, once it has run: nothing of int8's is compared there."""
+        """The outputs that float leaves undefined, once it has run; int8 is not compared there."""
         return [port.name for port in self._ports if port.judge is None]
 
     def keep(self, number: int, feeds: Feeds, outputs: Sequence[Array]) -> None:
-        """Keep float's outputs of window ``number``, counted from 0."""
+        """Store float's outputs of window ``number``, counted from 0."""
         unnamed = sum(outputs[port.take.position].nbytes for port in self._ports if port.asked is None)
         kept = self._quota.take(number, unnamed)
         for port in self._ports:
@@ -92,25 +92,25 @@ class OtherOutputs:
                 port.keep(port.take(feeds, outputs))
 
     def compare(self) -> "Comparison":
-        """A comparison of one quantized model, from the first window on."""
+        """Start the comparison of one quantized model."""
         return Comparison(self._ports, self._quota.taken)
 
     def close(self) -> None:
-        """Remove what is kept."""
+        """Remove the stored outputs."""
         for port in self._ports:
             port.store.close()
 
 
 @dataclass(slots=True)
 class _Port:
-    """One output: how it is taken out of a run, what was said of it, and float's values."""
+    """One output: how it is taken from a run, its entry in the manifest, and float's values."""
 
     take: ScoredOutput
     asked: Output | None
     name: str
     store: OutputStore
     known: Output | None = None
-    """What it means, where that was found before."""
+    """The meaning of the output, if it was found before."""
     _sound: bool = True
     _judge: Judge | None = None
 
@@ -124,11 +124,11 @@ class _Port:
 
     @property
     def judge(self) -> Judge | None:
-        """None where float itself leaves the output undefined."""
+        """The judge of this output; None if float itself leaves the output undefined."""
         if self._judge is None and self._sound and len(self.store):
             try:
                 self._judge = self._made()
-            except ContractError:  # as where the shape follows the data; nobody asked for it
+            except ContractError:  # for example a shape that depends on the data
                 if self.asked is not None:
                     raise
                 self._sound = False
@@ -147,19 +147,19 @@ class Comparison:
         self._outputs = [_Compared(port, judge) for port in ports if (judge := port.judge) is not None]
 
     def add(self, number: int, group: int | None, feeds: Feeds, outputs: Sequence[Array]) -> None:
-        """Compare int8's outputs of window ``number``, which is of the recording ``group``."""
+        """Compare int8's outputs of window ``number``, which belongs to the recording ``group``."""
         for one in self._outputs:
             place = number if one.port.asked is not None else self._kept.get(number)
             if place is not None:
                 one.add(place, group, one.port.take(feeds, outputs))
 
     def summaries(self, gates: Gates, *, in_time: bool | None, confidence: float = CONFIDENCE) -> list[OutputSummary]:
-        """What int8 makes of each output.
+        """The summary of each output of int8.
 
         Args:
-            gates: the manifest's, for the outputs that it names.
+            gates: the manifest's gates, for the outputs that it names.
             in_time: whether held-out windows follow each other in time; None: these are search windows.
-            confidence: of what held-out windows prove.
+            confidence: of the proof on held-out windows.
         """
         return [one.summary(gates, in_time=in_time, confidence=confidence) for one in self._outputs]
 
@@ -192,7 +192,7 @@ class _Compared:
         self._broken += not finite
 
     def _agrees(self, reference: Array, output: Array) -> bool:
-        """Of integers that nobody named, most must be the same: an index may flip where float hardly decides."""
+        """Whether the outputs agree. Of unnamed integers most must be equal: an index may flip at a near tie."""
         if self.port.asked is not None or reference.dtype.kind not in "iub" or reference.size == 1:
             return self._judge.agrees(reference, output)
         return float(np.mean(reference == output)) >= MIN_AGREEMENT
@@ -211,7 +211,7 @@ class _Compared:
         elif self._broken:
             code, message = (
                 "output_ruined",
-                f"output {name!r}: int8 answers NaN or Inf in {self._broken} of {windows} windows",
+                f"output {name!r}: int8 returns NaN or Inf in {self._broken} of {windows} windows",
             )
         elif self._judge.varies and (why := ruin(kind, windows, wrong, metrics.sqnr_db, metrics.worst)):
             code, message = "output_ruined", f"output {name!r}: {why}"
@@ -237,7 +237,7 @@ class _Compared:
 def summarise(
     name: str, meaning: Meaning, windows: int, wrong: int, metrics: GroupedMetrics, classes: ClassCounts
 ) -> OutputSummary:
-    """What was measured of one output."""
+    """The measurements of one output."""
     return OutputSummary(
         name=name,
         kind=meaning.kind,

@@ -1,8 +1,8 @@
-"""The runtime's own plain recipes: what one call of its quantizer gives, and so the least that a search owes.
+"""The runtime's own plain recipes: the result of one call of its quantizer, which a search must at least match.
 
-Most of them are planned anyway. They are asked again by name where nothing has passed that is likely to stand before
-the held-out set. A plan may have left them out (a detector's tail stays float in it, and dynamic candidates are seldom
-faster than static ones), or a budget may have ended before them.
+Most of them are planned anyway. They are tried again by name if no passing candidate is likely to pass on the held-out
+set. The plan may exclude them (it leaves a detector's tail float, and dynamic candidates are seldom faster than static
+ones), or the budget may have ended before them.
 """
 
 from edge_agent.backends import CandidateSpec
@@ -10,19 +10,19 @@ from edge_agent.worker.search.policy import range_methods
 from edge_agent.worker.search.space import SearchSpace
 
 KEPT_SHARE = 0.15
-"""Of a search's budget, kept for these recipes where nothing has passed."""
+"""The part of a search's budget reserved for these recipes if nothing has passed."""
 OVERRUN_SHARE = 0.15
-"""Of the budget, by which they may exceed it."""
+"""The part of the budget by which these recipes may exceed it."""
 _PLAIN_RANGES = "minmax"
 """The default of every runtime's quantizer."""
 
 
 def plain_recipes(space: SearchSpace) -> list[CandidateSpec]:
-    """The plain recipes that the recipe of ``space`` allows, what needs no ranges first.
+    """The plain recipes that the recipe of ``space`` allows; those without ranges come first.
 
-    dynamic: matrix products and recurrent layers; static: core operators, then every operator. Each per channel and per
-    tensor, as ``schemes`` has them; static with the ends of what calibration saw first, as the runtimes do, and then
-    with each other range method.
+    dynamic: matrix products and recurrent layers. static: core operators, then every operator. Each comes per channel
+    and per tensor, as ``schemes`` lists them. static uses minmax ranges first, as the runtimes do, and then each other
+    range method.
     """
     recipe, core, products = space.recipe, space.core, space.products
     ranges = sorted(range_methods(recipe) if space.present else (), key=lambda method: method != _PLAIN_RANGES)
@@ -46,4 +46,4 @@ def plain_recipes(space: SearchSpace) -> list[CandidateSpec]:
         case "auto" if recipe.calibration == "auto" and recipe.io == "float":
             return [*dynamic, *static]
         case _:
-            return static  # none where nothing has ranges
+            return static  # empty if no layer has ranges

@@ -1,8 +1,8 @@
-"""What to try, in which order, what is best, and what to say if nothing is. Pure: no file, no model, no clock.
+"""Plans the candidates, their order and their ranking. Pure: no file, no model, no clock.
 
-A candidate's *structure* is all that its speed depends on: the method, which operators are int8, of which types and
-per channel or per tensor, which layers stay float. The range method of a static one changes numbers only. So latency is
-screened once a structure, and one that is clearly worse than another that passes and gains is not scored at all.
+The *structure* of a candidate determines its speed: the method, the int8 operators, their types, per channel or per
+tensor, and the layers that stay float. The range method of a static candidate changes only numbers. So latency is
+screened once per structure, and a structure clearly worse than one that passes and gains is not scored at all.
 """
 
 import math
@@ -22,30 +22,30 @@ from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 
 RANGE_METHODS = ("mse", "percentile", "minmax")
-"""What ``auto`` tries, in this order: the one that most often is the best first, as the budget may end early. Entropy
-is tried where it is asked for by name."""
+"""The range methods of ``auto``, most often best first, because the budget may end early. Entropy is tried only if the
+recipe names it."""
 
 SAME_SPEED = 0.03
-"""Screened ratios closer than this fraction are one speed: a screening spreads about that much."""
+"""Screened ratios closer than this fraction count as one speed: a screening spreads about that much."""
 
 COARSE = 0.1
-"""By what part of itself a ratio of one process alone may be off: enough to know what is worth scoring."""
+"""The relative error of a ratio from a single process: good enough to decide what is worth scoring."""
 
 SAME_SIZE = 0.05
-"""Files closer in size than this fraction are one size: a scale more or less is worth no accuracy."""
+"""Files closer in size than this fraction count as one size: a scale more or less is worth no accuracy."""
 
 SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
 
 SURE = 0.85
-"""The chance that earns a candidate the verdict before faster ones: the held-out set is opened once, and what fails
-there ends the job."""
+"""The chance that puts a candidate before faster ones: the held-out set is opened once, and a failure there ends the
+job."""
 
 SAME_CHANCE = 0.05
-"""Chances closer than this are one: they are estimates of few windows."""
+"""Chances closer than this count as equal: they are estimates from few windows."""
 
 FINALISTS = 3
-"""Structures that may still win when the search is over."""
+"""The number of structures that may still win when the search is over."""
 
 FLOAT16 = CandidateSpec("float16")
 """The one candidate in 16-bit floats."""
@@ -60,33 +60,33 @@ class EvaluatedCandidate:
     spec: CandidateSpec
     record: MeasuredModel
     passed: bool
-    """Every gate of the search set; at speed the screen needs only to come near."""
+    """Whether it meets every gate of the search set; for speed, the screening only has to come near the limit."""
     chance: float = 1.0
-    """That it stands before the held-out set, as one of all that were tried (:mod:`.freezing`)."""
+    """The chance to pass on the held-out set, as one of all tried candidates (:mod:`.freezing`)."""
     prospect: Prospect | None = None
-    """What that chance is made of; None where the agreement does not decide."""
+    """The evidence for that chance; None if the agreement does not decide."""
     outputs: Sequence[OutputSummary] = ()
-    """What became of every output of the model."""
+    """The summary of every output of the model."""
     gains: bool = True
-    """Whether it takes so much less than float of something that it is worth it, for all that is known."""
+    """Whether it saves enough time, size or memory over float, as far as measured."""
     speed_error: float = SAME_SPEED
-    """The fraction by which its ratio may be off."""
+    """The relative error of its ratio."""
     penalty: float = 0.0
-    """What the windows that it is expected to lose add to its preference (:mod:`.closeness`)."""
+    """The addition to its preference for the windows that it is expected to lose (:mod:`.closeness`)."""
 
     @property
     def standing(self) -> float:
-        """How well it stands by the recipe's preference and what it loses, the lower the better."""
+        """Its preference number plus the penalty for its expected loss; lower is better."""
         return standing(self.record) + self.penalty
 
     @property
     def too_slow(self) -> bool:
-        """Whether its ratio is above the limit, and by more than it may be off."""
+        """Whether its ratio is above the limit by more than its error."""
         return bool(self._limit) and _ratio(self) > self._limit * (1 + self.speed_error)
 
     @property
     def fast_enough(self) -> bool:
-        """Whether its ratio is within the limit, and by more than it may be off."""
+        """Whether its ratio is below the limit, if any, by at least its error."""
         return not self._limit or _ratio(self) * (1 + self.speed_error) <= self._limit
 
     @property
@@ -97,17 +97,17 @@ class EvaluatedCandidate:
 
     @property
     def likely_to_pass(self) -> bool:
-        """Whether it passed and is likely to stand before the held-out set, too."""
+        """Whether it passed and is likely to pass on the held-out set as well."""
         return self.passed and self.chance >= SURE
 
     @property
     def worth_it(self) -> bool:
-        """Whether it passed and gains something, for all that is known."""
+        """Whether it passed and gains something, as far as measured."""
         return self.passed and self.gains
 
 
 def structure(spec: CandidateSpec) -> Structure:
-    """What the candidate's speed depends on."""
+    """The parts of a candidate that its speed depends on."""
     return spec.method, spec.operators, spec.types, spec.per_channel, spec.float_layers
 
 
@@ -122,24 +122,24 @@ def check_recipe(recipe: Recipe) -> None:
             if getattr(recipe, key) != getattr(Recipe(), key):
                 raise RecipeError(
                     "recipe_unsupported",
-                    f"[recipe] {key} = {getattr(recipe, key)!r} is about int8, which accept leaves out; leave {key} "
-                    'out, or set accept = ["int8", "fp16"]',
+                    f"[recipe] {key} = {getattr(recipe, key)!r} applies only to int8, which accept excludes; remove "
+                    f'{key}, or set accept = ["int8", "fp16"]',
                 )
     if recipe.method in ("dynamic", "uniform") and recipe.calibration != "auto":
         raise RecipeError(
             "recipe_unsupported",
-            f"method {recipe.method!r} has no ranges, so calibration {recipe.calibration!r} means nothing to it; "
-            "leave calibration out, or use method static",
+            f"method {recipe.method!r} has no ranges, so calibration {recipe.calibration!r} does not apply; "
+            "remove calibration, or use method static",
         )
     if recipe.io == "int8" and recipe.method not in ("auto", "static"):
         raise RecipeError(
             "recipe_unsupported",
-            f"method {recipe.method!r} computes on floats, so io 'int8' means nothing to it; use method static",
+            f"method {recipe.method!r} computes on floats, so io 'int8' does not apply; use method static",
         )
 
 
 def range_methods(recipe: Recipe) -> tuple[str, ...]:
-    """The range methods that may be tried, in this order; none where no candidate has ranges."""
+    """The range methods to try, in this order; empty if no candidate has ranges."""
     if recipe.method not in ("auto", "static") or "int8" not in recipe.accept:
         return ()
     return RANGE_METHODS if recipe.calibration == "auto" else (recipe.calibration,)
@@ -148,16 +148,16 @@ def range_methods(recipe: Recipe) -> tuple[str, ...]:
 def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     """The candidates of a recipe.
 
-    static: {every operator, core only} x schemes x range methods; where there is a tail, every operator but the tail
-    comes first, and every operator with one range method is enough, as it seldom does. dynamic: the matrix products,
-    and if asked for by name convolutions too, which it nearly always makes slower than float. uniform: one; it makes
-    nothing but products faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named
-    calibration leaves only what has ranges. Nothing is planned of a method that has no form of this model's layers.
-    Where ``accept`` has fp16, the float16 candidate follows these, whatever the method; without int8 it is alone.
+    static: {every operator, core only} x schemes x range methods. If there is a tail, every operator except the tail
+    comes first, and every operator gets only one range method, because it seldom passes. dynamic: the matrix products;
+    if the recipe names dynamic, also convolutions, which nearly always become slower than float. uniform: one
+    candidate, which speeds up only products but agrees with float where the others fail. ``auto`` plans all methods;
+    with a named calibration, only those with ranges. A method without an int8 form of this model's layers plans
+    nothing. If ``accept`` has fp16, the float16 candidate comes last, whatever the method; without int8 it is alone.
 
     Args:
-        space: what there is to choose from.
-        tail: the layers to leave float from the start, where int8 is known to lose what they tell.
+        space: the choices for this model.
+        tail: the layers to leave float from the start, because int8 is known to destroy their output.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for a recipe that contradicts itself.
@@ -180,9 +180,9 @@ def _plan_int8(space: SearchSpace, tail: Tail) -> list[CandidateSpec]:
         ]
 
     ranges = range_methods(recipe) if space.present else ()
-    if tail.layers and recipe.io == "float":  # the ends of an int8 model are in its tail
+    if tail.layers and recipe.io == "float":  # an int8 output would lie in the tail
         static = [*of("static", (), ranges, tail.layers), *of("static", (), ranges[:1])]
-        others = tail.rest - set(core)  # without any, core is what is before the tail
+        others = tail.rest - set(core)  # if empty, core equals everything before the tail
     else:
         static = of("static", (), ranges)
         others = frozenset(space.present) - set(core)
@@ -204,7 +204,7 @@ def _plan_int8(space: SearchSpace, tail: Tail) -> list[CandidateSpec]:
 
 
 def describe(record: MeasuredModel) -> str:
-    """A candidate in a few words."""
+    """A short description of a candidate."""
     if record.method == "uniform":
         return "uniform: int8 weights only"
     if record.method == "float16":
@@ -217,30 +217,30 @@ def describe(record: MeasuredModel) -> str:
 
 
 def most_time(gates: Gates) -> float:
-    """The largest screened ratio with which the full statistic may still say that the gate of latency is met."""
+    """The largest screened ratio with which the full statistic may still prove the latency gate."""
     return latency_limit(gates) * SCREEN_SLACK or math.inf
 
 
 def standing(record: MeasuredModel) -> float:
-    """The preference of a candidate as a number, the lower the better; by its time where nothing else is known."""
+    """The preference number of a candidate, lower is better; based on time if nothing else is known."""
     if record.preference is not None:
         return record.preference
     return math.log(record.ratio_p50) if record.ratio_p50 else math.inf
 
 
 def worth_scoring(screened: MeasuredModel, tried: Iterable[EvaluatedCandidate], apart: float = SAME_SPEED) -> bool:
-    """Whether a candidate that was screened so can still win: nothing that is likely to pass is clearly better.
+    """Whether a screened candidate can still win: no candidate that is likely to pass is clearly better.
 
-    It may be as close as float itself, so no loss is counted of it. ``apart``: how much better is clearly.
+    The candidate may be as close as float itself, so it gets no penalty. ``apart``: the difference that is clear.
     """
     best = [item.standing for item in tried if item.passed and not any(rank_of(item))]
     return standing(screened) <= min(best, default=math.inf) + apart
 
 
 def finalists(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
-    """The candidates that passed, best first, as :func:`in_order`: of each structure the closest to float, then others.
+    """The passing candidates by :func:`in_order`: first the one closest to float of each structure, then the others.
 
-    A screening does not tell apart what differs by less than :data:`SAME_SPEED`.
+    A screening does not resolve differences below :data:`SAME_SPEED`.
     """
     passed = [item for item in tried if item.passed]
     best: dict[Structure, EvaluatedCandidate] = {}
@@ -261,11 +261,11 @@ def best_of_structures(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCan
 
 
 def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[EvaluatedCandidate]:
-    """``items``, best first: what gains something, is fast enough, is likely to stand; among these what is preferred.
+    """``items``, best first: by gain, sufficient speed and likely verdict, and then by preference.
 
-    Where they stand no more than ``apart`` from each other, the fewest bytes go first, then what is closest to float,
-    then the fewest float layers, then the name. Those whose verdict is doubtful go by how doubtful it is, and where
-    that is alike by how close to float they are: few windows tell little, and how near they came tells more.
+    Candidates no more than ``apart`` from each other are ranked by fewest bytes, then closeness to float, then fewest
+    float layers, then name. Candidates with a doubtful verdict are ranked by their chance, and equal chances by
+    closeness to float: counts over few windows say little, and the size of the errors says more.
     """
     order: list[EvaluatedCandidate] = []
     for rank in sorted({rank_of(item) for item in items}):
@@ -280,7 +280,7 @@ def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[Evaluate
 
 
 def rank_of(item: EvaluatedCandidate) -> tuple[bool, bool, bool]:
-    """What comes before any preference, the lower the better: no gain, too slow, a doubtful verdict."""
+    """The rank before any preference, lower is better: no gain, too slow, a doubtful verdict."""
     return not item.gains, item.too_slow, not item.likely_to_pass
 
 
@@ -294,13 +294,13 @@ def _by_size(items: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
 
 
 def farness(item: EvaluatedCandidate) -> tuple[float, float, float, int, str]:
-    """What puts the closest to float first: the loss to expect, agreement, error, float layers, then the name."""
+    """Sort key, closest to float first: the expected loss, agreement, error, float layers, then the name."""
     agreement, sqnr_db = item.record.closeness
     return item.penalty, -agreement, -sqnr_db, len(item.record.float_layers), describe(item.record)
 
 
 def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:
-    """The candidate nearest to float of all that ran, passed or not."""
+    """The candidate closest to float of all that ran, passed or not."""
     ran = [item for item in tried if item.record.agreement is not None]
     return max(ran, key=lambda item: item.record.closeness, default=None)
 

@@ -1,8 +1,8 @@
-"""What a recipe prefers: one number for each candidate, and the order that follows. Pure.
+"""The recipe's preference as one number per candidate, and the order that follows. Pure.
 
-The number is the weighted sum of the logarithms of what int8 takes of float's time, size and memory; lower is better.
-Logarithms, so that half of the time and twice the size cancel each other where both weigh the same. Time and memory are
-measured, so numbers that differ by no more than such a measurement may be off are a tie.
+The number is the weighted sum of the logarithms of three ratios, int8 to float, for time, size and memory; lower is
+better. With logarithms, half the time and twice the size cancel if both have the same weight. Time and memory are
+measured, so numbers that differ by no more than the measurement error are a tie.
 """
 
 import math
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Weights(NamedTuple):
-    """How much each axis counts."""
+    """The weight of each axis."""
 
     time: float
     size: float
@@ -41,7 +41,7 @@ WEIGHTS: Mapping[Preference, Weights] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a candidate takes of float's: ratios; None: not measured."""
+    """The costs of a candidate as ratios to float's; None: not measured."""
 
     time: float | None
     size: float | None
@@ -49,23 +49,23 @@ class Costs:
 
     @property
     def gain(self) -> Gain:
-        """The same as what is gained over float."""
+        """The costs as a gain over float."""
         return gains(time_ratio=self.time, size_ratio=self.size, memory_ratio=self.memory)
 
 
 def score(costs: Costs, prefer: Preference) -> float:
-    """The number of a candidate: 0 is float's, lower is better. An axis that was not measured does not count."""
-    told = zip(WEIGHTS[prefer], (costs.time, costs.size, costs.memory), strict=True)
-    return math.fsum(weight * math.log(ratio) for weight, ratio in told if ratio is not None and ratio > 0)
+    """The number of a candidate: 0 is float's, lower is better. An axis without a measurement does not count."""
+    axes = zip(WEIGHTS[prefer], (costs.time, costs.size, costs.memory), strict=True)
+    return math.fsum(weight * math.log(ratio) for weight, ratio in axes if ratio is not None and ratio > 0)
 
 
 def preferred(model: MeasuredModel, reference: MeasuredModel, prefer: Preference) -> MeasuredModel:
-    """``model`` with its number."""
+    """``model`` with its preference number."""
     return replace(model, preference=score(costs(model, reference), prefer))
 
 
 def costs(model: MeasuredModel, reference: MeasuredModel) -> Costs:
-    """What a candidate takes of float's, as far as both were measured."""
+    """The costs of a candidate as ratios to float's, as far as both were measured."""
     size = memory = None
     if model.disk_bytes and reference.size_bytes:
         size = model.disk_bytes / reference.size_bytes
@@ -75,16 +75,16 @@ def costs(model: MeasuredModel, reference: MeasuredModel) -> Costs:
 
 
 def tie(prefer: Preference, margin: float) -> float:
-    """How far numbers may be apart and still be one, where times and memory within ``margin`` are one."""
+    """The difference of preference numbers that is still a tie, if times and memory within ``margin`` are a tie."""
     weights = WEIGHTS[prefer]
     return max(weights.time, weights.memory) * math.log1p(margin)
 
 
 def tied(items: Iterable[T], number: Callable[[T], float], apart: float) -> Iterator[list[T]]:
-    """Groups of what is one, those of the lowest ``number`` first.
+    """Yield groups of tied items, lowest ``number`` first.
 
-    One is what is no more than ``apart`` from the lowest of what is left. So an order does not hang on which of two
-    that are alike was measured a little lower.
+    A group holds the items no more than ``apart`` above the lowest remaining item. The order of two similar items thus
+    does not depend on which one was measured slightly lower.
     """
     left = sorted(items, key=number)
     while left:

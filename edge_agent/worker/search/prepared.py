@@ -1,4 +1,4 @@
-"""What a search starts from: the model, its data, what calibration has found, and what there is to choose from."""
+"""The inputs of a search: the model, its data, the calibration's results, and the choices for candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,37 +21,37 @@ from edge_agent.worker.search.tail import Tail, float_tail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What the search starts from. Nothing of the model's weights is in memory."""
+    """The inputs of a search. The model's weights are not in memory."""
 
     backend: Backend
     info: ModelInfo
     data: DataSet
     ranges: Ranges
     layers: list[Layer]
-    """All that can be quantized, in graph order, without their weights."""
+    """All quantizable layers, in graph order, with their weights removed."""
     weighted: list[Layer]
-    """Those with weights."""
+    """The layers that have weights."""
     flow: Flow
     """The whole graph."""
     served: Sequence[ServingOption]
     notes: list[str]
-    """What the report has to warn of, whatever the search finds."""
+    """Warnings for the report, whatever the search finds."""
     feeds: Path
 
     @property
     def unlisted(self) -> set[str]:
-        """Operators that have a dynamic form alone, as an LSTM, and so are none of the layers."""
+        """Operators with only a dynamic form, such as an LSTM, which are therefore not among the layers."""
         return set(self.info.operators) & set(self.backend.product_operators()) - {one.operator for one in self.layers}
 
     @property
     def no_products(self) -> set[str]:
-        """Operators with weights that compute in float where only weights are int8."""
+        """Operators with weights that compute in float if only the weights are int8."""
         products = set(self.backend.product_operators())
         return {node.operator for node in self.flow.nodes if node.weights} - products | self.unlisted
 
 
 def prepare(context: Context) -> Prepared:
-    """Read what calibration has left, and write down one row to time candidates with."""
+    """Load the calibration's results and store one row for timing candidates."""
     task = context.task
     backend = load(task.format)
     info = backend.inspect(context.model_path)
@@ -77,7 +77,7 @@ def prepare(context: Context) -> Prepared:
 
 
 def space_of(task: Task, prepared: Prepared) -> SearchSpace:
-    """What there is to choose from for this model: layers that no candidate may round are none."""
+    """The choices for this model, without the layers that no candidate may round."""
     backend, bound = prepared.backend, set(prepared.ranges.float_layers)
     free = [layer for layer in prepared.layers if layer.name not in bound]
     return SearchSpace(
@@ -91,14 +91,14 @@ def space_of(task: Task, prepared: Prepared) -> SearchSpace:
 
 
 def tail_of(task: Task, prepared: Prepared, kind: str) -> Tail:
-    """The layers to leave float from the start; ``kind``: of the first judged output."""
+    """The layers to leave float from the start; ``kind``: the kind of the first judged output."""
     kinds = [kind, *(one.kind or "" for one in task.outputs)]
     judged = ScoredOutput(prepared.info, task).positions
-    seen = next(iter(prepared.ranges.ranges), "")  # whatever the method, it tells the scale
+    seen = next(iter(prepared.ranges.ranges), "")  # any range method shows the scale
     return float_tail(prepared.flow, prepared.layers, kinds, judged, prepared.ranges.of(seen))
 
 
 def graph_of(prepared: Prepared) -> Graph:
-    """Where int8 loses most, by the graph alone."""
+    """The layers where int8 loses most according to the graph."""
     weighted = [layer.name for layer in prepared.weighted]
     return Graph(weighted, known_starts(prepared.flow, prepared.layers, weighted))

@@ -1,9 +1,9 @@
-"""In which order planned candidates are scored: successive halving over their structures. Pure.
+"""The order in which planned candidates are scored: successive halving over their structures. Pure.
 
 Jamieson & Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter optimization": all are tried a
-little, the better half a little more, and so on. Here a try is a range method: every structure has its first one before
-any has a second, and each round after that is for the better half of those that have any left. Halving decides the
-order alone; what it leaves out comes back where nothing passes.
+little, the better half a little more, and so on. Here one try is one range method. Every structure gets its first try
+before any gets a second, and each later round covers the better half of the structures with tries left. Halving affects
+only the order: the candidates that it skips are scored later if nothing passes.
 """
 
 import math
@@ -24,15 +24,15 @@ def halving(
     tried: Sequence[EvaluatedCandidate],
     apart: float = 0.0,
 ) -> Iterator[CandidateSpec]:
-    """Round after round of ``specs``, for as long as the caller asks.
+    """Yield ``specs`` round after round, until the caller stops.
 
     Args:
-        ratios: the screened ratio of each structure that could be screened; of one speed the first planned comes first.
-        specs: what was planned.
-        limit: structures that are slower are left out if any is not.
-        tried: what has been measured, to which the caller adds what it is given.
-        apart: how far numbers of the preference may be apart and still be one, as each time was screened: what comes
-            next shall not hang on that.
+        ratios: the screened ratio of each structure that could be screened; at equal speed the plan's order holds.
+        specs: the planned candidates.
+        limit: structures slower than this are left out if any structure is within it.
+        tried: the measured candidates; the caller adds each yielded one.
+        apart: the difference of preference numbers that is still a tie, so that the order does not depend on noise of
+            the screening.
     """
     hopeful = any(ratio <= limit for ratio in ratios.values())
     lanes: dict[Structure, list[CandidateSpec]] = {}
@@ -49,11 +49,12 @@ def halving(
 def by_speed(
     ratios: dict[Structure, float], specs: Iterable[CandidateSpec], limit: float = math.inf
 ) -> list[CandidateSpec]:
-    """``specs`` that could be screened: the first of each structure, from the fastest on, then the second of each.
+    """The screened ``specs``: the first of each structure, fastest first, then the second of each, and so on.
 
-    So whatever the budget, every structure is known before one is known in all its ranges. What leaves layers float
-    from the start comes before the others: it is planned only where these are known to fail. What is slower than
-    ``limit`` comes last, and of each structure only one if any other is not so slow: it can only explain a refusal.
+    Whatever the budget, every structure is thus scored once before any is scored with all its ranges. Candidates with
+    layers left float from the start come before the others, because they are planned only if the others are known to
+    fail. Structures slower than ``limit`` come last, and with one candidate each if any structure is within the limit,
+    because they can only explain a refusal.
     """
     rounds: dict[Structure, int] = {}
     hopeful = any(ratio <= limit for ratio in ratios.values())
@@ -70,7 +71,7 @@ def by_speed(
 
 
 def _best_first(structures: Sequence[Structure], tried: Sequence[EvaluatedCandidate], apart: float) -> list[Structure]:
-    """By the best that each has shown: what passes and gains by how it stands, then by closeness; the rest by that."""
+    """By the best result of each: those that pass and gain by standing, then closeness; the rest by closeness."""
     standing: dict[Structure, float] = {}
     closeness: dict[Structure, _Closeness] = {}
     for item in tried:

@@ -1,4 +1,4 @@
-"""What one pass of a quantized model over a set of windows showed, and how it is told to gates and in records."""
+"""The result of one pass of a quantized model over a set of windows, for gates and records."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,25 +23,25 @@ _MOST_LABELS = 20
 
 @dataclass(slots=True)
 class Score:
-    """What one pass of a quantized model over a set showed, or a part of one. Lists are in the order of the rows.
+    """The result of one pass of a quantized model over a set, or of a part of one. Lists follow the order of the rows.
 
     Attributes:
-        places: of each window in the set.
-        agreed: whether the window agrees with float.
-        nearness: how near the window came to a disagreement, which tells how those lie in time while they are few.
-        argmax_agreed: the same as if it were a classifier; only where the kind was found to be raw and it
-            could be one.
-        correct: (float is right, int8 is right) where the rows have labels.
-        by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
-            classes or sides of a threshold.
-        classes: what int8 keeps of each class that float gives, rightly where the rows have labels that float fits.
-        given: the same of all rows.
-        skill: how float fits its labels.
-        groups: the recording that each window is from.
+        places: the place of each window in the set.
+        agreed: whether each window agrees with float.
+        argmax_agreed: whether each window agrees if the output is read as a classifier's; only if the kind was found
+            to be raw and the output could be a classifier's.
+        nearness: how near each window came to a disagreement; shows their dependence in time while they are few.
+        correct: (float is right, int8 is right) for rows with labels.
+        by_label: label → number of windows that carry it, and how many of them float and int8 get right; only if the
+            output gives classes or sides of a threshold.
+        classes: what int8 keeps of each class that float gives; with labels that float fits, only correct ones count.
+        given: the same over all rows, without regard to labels.
+        skill: how well float fits its labels.
+        groups: the recording of each window.
         metrics: error of the judged output over all windows.
-        judged: what became of the judged output.
-        others: what became of the model's other outputs.
-        detections: of a detector, what int8 keeps of float's boxes.
+        judged: the summary of the judged output.
+        others: the comparison of the model's other outputs.
+        detections: for a detector, the boxes of float that int8 keeps.
     """
 
     places: list[int] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Score:
     detections: DetectionsKept | None = None
 
     def put_in_order(self) -> None:
-        """Bring what was seen in another order into that of the rows: dependence is found between neighbours."""
+        """Sort the windows into the order of the rows, because dependence is found between neighbours."""
         order = np.argsort(self.places).tolist()
         self.places = [self.places[number] for number in order]
         self.agreed = [self.agreed[number] for number in order]
@@ -75,42 +75,42 @@ class Score:
         self.by_label[key] = windows + 1, float_count + float_right, int8_count + int8_right
 
     def losses(self) -> list[ClassLoss]:
-        """The labels of which int8 has fewer right than float, the largest loss first."""
+        """The labels that int8 gets right less often than float, largest loss first."""
         lost = [ClassLoss(label, *counts) for label, counts in self.by_label.items() if counts[2] < counts[1]]
         return sorted(lost, key=lambda one: one.int8_right - one.float_right)[:_MOST_LABELS]
 
     def outputs(
         self, gates: Gates, *, in_time: bool | None = None, confidence: float = CONFIDENCE
     ) -> list[OutputSummary]:
-        """What became of every output, the judged one first; arguments as of :meth:`Comparison.summaries`."""
+        """The summary of every output, the judged one first; arguments as in :meth:`Comparison.summaries`."""
         others = [] if self.others is None else self.others.summaries(gates, in_time=in_time, confidence=confidence)
         return [*([self.judged] if self.judged is not None else []), *others]
 
     @property
     def disagreements(self) -> int:
-        """Windows where int8 says something else."""
+        """The number of windows in which int8 disagrees with float."""
         return self.agreed.count(False)
 
     @property
     def agreement(self) -> float | None:
-        """Share of the windows where int8 says what float says; None without windows."""
+        """The share of windows in which int8 agrees with float; None without windows."""
         return 1 - self.disagreements / len(self.agreed) if self.agreed else None
 
     @property
     def accuracy(self) -> tuple[float, float] | None:
-        """Share of labelled windows that float and int8 have right; None without labels."""
+        """The shares of labelled windows that float and int8 get right; None without labels."""
         if not self.correct:
             return None
         count = len(self.correct)
         return sum(right for right, _ in self.correct) / count, sum(right for _, right in self.correct) / count
 
     def design_effect(self, *, in_time: bool) -> float:
-        """How many windows count as one; ``in_time``: they follow each other in time."""
+        """How many windows count as one independent window; ``in_time``: whether they follow each other in time."""
         disagree = [not agreed for agreed in self.agreed]
         return design_effect(disagree, self.nearness, self.groups, in_time=in_time)
 
     def recorded(self, model: MeasuredModel, **others: Any) -> MeasuredModel:
-        """``model`` with what this pass showed, and with ``others``, by the names of its fields."""
+        """``model`` with the results of this pass, and with the fields ``others``."""
         accuracy = self.accuracy
         return msgspec.structs.replace(
             model,
@@ -125,7 +125,7 @@ class Score:
         )
 
     def measured(self, *, windows_effective: float | None = None, **device: Any) -> Measured:
-        """What the gates need to know of it; ``device``: what this device measured, by the names of ``Measured``."""
+        """The measurements for the gates; ``device``: further fields of ``Measured`` that this device measured."""
         return Measured(
             windows=len(self.agreed),
             windows_effective=len(self.agreed) if windows_effective is None else windows_effective,

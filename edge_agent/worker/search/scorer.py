@@ -1,4 +1,4 @@
-"""Compares a quantized model's outputs with float's, window after window, in whatever order they come."""
+"""Compares a quantized model's outputs with float's, window by window, in any order."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,13 +14,13 @@ from edge_agent.worker.search.other_outputs import OtherOutputs, summarise
 from edge_agent.worker.search.score import Score
 
 OnLabel = Callable[[Any, Array, Array], None]
-"""Told of each labelled row: its label, float's output and int8's."""
+"""Called for each labelled row with its label, float's output and int8's output."""
 
 _SIDES_OR_CLASSES: tuple[OutputKind, ...] = ("classes", "binary", "anomaly")
 
 
 class Run(NamedTuple):
-    """One window's run: its place in the set, what was fed, all outputs, and what is judged of them."""
+    """One window's run: its place in the set, the inputs, all outputs, and the judged output."""
 
     place: int
     row: Row
@@ -30,10 +30,10 @@ class Run(NamedTuple):
 
 
 class Scorer:
-    """Compares int8 with float, window after window.
+    """Compares int8 with float, window by window.
 
     Attributes:
-        score: what the windows so far showed.
+        score: the result of the windows so far.
     """
 
     def __init__(self, judge: Judge, others: OtherOutputs, *, kind_found: bool, on_label: OnLabel | None) -> None:
@@ -46,7 +46,7 @@ class Scorer:
         self.score = Score(metrics=GroupedMetrics(judge.groups), skill=self._skill)
 
     def add(self, one: Run, reference: Array) -> bool:
-        """Compare one window with float's output; whether nothing in it tells against int8."""
+        """Compare one window with float's output; return whether nothing in it counts against int8."""
         score, judge, output = self.score, self._judge, one.judged
         self._others.add(one.place, one.row.group, one.feeds, one.outputs)
         agreed = judge.agrees(reference, output)
@@ -68,7 +68,7 @@ class Scorer:
         return not self._lost(one.row.label, reference, output) and agreed
 
     def _lost(self, label: Any, reference: Array, output: Array) -> bool:
-        """Compare with the label; whether float is right and int8 is not."""
+        """Compare with the label; return whether float is right and int8 is wrong."""
         score, judge = self.score, self._judge
         rightly = judge.kept_classes(reference, output, label)
         score.classes.add(rightly)
@@ -84,9 +84,9 @@ class Scorer:
         return float_right and not int8_right
 
     def finished(self, name: str) -> Score:
-        """The score once no window follows; ``name``: of the judged output."""
+        """The final score after the last window; ``name``: the name of the judged output."""
         score, judge = self.score, self._judge
-        if score.measured().labels_doubtful:  # labels of something else call right what is lost, and wrong what counts
+        if score.measured().labels_doubtful:  # labels of another meaning would misjudge the classes
             score.classes = score.given
         score.put_in_order()
         score.detections = self._boxes.summary()

@@ -1,9 +1,9 @@
-"""How far a quantized model is from the original float file on one set of windows.
+"""Measures how far a quantized model is from the original float file on one set of windows.
 
-The float outputs are computed once a stage and kept on disk (:mod:`edge_agent.worker.data.float_outputs`); each
-candidate then runs over the same rows, one at a time: all of them in their order, or as :mod:`.window_order` has them
-and only until it is known that it cannot pass. The reference is always the model as it was pushed, never the prepared
-one.
+The float outputs are computed once per stage and stored on disk (:mod:`edge_agent.worker.data.float_outputs`). Each
+candidate then runs over the same rows, one at a time: over all of them in their order, or in the order of
+:mod:`.window_order` and only until it is clear that it cannot pass. The reference is always the model as it was pushed
+and never the prepared one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,18 +31,18 @@ from edge_agent.worker.search.scorer import OnLabel, Run, Scorer
 from edge_agent.worker.search.window_order import FIRST, in_order, sweeps
 
 OnRow = Callable[[int], None]
-"""Told after each row how many are done."""
+"""Called after each row with the number of rows done."""
 GoesOn = Callable[[Score], bool]
-"""Whether a pass is worth going on with, from what it has shown so far."""
+"""Returns whether a pass is worth continuing, given its result so far."""
 
 
 class ReferenceOutputs:
     """One set of windows with the float model's judged output for each.
 
-    Use as a context manager: the outputs lie in a scratch file.
+    Use as a context manager: the outputs are stored in a scratch file.
 
     Attributes:
-        windows: how many there are.
+        windows: the number of windows.
         others: the model's other outputs.
     """
 
@@ -50,12 +50,12 @@ class ReferenceOutputs:
         """Open the set; nothing runs yet.
 
         Args:
-            backend: the model's format.
+            backend: the backend of the model's format.
             model: the float model as pushed.
-            data: where the rows come from.
-            split: which set.
+            data: the source of the rows.
+            split: the set to open.
             task: declared state and the output to judge.
-            scratch: where the outputs are kept until the set is closed.
+            scratch: the file that stores the outputs until the set is closed.
         """
         self._backend = backend
         self._data = data
@@ -73,13 +73,13 @@ class ReferenceOutputs:
         """Compute the float outputs.
 
         Args:
-            on_row: told how many are done.
-            runtime: the one to run float on.
-            known: ``[windows, ...]``, what is judged of each, where float has been run over them on that runtime and
-                the model has no other outputs; None, or of another length: float is run.
+            on_row: called with the number of rows done.
+            runtime: the runtime for float.
+            known: ``[windows, ...]``, the judged output of each window, if float has already run over them on that
+                runtime and the model has no other outputs. With None or another length, float runs.
 
         Raises:
-            Refusal: ``non_finite`` if the float model itself answers with NaN or Inf.
+            Refusal: ``non_finite``: the float model itself returns NaN or Inf.
         """
         if known is not None and len(known) == self.windows:
             for done, output in enumerate(known, start=1):
@@ -94,11 +94,11 @@ class ReferenceOutputs:
     def _keep(self, done: int, output: Array) -> None:
         if not np.isfinite(output).all():
             text = f"float's own output for {self._split} window {done} is NaN or Inf"
-            raise Refusal("non_finite", f"{text}; check the model and what it is fed")
+            raise Refusal("non_finite", f"{text}; check the model and its inputs")
         self._store.append(output)
 
     def meaning(self, output: Output, labels: Sequence[Any] | None) -> Meaning:
-        """What the output means, from the first of float's outputs and whatever labels there are."""
+        """The meaning of the output, from the first of float's outputs and the labels, if any."""
         return resolve_kind(output, first_of(self._store), labels)
 
     def judge(self, meaning: Meaning) -> Judge:
@@ -123,12 +123,12 @@ class ReferenceOutputs:
 
         Args:
             target: the model.
-            judge: has seen float's outputs.
-            on_row: told of the progress.
-            runtime: that would serve it.
-            on_label: told of labelled rows.
-            goes_on: asked after each window that tells against it; None: all windows are seen, in their order. With it,
-                windows come as :func:`.window_order.sweeps` has them, and the pass may end with a part of them.
+            judge: a judge that has seen float's outputs.
+            on_row: called with the number of rows done.
+            runtime: the runtime that would serve the model.
+            on_label: called for each labelled row.
+            goes_on: called after each window that counts against the model. With it, windows come in the order of
+                :func:`.window_order.sweeps`, and the pass may end early. None: all windows run, in their order.
         """
         found_out = first_output(self._task).kind is None
         scorer = Scorer(judge, self.others, kind_found=found_out, on_label=on_label)
@@ -141,7 +141,7 @@ class ReferenceOutputs:
         return scorer.finished(self._info.outputs[self._judged.position].name)
 
     def _order(self) -> list[Sequence[int]]:
-        """A permutation, unless state goes from window to window throughout."""
+        """A permutation of the windows, unless state carries over through the whole set."""
         groups, states = self._data.groups(self._split), self._task.state
         if None in groups or any(state.reset == "never" for state in states):
             given = next(iter(self._data.rows(self._split))).feeds  # state that the rows bring is not carried
@@ -150,7 +150,7 @@ class ReferenceOutputs:
         return sweeps(groups)
 
     def _runs(self, session: Session, order: Sequence[Sequence[int]]) -> Iterator[Run]:
-        """Each window's run, sweep by sweep. State begins anew with each recording, so these may come in any order."""
+        """Yield each window's run, sweep by sweep. State resets at each recording, so their order does not matter."""
         carried = CarriedState(self._task.state, self._info)
         for places in order:
             for place, row in zip(places, self._rows(places), strict=True):

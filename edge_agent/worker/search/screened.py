@@ -1,7 +1,7 @@
-"""What a screening adds to a candidate that was scored. Pure.
+"""Adds the result of a screening to a scored candidate. Pure.
 
-Scoring and screening come in either order: what is planned is screened first, as the fastest is to be scored first;
-what goes beyond the plan is scored first, as most of it fails there.
+Scoring and screening come in either order. Planned candidates are screened first, so that the fastest is scored first.
+Candidates beyond the plan are scored first, because most of them fail there.
 """
 
 from dataclasses import replace
@@ -23,16 +23,16 @@ _SLOW = "latency_too_high"
 def with_speed(
     item: EvaluatedCandidate, screened: MeasuredModel, reference: MeasuredModel, task: Task, kind: OutputKind
 ) -> EvaluatedCandidate:
-    """``item`` with what a screening of its structure showed, in place of any before.
+    """``item`` with the screening of its structure, which replaces any earlier one.
 
     Args:
-        item: scored.
-        screened: its structure's record.
-        reference: float's.
+        item: the scored candidate.
+        screened: the record of its structure.
+        reference: float's record.
         task: gates and preference.
-        kind: of the judged output.
+        kind: the kind of the judged output.
     """
-    limits = resolve_gates(task.gates, kind, labelled=False)  # labels say nothing of speed
+    limits = resolve_gates(task.gates, kind, labelled=False)  # labels do not affect speed
     finding = latency_screened(limits, Measured(windows=0, windows_effective=0, latency_ratio=screened.ratio_p50))
     record = msgspec.structs.replace(
         item.record,

@@ -1,7 +1,7 @@
-"""Screens model files for speed beside float: all of them in the same few processes, however they can be served.
+"""Screens model files for speed beside float: all files with all serving options in the same few processes.
 
-A file on which a runtime crashes takes its process with it, so what fails together is halved until the culprits are
-found, and the rest is screened without them. A file that one runtime refuses can still be served by another.
+A file that crashes a runtime ends its process. A failing group is therefore halved until the culprits are found, and
+the rest is screened without them. A file that one runtime refuses can still be served by another.
 """
 
 import math
@@ -19,25 +19,25 @@ from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search.policy import SAME_SPEED
 
 _SHARE = 0.5
-"""The part of a memory limit that the models of one screening may take together; this process needs the rest."""
+"""The part of a memory limit for all models of one screening; this process needs the rest."""
 _MOST_BYTES = 512 << 20
-"""What they take at most: of models with large activations, all candidates together would take gigabytes."""
+"""The largest memory of one screening: all candidates of a model with large activations would take gigabytes."""
 
 
 def room_for_models(memory_bytes: int) -> int:
-    """What models that are measured together may take of a limit of ``memory_bytes``; 0 of none."""
+    """The memory for models that are measured together, under a limit of ``memory_bytes``; 0: no limit."""
     return int(memory_bytes * _SHARE)
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast one file is.
+    """The speed of one file.
 
     Attributes:
         option: the serving option in which it is fastest.
-        times: of one call.
+        times: percentiles of one call.
         ratio: its time as a multiple of the fastest float's, at p50.
-        ratio_same_option: the same against float served alike.
+        ratio_same_option: the same against float with the same serving option.
     """
 
     option: ServingOption
@@ -47,12 +47,12 @@ class Speed:
 
 
 class Screening:
-    """Float and whatever is held against it.
+    """Screens files against float.
 
     Attributes:
-        float_option: the serving option in which float is fastest, as the first screening has found it.
-        float_times: float's, served like that, of the last screening; None before the first.
-        most_bytes: what the models that one process holds may take.
+        float_option: the serving option in which float is fastest, according to the first screening.
+        float_times: float's times in that option, in the last screening; None before the first.
+        most_bytes: memory limit for the models of one process.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Screening:
         memory_bytes: int = 0,
         seconds: float = math.inf,
     ) -> None:
-        """Nothing is measured yet.
+        """Measure nothing yet.
 
         Args:
             model: the float model.
             feeds: one row (:func:`edge_agent.worker.measure.feeds.write_feeds`).
-            options: how a model can be served, what is preferred among equals first.
-            memory_bytes: what this process and those that it starts may take; 0: no limit.
-            seconds: after which a screening begins nothing new.
+            options: the serving options; the first of equally fast ones is preferred.
+            memory_bytes: memory limit of this process and its children; 0: no limit.
+            seconds: time after which a screening starts nothing new.
         """
         self._model = model
         self._feeds = feeds
@@ -82,17 +82,17 @@ class Screening:
         self._failed: dict[tuple[Path, ServingOption], ModelError] = {}
 
     def __call__(self, paths: Sequence[Path], processes: int = SCREENINGS) -> list[Speed | ModelError | None]:
-        """The speed of each file, or why it cannot be served; None: its time was over, which never the first one's is.
+        """The speed of each file, or its error if it cannot be served; None if time was up, but never for the first.
 
         Args:
             paths: the files.
-            processes: of one alone the ratios may spread by :data:`.policy.COARSE`.
+            processes: the number of processes; with a single one the ratios may spread by :data:`.policy.COARSE`.
 
         Raises:
             ModelError, StageError: float itself cannot be served.
             LimitError: float alone does not fit into memory, or a call of it takes minutes.
         """
-        items = [(path, option) for option in self._options for path in paths]  # what refuses one often refuses more
+        items = [(path, option) for option in self._options for path in paths]  # one runtime often refuses several
         items = [item for item in items if item not in self._failed]
         begun = time.monotonic()
         try:
@@ -101,7 +101,7 @@ class Screening:
             ModelError,
             StageError,
             LimitError,
-        ):  # of a crash nobody knows whose it is, nor of a refusal in many groups
+        ):  # a crash does not name its file, nor does a refusal across several groups
             self._failed |= self._culprits(items)
             items = [item for item in items if item not in self._failed]
             times = self._screened(items, processes, self._seconds - (time.monotonic() - begun))
@@ -121,7 +121,7 @@ class Screening:
         return Speed(option, mine[option].times, mine[option].ratio(reference), mine[option].ratio(floats[option]))
 
     def refusal(self, path: Path, option: ServingOption) -> ModelError | None:
-        """Why a file cannot be loaded and run, tried in another process; None: it can."""
+        """Load and run a file in another process; return the error, or None if it works."""
         return self._culprits([(path, option)]).get((path, option))
 
     def _screened(
@@ -150,7 +150,7 @@ class Screening:
         return found
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
-        """Which of these cannot be loaded and run, and why; as many at a time as fit into memory."""
+        """The items that cannot be loaded and run, with their errors; as many at a time as fit into memory."""
         if not items:
             return {}
         try:
@@ -168,7 +168,7 @@ class Screening:
     def _called(
         self, items: Sequence[tuple[Path, ServingOption]]
     ) -> tuple[dict[tuple[Path, ServingOption], ModelError], int]:
-        """Those of the first items that one process could not serve, and how many it has tried: as many as fit."""
+        """The errors among the first items that fit into one process, and the number of items tried."""
         request = Request(
             feeds=str(self._feeds),
             models=[_served(*item) for item in items],
@@ -189,7 +189,7 @@ def _served(path: Path, option: ServingOption) -> Served:
 
 
 def _fastest(screened: Mapping[ServingOption, Screened], reference: Screened) -> ServingOption:
-    """The first way of those that are as fast as the fastest."""
+    """The first serving option that is as fast as the fastest."""
     ratios = {option: one.ratio(reference) for option, one in screened.items()}
     limit = min(ratios.values()) * (1 + SAME_SPEED)
     return next(option for option, ratio in ratios.items() if ratio <= limit)

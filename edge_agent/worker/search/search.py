@@ -1,7 +1,7 @@
-"""One search: screens, scores, extends and proves candidates within a budget, and tells of its progress.
+"""One search: screens, scores, extends and proves candidates within a budget, and reports its progress.
 
-What to try and what is best is :mod:`.policy`'s, what goes beyond the plan :mod:`.mixed_precision`'s, building and
-measuring :mod:`.evaluator`'s. Never opens anything but the search set.
+:mod:`.policy` plans and ranks, :mod:`.mixed_precision` goes beyond the plan, and :mod:`.evaluator` builds and measures.
+The search opens no set other than the search set.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -33,16 +33,16 @@ from edge_agent.worker.search.speed_proof import SpeedProof
 from edge_agent.worker.search.trials import Trials
 
 PROVED = 0.95
-"""How far the stage is when the search has ended."""
+"""The progress of the stage at the end of the search."""
 _SCREENED, _SCORED, _COMPARED = 0.15, 0.45, 0.6
 _SENSITIVITY_S = 10.0
 _SENSITIVITY_SHARE = 0.25
-"""Of the time that is left, for finding what each rounding costs."""
+"""The part of the remaining time for measuring the cost of each rounding."""
 _MENDING_SHARE = 0.3
-"""Of the budget, kept for float layers."""
+"""The part of the budget reserved for float layers."""
 _COMPARISON_SHARE = 0.5
-"""Of the budget; afterwards nothing is measured that is only there to be compared with."""
-TOO_LARGE = "which layers to leave float was not looked for: this model needs more memory for that"
+"""The part of the budget after which no candidate is measured only for comparison."""
+TOO_LARGE = "the search for layers to leave float was skipped: it needs more memory for this model"
 
 
 class Search:
@@ -50,8 +50,8 @@ class Search:
 
     Attributes:
         tried: every candidate, in the order tried.
-        reference: the float model, with the latency last measured.
-        known: what each rounding does to the output, for the candidates of which it was measured.
+        reference: the float model, with its last measured latency.
+        known: candidate → the effect of each rounding on the output, if measured.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Search:
         self._starts: set[tuple[str, ...]] = {()}
 
     def left_s(self) -> float:
-        """Seconds of the budget that are left; below zero when it is over."""
+        """The seconds left of the budget; negative when it is spent."""
         return self._budget.left_s()
 
     def score(self, specs: list[CandidateSpec]) -> None:
-        """Screen each structure once, then score candidates of all, as :mod:`.rounds` orders them."""
+        """Screen each structure once, then score candidates in the order of :mod:`.rounds`."""
         self._starts.update(spec.float_layers for spec in specs)
         self._trials.fraction = _SCREENED / 2
         self._trials.screen(specs)
@@ -97,7 +97,7 @@ class Search:
                 self._trials.score(spec, share)
 
     def come_back(self, specs: Sequence[CandidateSpec]) -> None:
-        """Score what was planned and left out, where nothing that gains has passed, as far as the budget goes."""
+        """Score the skipped planned candidates if none that gains has passed, as far as the budget goes."""
         known = {item.spec for item in self.tried}
         for spec in by_speed(self._trials.ratios, specs, most_time(self._context.task.gates)):
             if self._found or not self._budget.leaves(KEPT_SHARE):
@@ -106,9 +106,9 @@ class Search:
                 self._attempt(spec)
 
     def try_mixed_precision(self, measure: Callable[..., Sensitivity], methods: Sequence[Method], graph: Graph) -> None:
-        """Candidates of ``methods`` with float layers, as far as the budget goes.
+        """Try candidates of ``methods`` with float layers, as far as the budget goes.
 
-        ``measure``: a candidate's sensitivity, in at most ``seconds``; ``graph``: where to begin.
+        ``measure``: returns a candidate's sensitivity within ``seconds``; ``graph``: the layers to begin with.
         """
 
         def sensitivity(spec: CandidateSpec) -> Sensitivity:
@@ -129,25 +129,25 @@ class Search:
             self.warn(TOO_LARGE)
 
     def try_plain(self, recipes: Iterable[CandidateSpec]) -> None:
-        """The runtime's plain recipes, where nothing that gains is likely to stand: what one passes is not refused."""
+        """Try the runtime's plain recipes if no candidate that gains is likely to pass: one of them may still pass."""
         known = {item.spec for item in self.tried}
         for spec in recipes:
             if not self._is_sure and spec not in known and self._is_worth_a_pass(spec) and self._may_do_better(spec):
                 self._attempt(spec)
 
     def _is_worth_a_pass(self, spec: CandidateSpec) -> bool:
-        """Whether a plain recipe may be fast enough, and a pass of the search set ends in the time that it may take."""
+        """Whether a plain recipe may be fast enough, and a pass of the search set fits into its time."""
         ratio = self._trials.screened.get(structure(spec), self.reference).ratio_p50 or 0.0
         fast = ratio <= most_time(self._context.task.gates)
         return fast and self._budget.leaves(-OVERRUN_SHARE, self._pass_s(spec))
 
     def _pass_s(self, spec: CandidateSpec) -> float:
-        """Seconds of calls in a pass of the search set through a candidate, or through float if it was not screened."""
+        """The seconds of a candidate's calls in a pass of the search set; float's if it was not screened."""
         known = self._trials.screened.get(structure(spec), self.reference)
         return self._windows * (known.latency_p50_ms or 0.0) / 1000.0
 
     def _may_do_better(self, spec: CandidateSpec) -> bool:
-        """Whether nothing has passed, or a candidate may gain what all that passed do not."""
+        """Whether nothing has passed, or this candidate may gain something."""
         return not any(item.passed for item in self.tried) or self._trials.may_gain(spec)
 
     @property
@@ -159,17 +159,17 @@ class Search:
         return any(item.worth_it and item.likely_to_pass for item in self.tried)
 
     def planned(self, spec: CandidateSpec) -> CandidateSpec:
-        """What a candidate was before further layers of it were left float: itself where it was planned so."""
+        """The planned candidate from which ``spec`` was made by leaving further layers float; ``spec`` if planned."""
         within = [start for start in self._starts if set(start) <= set(spec.float_layers)]
         return replace(spec, float_layers=max(within, key=len))
 
     def compare(self, planned: list[CandidateSpec]) -> None:
-        """Further candidates to compare with, in the first part of the budget."""
+        """Measure further candidates for comparison, in the first part of the budget."""
         in_time = lambda: self._budget.leaves(1 - _COMPARISON_SHARE)  # noqa: E731  # asked at each step
         top_up_candidates(self.tried, planned, self._attempt, in_time)
 
     def let_doubtful_stand(self) -> None:
-        """Where nothing that gains has passed: a few that the held-out set may accept even so, the likeliest first."""
+        """If nothing that gains has passed, admit the few candidates that the held-out set may still accept."""
         if not self._found:
             for item in likeliest(self.tried):
                 self._trials.let_stand(item)
@@ -179,9 +179,10 @@ class Search:
         return self._trials.attempt(spec, self.planned(spec), (_COMPARED - self._trials.fraction) / 4)
 
     def prove_speed(self, forms: FormTrials) -> list[Finalist]:
-        """The finalists that the full latency statistic does not refuse, the preferred one first; two at most.
+        """The finalists that the full latency statistic does not refuse, preferred one first; two at most.
 
-        ``forms``: of float and of finalists. What they take is not the search's: no second finalist is lost to it.
+        ``forms`` makes the forms of float and of finalists. Its time does not count against the budget, so that it
+        costs no second finalist.
         """
         self.reference = self._evaluator.reference
         span = _COMPARED, PROVED
@@ -200,7 +201,7 @@ class Search:
 
     @property
     def more(self) -> str:
-        """What to set for a longer search."""
+        """The settings for a longer search."""
         return more(self._budget.seconds, self._context.task.stage_timeout_s)
 
     def refuse(self, spec: CandidateSpec, error: ModelError) -> None:
@@ -208,17 +209,17 @@ class Search:
         self._trials.drop(spec, error)
 
     def warn(self, warning: str) -> None:
-        """Say something in the report."""
+        """Add a warning to the report."""
         self._warnings.append(warning)
 
     def warnings(self) -> list[str]:
-        """What the report has to warn of; among it why there are few candidates to compare, where there are."""
+        """The warnings for the report, with the reason if there are only few candidates to compare."""
         count = measured(self.tried)
         if count >= ENOUGH:
             return self._warnings
         late, budget_s = not self._budget.leaves(1 - _COMPARISON_SHARE), self._budget.seconds
         why = (
-            f"the search budget of {budget_s:g} s is meant for the best first; for more set {self.more}"
+            f"the search budget of {budget_s:g} s goes to the most promising candidates; for more, set {self.more}"
             if late
             else "the recipe and this model allow no more"
         )
@@ -226,7 +227,7 @@ class Search:
         return [*self._warnings, f"{were}, not {ENOUGH}: {why}"]
 
     def records(self, chosen: Sequence[EvaluatedCandidate]) -> tuple[list[MeasuredModel], list[int]]:
-        """What is told of the candidates, the Pareto front marked, and the places of the chosen ones."""
+        """The records of the candidates with the Pareto front marked, and the places of the chosen ones."""
         items = select_for_report(self.tried, chosen, MAX_CANDIDATES)
         records = [in_its_words(item.record) for item in items]
         marked = [replace_in(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)]

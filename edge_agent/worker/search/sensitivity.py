@@ -1,9 +1,9 @@
-"""What each rounding of a static candidate does to the model's outputs, measured on a few windows of the search set.
+"""Measures the effect of each rounding of a static candidate on the model's outputs, on a few search windows.
 
-One session of the float model with a switch at every place that int8 rounds answers every question, so the cost is
-forward passes alone: no rewriting, no loading. Questions are about groups of places
-(:func:`.layer_selection.find_effects`), a few dozen for a model of a hundred layers. Windows and questions are
-as many as the time given allows.
+One session of the float model has a switch at every place that int8 rounds. It serves all measurements, so the cost is
+forward passes alone, without rewriting or loading. Each measurement concerns a group of places
+(:func:`.layer_selection.find_effects`); a model of a hundred layers takes a few dozen. The given time limits the number
+of windows and of measurements.
 """
 
 import time
@@ -24,32 +24,32 @@ from edge_agent.worker.search.layer_selection import Sensitivity, find_effects
 from edge_agent.worker.search.other_outputs import other_positions
 
 _STEP_BYTES = 16 << 20
-"""From run to run a search's own memory differs by 0.1 MiB, and by 1 MiB before it is given back; a device's free
-memory by a few."""
+"""Rounding of memory sizes. From run to run, a search's own memory differs by 0.1 MiB (1 MiB before free memory is
+returned), and a device's free memory by a few MiB."""
 _MODEL_COPIES = 7
-"""The memory that this takes, in sizes of the model; 6.4 measured, of which some stay."""
+"""Memory of the measurement, as a multiple of the model's size; 6.4 measured, part of which stays allocated."""
 _CALL_COPIES = 2.5
-"""And in sizes of what a call of float takes; measured on a net with large activations: 2.1 in onnxruntime, 1.8 in
-ai-edge-litert, 1.4 in tflite-runtime."""
+"""Further memory, as a multiple of that of a float call; measured on a net with large activations: 2.1 in onnxruntime,
+1.8 in ai-edge-litert, 1.4 in tflite-runtime."""
 MOST_WINDOWS = 16
 _FEWEST_WINDOWS = 4
 _KEPT_BYTES = 64 << 20
-"""Of windows and float's outputs for them, where there are more than the fewest."""
+"""Limit of the stored windows with float's outputs, beyond the minimum number of windows."""
 _QUESTIONS_EACH = 1.0
-"""Questions expected for each place; a plain bisection of all would need two."""
+"""Expected measurements per place; a plain bisection of all places would need two."""
 
 
 def fits(memory_bytes: int, model_bytes: int, called_bytes: int = 0, *, copies: float = _MODEL_COPIES) -> bool:
-    """Whether :func:`measure` fits into ``memory_bytes`` (0: no limit) beside what this process has already.
+    """Whether :func:`measure` fits into ``memory_bytes`` besides the memory that this process already uses.
 
-    What is there at the moment is told in steps of :data:`_STEP_BYTES`, so that two runs of one command hardly ever
-    differ. Memory that this process has free is given back first.
+    The memory in use is rounded to steps of :data:`_STEP_BYTES`, so that two runs of one command hardly ever differ.
+    This process first returns its free memory to the system.
 
     Args:
-        memory_bytes: what the process may take; 0: no limit.
-        model_bytes: of the model's file.
-        called_bytes: what float takes that is loaded and called, if it is known.
-        copies: the memory that is needed, in sizes of the model; of something else than :func:`measure`, its own.
+        memory_bytes: memory limit of the process; 0: no limit.
+        model_bytes: size of the model's file.
+        called_bytes: memory of float when loaded and called, if known.
+        copies: memory needed by the work, as a multiple of the model's size; the default is that of :func:`measure`.
     """
     if not memory_bytes:
         return True
@@ -69,12 +69,12 @@ def measure(
     *,
     seconds: float,
 ) -> Sensitivity:
-    """The sensitivity of the static candidate ``spec``, within about ``seconds`` (and never less than one question).
+    """The sensitivity of the static candidate ``spec``, within about ``seconds`` but with at least one measurement.
 
-    ``called_bytes`` is asked only where memory is limited (:func:`fits`).
+    ``called_bytes`` is called only if memory is limited (:func:`fits`).
 
     Raises:
-        MemoryError: it does not fit.
+        MemoryError: the measurement does not fit into memory.
     """
     begun = time.monotonic()
     if context.task.memory_bytes:
@@ -122,7 +122,7 @@ def measure(
 
 
 def _feeds(task: Task, info: ModelInfo, data: DataSet, switches: FakeQuantSwitches) -> Iterator[Feeds]:
-    """What the model is fed for windows from all over the search set; with state, from its start, as float carries it.
+    """Yield the inputs of windows from the whole search set; with state, of its first windows, as float carries state.
 
     Neighbours in time resemble each other, so windows are taken at equal distances.
     """

@@ -1,4 +1,4 @@
-"""What there is to choose from for one model: the recipe's freedom, the model's operators, the format's integers."""
+"""The choices for one model: the recipe's freedom, the model's operators, the format's integers."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from edge_agent.wire.manifest import Recipe
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """What candidates are made of.
+    """The choices that candidates are made from.
 
     Attributes:
-        recipe: what may be tried.
-        present: the operator types of the layers that static int8 can hold; none if no layer of these multiplies, as
-            there is nothing to win then.
+        recipe: the recipe that limits the choices.
+        present: the operator types of the layers that static int8 supports; empty if none of these layers multiplies,
+            because int8 gains nothing then.
         weighted: the operator types of the layers with weights.
-        core: those of this format that carry the work (convolutions, matrix products).
-        products: those that are matrix products.
-        schemes: which integers are worth trying of a method here.
+        core: the operator types of this format that do most of the work (convolutions, matrix products).
+        products: the operator types that are matrix products.
+        schemes: method → the integer schemes worth trying on this device.
     """
 
     recipe: Recipe

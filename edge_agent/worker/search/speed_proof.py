@@ -1,8 +1,8 @@
-"""The end of a search: what may still win is put in order, and the best proves its speed, or one successor does.
+"""The end of a search: the remaining candidates are ranked, and the best one or its successor proves its speed.
 
-A contest chooses, a proof decides, and no time of the first counts in the second: whoever won was lucky as well. Two
-structures are asked for a proof at most, each at 97.5 % where there is a second one (Bonferroni), so that together they
-err as often as one. ``tests/bench/race_error.py`` simulates what follows.
+A contest chooses and a proof decides. No time from the contest counts in the proof, because a winner was also lucky. At
+most two structures attempt a proof, each at 97.5 % if there is a second one (Bonferroni), so that together they err as
+often as one. ``tests/bench/race_error.py`` simulates the error rates.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,17 +34,17 @@ from edge_agent.worker.search.preference import costs as measured_costs
 from edge_agent.worker.search.screening import room_for_models
 
 _ASKED = 2
-"""Structures that are asked for a proof, at most."""
+"""The largest number of structures that attempt a proof."""
 _RACED = 0.3
-"""How much of this part of the stage is over when the order is known."""
+"""The progress within this part of the stage once the order is known."""
 
 
 class SpeedProof:
-    """Asks the best candidates for a proof.
+    """Proves the speed of the best candidates.
 
     Attributes:
         reference: the float model, as last measured.
-        warnings: what the report has to say.
+        warnings: warnings for the report.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class SpeedProof:
         left_s: Callable[[], float],
         span: tuple[float, float],
     ) -> None:
-        """Nothing is measured yet.
+        """Measure nothing yet.
 
         Args:
             context: the stage.
-            evaluator: builds the candidates, and knows how each is served.
-            tried: every candidate; one that is measured is replaced by what is known of it then.
-            forms: makes the forms of float and of what is proved; what is proved is what is served.
-            left_s: seconds of the budget that are left.
-            span: how far the stage is before and after.
+            evaluator: builds the candidates and knows how each is served.
+            tried: every candidate; a measurement replaces its candidate in this list.
+            forms: makes the forms of float and of the proved candidates, so that the proof measures what is served.
+            left_s: returns the seconds left of the budget.
+            span: the progress of the stage before and after.
         """
         self._context = context
         self._evaluator = evaluator
@@ -80,10 +80,10 @@ class SpeedProof:
         self.warnings: list[str] = []
 
     def finalists(self) -> list[Finalist]:
-        """Those whose speed is proved, the preferred one first; two at most.
+        """The candidates with proved speed, preferred one first; two at most.
 
-        The second one shares the held-out set with the first, where that makes the job likelier to end accepted; it is
-        asked for a proof within the budget only.
+        The second one shares the held-out set with the first, if that raises the chance of acceptance. It attempts a
+        proof only within the budget.
 
         Raises:
             ModelError, LimitError, StageError: float itself cannot be measured.
@@ -104,7 +104,7 @@ class SpeedProof:
 
     def _in_order(self, items: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
         contest = Contest(self._evaluator, self._context.task, self.reference)
-        pace = self._pace("comparing what may win, process", MOST, _RACED)
+        pace = self._pace("comparing the best candidates, process", MOST, _RACED)
         order = contest.run(items, left_s=self._left_s, on_process=pace)
         self.reference = contest.reference
         for item in order:
@@ -112,12 +112,12 @@ class SpeedProof:
         return [item for item in order if item.passed]
 
     def _first(self, order: Sequence[EvaluatedCandidate]) -> Finalist | None:
-        """The winner if its speed is proved and it gains something, else its successor if that is and does.
+        """The winner if its speed is proved and it gains something; otherwise its successor under the same conditions.
 
-        The successor is the best of those that are fast enough for all that is known, else of those that may be: where
+        The successor is the best candidate that is fast enough as far as measured, or else the best that may be: if
         only the preferred ones are slow, speed would be a false reason to refuse the model. A winner whose gain was
-        luck stands only where its successor does no better; and one that gains is followed by nothing that is known
-        not to, so that the job ends for the reason why the winner failed.
+        luck stays first only if its successor does no better. No successor that is known to gain nothing follows a
+        winner that gains, so that the job ends with the reason for the winner's failure.
         """
         order = list(dropwhile(lambda item: not self._is_timed(item), order))
         if not order:
@@ -147,7 +147,7 @@ class SpeedProof:
     def _proved(self, item: EvaluatedCandidate) -> Finalist | None:
         """The candidate after the full latency statistic of its structure; None if that or the gain refuses it.
 
-        Memory is measured well only later, so where neither time nor size are gained it still may decide.
+        Memory is measured accurately only later, so it may still provide the gain if time and size do not.
         """
         latency = self._timed[structure(item.spec)]
         item = self._forms.of(item)
@@ -174,9 +174,9 @@ class SpeedProof:
         return Finalist(proved, self.reference, latency.ratio_p50_lower) if accepted else None
 
     def _is_timed(self, item: EvaluatedCandidate) -> bool:
-        """Whether the full statistic of the candidate's structure is there; one that cannot be measured has failed.
+        """Measure the candidate's structure unless it is known; return whether it succeeded, and fail it otherwise.
 
-        Raises as :meth:`finalists`, where float itself cannot be measured.
+        Raises the errors of :meth:`finalists` if float itself cannot be measured.
         """
         key = structure(item.spec)
         if key not in self._timed:
@@ -204,13 +204,13 @@ class SpeedProof:
         )
 
     def _goal(self, item: EvaluatedCandidate) -> float:
-        """The ratio that gains enough time, where time may be all that a candidate gains; 0: none."""
+        """The ratio that gains enough time, if time may be the candidate's only gain; 0: none."""
         asked = self._context.task.gates.min_gain
         others = replace(measured_costs(item.record, self.reference), time=None)
         return 0.0 if not asked.time or meets(others.gain, asked) else 1.0 - asked.time
 
     def _know(self, item: EvaluatedCandidate) -> None:
-        """Put a candidate of which more is known in its place."""
+        """Replace a candidate in the list with its newer measurement."""
         place = next(place for place, one in enumerate(self._tried) if one.spec == item.spec and one.passed)
         self._tried[place] = item
 
@@ -222,21 +222,21 @@ class SpeedProof:
         seen = item.prospect
         if seen is None:
             return
-        what = "disagree with float" if seen.won is None else "are right by float and wrong by int8"
+        what = "disagree with float" if seen.won is None else "are right in float and wrong in int8"
         self.warnings.append(
             f"the verdict was in doubt: {seen.wrong} of {seen.windows} search windows {what}, for the best of "
-            f"{counted(measured(self._tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that the "
-            "held-out set proves what it has to, and no surer candidate passed"
+            f"{counted(measured(self._tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that it "
+            "passes on the held-out set, and no candidate with a better chance passed"
         )
 
 
 def _weighed(item: EvaluatedCandidate) -> bool:
-    """Whether its memory is known, so that its gain is."""
+    """Whether the candidate's memory is known, and with it the whole gain."""
     return item.record.steady_rss_bytes is not None
 
 
 def _with_proof(gate: GateResult, latency: Latency) -> GateResult:
-    """The gate of latency with what the full statistic says; any other as it is."""
+    """The latency gate with the result of the full statistic; any other gate unchanged."""
     if gate.name != "max_latency_ratio":
         return gate
     passed = latency.decision is Decision.ACCEPTED

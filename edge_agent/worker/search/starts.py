@@ -1,14 +1,15 @@
-"""Groups of layers that are known to lose what int8 loses, found in a graph: left float together, before single layers.
+"""Groups of layers that are known to lose accuracy as int8, found in a graph. They are left float before single layers.
 
-Single layers come from a simulation that takes errors for small and additive. Where one kind of layer ruins the output,
-neither holds, and a tensor is rounded as long as one of the layers beside it is int8; so the group is tried as a whole.
+Single layers come from a simulation that assumes small and additive errors. If one kind of layer ruins the output,
+neither assumption holds, and a tensor is rounded as long as one layer next to it is int8. The group is therefore tried
+as a whole.
 
 * *ends*: the first and the last layer with weights. The first sees the sensor's own scale, the last gives the answer
   (Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference", section 4).
-* *gates*: a squeeze and excitation (Hu et al. 2018): a product of a tensor and what layers with weights made of that
-  very tensor. A rounded gate scales a whole channel.
-* *sums*: additions of two activations and what scales and shifts between them, as in residual streams and
-  normalisations. A stream that is added to over and over has outliers that stretch one grid for all (Bondarenko et al.
+* *gates*: a squeeze and excitation (Hu et al. 2018): a product of a tensor and the result of layers with weights on the
+  same tensor. A rounded gate scales a whole channel.
+* *sums*: additions of two activations and the scales and shifts between them, as in residual streams and
+  normalisations. A stream of repeated additions has outliers that stretch one grid for all values (Bondarenko et al.
   2021, "Understanding and overcoming the challenges of efficient transformer quantization").
 """
 
@@ -19,18 +20,18 @@ from edge_agent.backends import Flow, Layer, Node
 _SUMS = frozenset({"add", "sub", "mul", "sum", "layernormalization"})
 _PRODUCTS = frozenset({"mul"})
 _MOST = 0.5
-"""The part of all layers that a group may be; with more of them float the rest is no int8 model."""
+"""The largest part of all layers in a group; with more float layers, the result is hardly an int8 model."""
 _FARTHEST = 12
-"""Nodes between a tensor and the product with its gate."""
+"""The largest number of nodes between a tensor and the product with its gate."""
 
 
 def known_starts(flow: Flow, layers: Sequence[Layer], weighted: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Group → its layers, in graph order; only what is there, and no group that is most of the model.
+    """Group → its layers, in graph order, without empty groups and without groups of more than half of the model.
 
     Args:
         flow: the graph.
-        layers: those of its nodes that can be quantized, in graph order.
-        weighted: the names of those with weights, in graph order.
+        layers: the quantizable nodes, in graph order.
+        weighted: the names of the layers with weights, in graph order.
     """
     ends = {weighted[0], weighted[-1]} if weighted else set()
     operators = {layer.name: layer.operator.lower() for layer in layers}
@@ -43,7 +44,7 @@ def known_starts(flow: Flow, layers: Sequence[Layer], weighted: Sequence[str]) -
 
 
 def _sums(nodes: Sequence[Node], operators: Mapping[str, str]) -> set[str]:
-    """The elementwise layers of a graph that adds activations to each other; none where it does not."""
+    """The elementwise layers, if the graph adds activations to each other; empty otherwise."""
     made = {name for node in nodes for name in node.outputs}
     adds = [node for node in nodes if operators.get(node.name) in ("add", "sum")]
     if not any(sum(name in made for name in node.inputs) > 1 for node in adds):
@@ -66,13 +67,13 @@ def _gates(nodes: Sequence[Node], operators: Mapping[str, str]) -> set[str]:
 
 
 def _path(end: str, begin: str, maker: Mapping[str, Node]) -> Collection[Node]:
-    """The nodes that make ``end`` of ``begin`` and of nothing else that is computed; none if there is more to it."""
+    """The nodes that compute ``end`` from ``begin`` and no other activation; empty if there is no such path."""
     path: dict[str, Node] = {}
     wanted = [end]
     while wanted:
         name = wanted.pop()
         node = maker.get(name)
-        if name == begin or node is None or node.name in path:  # without a maker: a constant, or an input
+        if name == begin or node is None or node.name in path:  # no maker: a constant or an input
             continue
         path[node.name] = node
         if len(path) > _FARTHEST:

@@ -1,9 +1,9 @@
-"""Which layers the search leaves float from the start: a detector's decoding, and what joins unlike scales. Pure.
+"""Finds the layers that the search leaves float from the start: a detector's decoding, or joins of unlike scales. Pure.
 
-The *tail* of a graph are the nodes from which no further layer with weights is reached. In a detector they decode
-boxes. They do next to no work, and put boxes in pixels beside scores from 0 to 1: on one grid of 256 steps no step is
-left for the scores, whatever the range method, and no layer is to blame. So there candidates that leave the tail float
-are planned beside the others and tried first. Any other model is spared the time.
+The *tail* of a graph consists of the nodes that lead to no further layer with weights. In a detector they decode boxes.
+They do almost no work, and they join boxes in pixels with scores from 0 to 1. One grid of 256 steps leaves no step for
+the scores, whatever the range method, and no single layer is the cause. For such a model, candidates with a float tail
+are planned beside the others and tried first. Other models do not spend time on them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,22 +12,22 @@ from typing import NamedTuple
 from edge_agent.backends import Flow, Layer, Node, Range
 
 UNLIKE = 10.0
-"""Tensors whose largest values differ by this factor are of unlike scale: the smaller one has 25 of 256 steps left."""
+"""Tensors whose largest values differ by this factor have unlike scales: the smaller one has 25 of 256 steps left."""
 
 _NEXT_TO_NONE = 1e-4
-"""The part of all of a model's weights below which a layer only decodes. The convolution that sums up a box's
+"""A layer with less than this part of the model's weights only decodes. The convolution that sums up a box's
 distribution has sixteen weights (Li et al. 2020, "Generalized Focal Loss")."""
 
 _DETECTORS = frozenset({"detection", "detection_head"})
 
 
 class Tail(NamedTuple):
-    """What is left float from the start; nothing if empty."""
+    """The layers that are left float from the start, if any."""
 
     layers: tuple[str, ...] = ()
     """Names, in graph order."""
     rest: frozenset[str] = frozenset()
-    """The operators of the layers that are left to int8."""
+    """The operators of the layers that may become int8."""
 
 
 NO_TAIL = Tail()
@@ -36,14 +36,14 @@ NO_TAIL = Tail()
 def float_tail(
     flow: Flow, layers: Collection[Layer], kinds: Collection[str], judged: Collection[int], ranges: Mapping[str, Range]
 ) -> Tail:
-    """The tail of a detector, or of a model whose judged output joins unlike scales; else an empty one.
+    """The tail of a detector, or of a model whose judged output joins unlike scales; otherwise an empty tail.
 
     Args:
         flow: the graph.
-        layers: those of its nodes that can be quantized.
-        kinds: of the outputs that have one.
-        judged: the positions of the outputs that what is judged is made of.
-        ranges: tensor → what calibration has found.
+        layers: the quantizable nodes.
+        kinds: the known kinds of the outputs.
+        judged: the positions of the outputs that make up the judged output.
+        ranges: tensor → its calibrated range.
     """
     tail = tail_nodes(flow.nodes)
     judged_tail = _leading_to([flow.outputs[place] for place in judged], tail)
@@ -55,7 +55,7 @@ def float_tail(
 
 
 def tail_nodes(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes from which no further layer is reached that has more than next to no weights."""
+    """The nodes that lead to no further layer with a relevant number of weights."""
     least = sum(node.weights for node in nodes if node.weights < float("inf")) * _NEXT_TO_NONE
     before: set[str] = set()
     tail: list[Node] = []
@@ -68,7 +68,7 @@ def tail_nodes(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _leading_to(outputs: Collection[str], nodes: Sequence[Node]) -> list[Node]:
-    """Those of ``nodes`` that compute ``outputs``."""
+    """The ``nodes`` that compute ``outputs``."""
     wanted = set(outputs)
     found = []
     for node in reversed(nodes):
@@ -79,7 +79,7 @@ def _leading_to(outputs: Collection[str], nodes: Sequence[Node]) -> list[Node]:
 
 
 def _joins_unlike(node: Node, ranges: Mapping[str, Range]) -> bool:
-    """Whether a node puts tensors side by side of which one is much larger; one that is always 0 loses nothing."""
+    """Whether a node joins tensors of which one is much larger; a tensor that is always 0 loses nothing."""
     return node.joins and _are_unlike(ranges[name] for name in node.inputs if name in ranges)
 
 

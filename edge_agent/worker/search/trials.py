@@ -1,4 +1,4 @@
-"""The candidates tried so far: how one more is built, screened and scored, in whichever order is the shorter."""
+"""The tried candidates. Each further one is built, screened and scored in the order that takes less time."""
 
 from collections.abc import Sequence
 from dataclasses import replace as replace_spec
@@ -20,12 +20,12 @@ from edge_agent.worker.search.preference import costs
 
 
 class Trials:
-    """What one search has tried.
+    """The candidates that one search has tried.
 
     Attributes:
         tried: every candidate, in the order tried.
-        screened: what is known of each structure's speed.
-        fraction: how far the stage is.
+        screened: structure → the record of its screening.
+        fraction: the progress of the stage.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Trials:
         return {key: record.ratio_p50 or 0.0 for key, record in self.screened.items()}
 
     def may_gain(self, spec: CandidateSpec) -> bool:
-        """Whether a candidate's structure gains something, for all that a screening tells; so it may where none was."""
+        """Whether a candidate's structure may gain something according to its screening; true without a screening."""
         screened = self.screened.get(structure(spec))
         if screened is None:
             return True
         return meets(costs(screened, self._evaluator.reference).gain, self._context.task.gates.min_gain)
 
     def screen(self, specs: Sequence[CandidateSpec]) -> None:
-        """About the speed of each structure that can be built: what may win is measured again before it is chosen."""
+        """Measure each structure's speed roughly; candidates that may win are measured again before one is chosen."""
         self._context.progress(self.fraction, "screening speed", force=True)
         first = {structure(spec): spec for spec in reversed(specs)}
         for spec, found in self._evaluator.screen(list(first.values()), processes=1).items():
@@ -63,13 +63,14 @@ class Trials:
     def attempt(self, spec: CandidateSpec, planned: CandidateSpec, share: float) -> EvaluatedCandidate | None:
         """Screen and score a candidate, unless it was tried before; None if it cannot be built.
 
-        Where the speed of its structure is not known it is scored first: a pass that fails ends sooner than a
-        screening. What was planned and has passed mostly passes with more float layers, too.
+        If the speed of its structure is unknown, the candidate is scored first, because a failing pass ends sooner than
+        a screening. If the planned candidate has passed, it is screened first, because it mostly passes with more float
+        layers as well.
 
         Args:
             spec: the candidate.
-            planned: what it was before layers of it were left float; it is served alike until its own speed is known.
-            share: of the stage.
+            planned: the planned candidate that it was made from, whose serving option it uses until its own is known.
+            share: the progress of the stage for this candidate.
         """
         if (before := next((item for item in self.tried if _same(item.spec, spec)), None)) is not None:
             return before if before.record.agreement is not None else None
@@ -89,9 +90,9 @@ class Trials:
         return item if item is None or not item.passed else self._with_speed(item)
 
     def let_stand(self, item: EvaluatedCandidate) -> None:
-        """Have a candidate that may stand count as one that passed, in doubt, if it may be fast enough.
+        """Count a doubtful candidate as passed if it may be fast enough.
 
-        Whatever was tried since says more of ``item``, too.
+        The current entry for ``item`` is used, because later trials update its chance.
         """
         item = next(one for one in self.tried if one.spec == item.spec)
         known = item if structure(item.spec) in self.screened else self._with_speed(item)
@@ -103,13 +104,13 @@ class Trials:
         self.tried[place] = replace_spec(known, passed=True, chance=chance)
 
     def _with_speed(self, item: EvaluatedCandidate) -> EvaluatedCandidate | None:
-        """A candidate that was scored before its speed was known, screened; None if it cannot be served."""
+        """Screen a candidate that was scored first; None if it cannot be served."""
         self.tried.remove(item)
         self.screen([item.spec])
         screened = self.screened.get(structure(item.spec))
         if screened is None:
             return None
-        if screened.runtime != item.record.runtime:  # it answers a little differently there
+        if screened.runtime != item.record.runtime:  # its outputs differ slightly there
             return self.score(item.spec, 0.0)
         return self._add(self._evaluator.with_speed(item, screened))
 
@@ -118,8 +119,8 @@ class Trials:
 
         Args:
             spec: the candidate.
-            share: of the stage.
-            like: how it is served, where its structure was not screened.
+            share: the progress of the stage for this candidate.
+            like: a record with the serving option, if its structure was not screened.
         """
         what = f"trying {describe(self._evaluator.blank(spec))}, window"
         end = self.fraction + share
@@ -148,7 +149,7 @@ class Trials:
 
 
 def _same(one: CandidateSpec, other: CandidateSpec) -> bool:
-    """Whether two candidates are one: layers that stay float are told in the order in which they were found."""
+    """Whether two candidates are the same; the order of their float layers does not matter."""
     if set(one.float_layers) != set(other.float_layers):
         return False
     return replace_spec(one, float_layers=()) == replace_spec(other, float_layers=())

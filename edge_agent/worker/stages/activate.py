@@ -1,8 +1,8 @@
 """The probe of a new release: a fresh process loads it as an application would, and runs it once.
 
-It runs after the swap, so what it proves is what an application gets: the file has its hash, its runtime loads it,
-its manifest says how to feed it, and on a captured window its outputs are finite. Where the release has an optimised
-form, that is the file.
+The probe runs after the swap, so it tests the files that an application gets: the model file matches its hash, its
+runtime loads it, its manifest's contract feeds it, and its outputs on a captured window are finite. If the release has
+an optimised form, the probe runs that form.
 """
 
 import numpy as np

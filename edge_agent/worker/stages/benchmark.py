@@ -1,9 +1,10 @@
-"""The benchmark stage: the memory of float and of the chosen model, what is gained, and on what device it was measured.
+"""The benchmark stage: measures the memory of float and of the chosen model, the gain, and describes the device.
 
-Both are loaded as they are served: as their optimised forms, where the search has kept these.
+Both models are loaded as they are served: in their optimised forms, if the search has kept these.
 
-Latency is proved earlier (:mod:`edge_agent.worker.measure.latency`), before the held-out set is opened, and voids
-what it measures while the device throttles. Throttling does not move memory, so here it is only stamped.
+Latency is proved earlier (:mod:`edge_agent.worker.measure.latency`), before the held-out set is opened, and
+measurements while the device throttles are discarded there. Throttling does not change memory, so this stage only
+records it.
 """
 
 from dataclasses import replace as replace_in
@@ -35,7 +36,7 @@ from edge_agent.worker.search.fp16_better import with_fp16_finding
 
 
 def run(context: Context) -> Outcome:
-    """Measure, stamp, and judge the peak and what is gained over float; raises as :func:`measure_memory`."""
+    """Measure, describe the device, and judge peak memory and gain over float; raises as :func:`measure_memory`."""
     backend = load(context.task.format)
     info = backend.inspect(context.model_path)
     row = next(iter(open_dataset(context, info).rows("calibration")))
@@ -61,7 +62,7 @@ def run(context: Context) -> Outcome:
         memory_ratio=memory_ratio,
     )
     judgement = evaluate_measured(context.task.gates, target.peak_rss_bytes, memory_ratio, gain)
-    kept = [gate for gate in proved.gates if gate.name not in (GATE, MEMORY_GATE)]  # these are judged anew
+    kept = [gate for gate in proved.gates if gate.name not in (GATE, MEMORY_GATE)]  # judged again here
     measured = with_memory(proved, target, gates=[*kept, *judgement.gates])
     result = replace(
         before,
@@ -79,7 +80,7 @@ def run(context: Context) -> Outcome:
 
 
 def _served(path: Path, record: MeasuredModel) -> Served:
-    """The file at ``path`` as ``record`` says that it is served."""
+    """The file at ``path``, served with the runtime and threads of ``record``."""
     if record.runtime is None or record.threads is None:
         raise StageError("stage_crashed", f"{path.name}: the record lacks runtime or threads")
     return Served(str(path), record.runtime, record.threads)

@@ -1,12 +1,12 @@
-"""The calibrate stage: one pass of the float model over the calibration set, and from it every range.
+"""The calibrate stage: one pass of the float model over the calibration set, which yields every range.
 
-Before that float is asked what it makes of calibration and search rows (:mod:`edge_agent.worker.search.float_answers`):
-rows of an ``.npz`` that may change places are divided anew, so that both sets hold the rare regimes.
+Before this pass, float runs on the calibration and search rows (:mod:`edge_agent.worker.search.float_answers`).
+Exchangeable rows of an ``.npz`` are then divided again, so that both sets hold the rare regimes.
 
-Leaves ``prepared.<format>`` (the shape of the model that tap and rewrite want, proved equal to the original),
-``histograms.npz``, ``ranges.json`` with the ranges of every method that the recipe may try, ``seen.json``, and where
-they are small float's answers for the search set. Memory does not grow with the number of windows: batch 1, fixed-size
-histograms, and where a memory limit is set, as many activations at a time as fit.
+The stage leaves ``prepared.<format>`` (the model in the form that tap and rewrite need, proved equal to the original),
+``histograms.npz``, ``ranges.json`` with the ranges of every method that the recipe may try, and ``seen.json``. It also
+leaves float's answers for the search set if they are small. Memory does not grow with the number of windows: batch 1,
+fixed-size histograms and, under a memory limit, only as many activations at a time as fit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,9 +51,9 @@ from edge_agent.worker.search.policy import range_methods
 _COUNTED_AT_MOST = 2**29
 """Values over all windows: two or three seconds of counting on a server, half a minute on a small board."""
 _ONE_IN = 32
-"""Of common values, where they are sampled. More saves nothing: finding the rare ones takes longer then."""
+"""The sampling rate of common values. A higher one saves nothing: finding the rare values dominates then."""
 _SETTLES = "percentile"
-"""The method by whose ranges it is told how far they moved: cheap, and not at the mercy of one value."""
+"""The method whose ranges show how far the ranges moved: it is cheap, and no single value dominates it."""
 
 
 def run(context: Context) -> Outcome:
@@ -117,21 +117,21 @@ def run(context: Context) -> Outcome:
     more = (
         "; give more calibration rows" if context.task.arrays else f"; set [recipe] calibration_windows = {2 * windows}"
     )
-    told = replace(
+    reported = replace(
         before.data,
         warnings=[*before.data.warnings, *notes, *told_of(bound)],
         enough=replace(before.data.enough, activations=_moved(observer, calibration.early, more)),
     )
-    told = with_more_findings(told, findings)
-    return Outcome(results=replace(before, data=told))
+    reported = with_more_findings(reported, findings)
+    return Outcome(results=replace(before, data=reported))
 
 
 def _divided(
     context: Context, backend: Backend, info: ModelInfo, data: DataSet, runtime: str
 ) -> tuple[DataSet, Seen, list[Finding]]:
-    """The sets, rows of an ``.npz`` divided so that both hold each regime, and which classes float gives in them."""
+    """The data set, divided so that both sets hold each regime; the classes that float predicts; and findings."""
     windows = sum(data.count(split) for split in POOL)
-    pace = Pace(context, "asking float, window", windows, begin=0.0, end=0.04, timed=False)
+    pace = Pace(context, "running float, window", windows, begin=0.0, end=0.04, timed=False)
     answers = ask_float(backend.open(context.model_path, runtime=runtime), info, data, context.task, pace)
     division = answers.division(context.task.seed)
     if division is not None:
@@ -139,23 +139,23 @@ def _divided(
         data = open_dataset(context, info, division)
     save_answers(context.out_dir, answers.of_search(division))
     counts = answers.counts(division)
-    told = one_class(counts, rows=context.task.arrays is not None) if answers.one_each else []
-    return data, Seen(classes=counts), told
+    findings = one_class(counts, rows=context.task.arrays is not None) if answers.one_each else []
+    return data, Seen(classes=counts), findings
 
 
 def _wanted(backend: Backend, prepared: Path, runtime: str) -> tuple[Sequence[str], Mapping[str, str]]:
-    """The tensors to look at, and those for which the range of one of these holds."""
+    """The tensors to observe, and the other tensors that share the range of one of these."""
     tap = backend.tap(prepared, runtime=runtime)
     return [name for name in tap.names if name not in tap.same_range], tap.same_range
 
 
 def _moved(observer: Observer, early: Mapping[str, Range], more: str) -> MovedRanges | None:
-    """How far activations' ranges moved with the last third of the windows: the tensor that moved most.
+    """How far the last third of the windows moved the ranges of activations; names the tensor that moved most.
 
-    ``more`` says how more windows are to be had.
+    ``more``: the clause that tells the user how to get more windows.
 
-    Of inputs, which are known while capture can still go on, more is said (:mod:`edge_agent.calibration.stability`);
-    keeping as much of every activation would not be constant in memory on small devices.
+    For inputs, which are known while the capture can still be extended, :mod:`edge_agent.calibration.stability` gives a
+    finer analysis. Its data, kept for every activation, would not fit into the memory of small devices.
     """
     late = observer.ranges(early, (_SETTLES,), symmetric=False)[_SETTLES]
     widths = {name: (early[name].high - early[name].low, one.high - one.low) for name, one in late.items()}
@@ -190,7 +190,7 @@ class _Calibration:
         """The ranges after two thirds of the first pass."""
 
     def observe(self, observer: Observer, names: Sequence[str], *, begin: float, end: float) -> None:
-        """One pass over the calibration set for the tensors ``names``, in as many groups as memory asks for."""
+        """One pass over the calibration set for the tensors ``names``, in as many groups as memory requires."""
         if not names:
             return
         first = not self.early

@@ -1,11 +1,14 @@
 """The capture stage: gathers the three sets, checks the data's quality, and leaves ``sets.json``.
 
-From the operator's ``.npz`` files (:mod:`edge_agent.worker.capture.from_arrays`), or from this device's own sensor:
-from what a process of its own has kept (:mod:`edge_agent.worker.capture.from_reservoir`), if that is enough, else from
-what it sends now (:mod:`edge_agent.worker.capture.from_sensor`). Later stages read the sets through
-:mod:`edge_agent.worker.data.dataset`. A labelled set that came with the model is looked at first, so that nothing is
-captured for a file that cannot be used; and before any row of an ``.npz`` is read, whether there are enough of them.
-Who opens a sensor opens neither model nor labelled set: :mod:`edge_agent.worker.capture.inspection`.
+The data come from the operator's ``.npz`` files (:mod:`edge_agent.worker.capture.from_arrays`) or from this device's
+own sensor. Of a sensor, the stage takes the samples that the sensor's process has stored
+(:mod:`edge_agent.worker.capture.from_reservoir`) if they are enough, else it captures live
+(:mod:`edge_agent.worker.capture.from_sensor`). Later stages read the sets through
+:mod:`edge_agent.worker.data.dataset`.
+
+A labelled set that came with the model is checked first, so that no capture is wasted on an unusable file. The number
+of rows of an ``.npz`` is checked before any row is read. A process that opens a sensor opens neither the model nor the
+labelled set (:mod:`edge_agent.worker.capture.inspection`).
 """
 
 import msgspec
@@ -32,11 +35,11 @@ def run(context: Context) -> Outcome:
 
     Raises:
         ModelError: the model cannot be read.
-        RecipeError: the task asks for what is not available here.
-        ContractError: data or source do not fit the model.
+        RecipeError: the task requests something that is not available here.
+        ContractError: the data or the source does not fit the model.
         SourceError: the sensor is absent, busy, silent or lost.
         LimitError: ``no_space``.
-        Refusal: the data's quality, too few windows, or labels that could decide nothing.
+        Refusal: the data's quality, too few windows, or labels that cannot decide anything.
     """
     task = context.task
     sets: ArraySets | ShardSets
@@ -66,7 +69,7 @@ def run(context: Context) -> Outcome:
 
 
 def _live(context: Context, info: ModelInfo, shortfall: Shortfall | None) -> tuple[ShardSets, Data]:
-    """Capture what the sensor sends now; where something is kept, say why that will not do."""
+    """Capture live from the sensor; if samples are stored, report why they are not enough."""
     if shortfall is None:
         return capture_source(context, info)
     context.progress(0.0, f"capturing, as {shortfall.why}", force=True)

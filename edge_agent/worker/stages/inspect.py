@@ -1,7 +1,7 @@
-"""The step before a capture from a sensor: opens the model and its labelled set, and leaves what they are.
+"""The step before a capture from a sensor: opens the model and its labelled set, and leaves a description of both.
 
-It is no stage of a job: the capture stage starts it (:mod:`edge_agent.worker.capture.inspection`), so that the process
-with the sensor opens neither.
+This step is not a stage of a job. The capture stage starts it (:mod:`edge_agent.worker.capture.inspection`), so that
+the process with the sensor opens neither file.
 """
 
 import msgspec
@@ -14,7 +14,7 @@ from edge_agent.worker.context import Context
 
 
 def run(context: Context) -> Outcome:
-    """Look at both; raises as :func:`look_at_model` and :func:`look_at_labels` do."""
+    """Inspect both files; raises as :func:`look_at_model` and :func:`look_at_labels`."""
     info = look_at_model(context)
     found = Inspected(info, look_at_labels(context, info))
     write_durably(context.out_dir / INSPECTED_FILE, msgspec.json.encode(found))

@@ -1,9 +1,10 @@
-"""The quantize stage: search over candidates on the search set, and freeze the one or two that are to be judged.
+"""The quantize stage: searches over candidates on the search set, and freezes one or two finalists for the verdict.
 
-The search itself is :mod:`edge_agent.worker.search.search`. A finalist gets the full latency statistic before anybody
-opens the held-out set; if it fails, the next follows. Leaves ``candidates.json`` and, if a candidate is left,
-``chosen.json`` with ``chosen.<format>``; ``second.json`` with ``second.<format>`` where a second one makes the job
-likelier to end accepted. Where an optimised form is served in place of one of these, or of float, it leaves that, too.
+The search itself is :mod:`edge_agent.worker.search.search`. Each finalist gets the full latency statistic before the
+held-out set is opened; if it fails, the next candidate follows. The stage leaves ``candidates.json`` and, if a
+candidate is left, ``chosen.json`` with ``chosen.<format>``. It leaves ``second.json`` with ``second.<format>`` if a
+second finalist makes the job more likely to end accepted. If an optimised form is served in place of a finalist or of
+float, the stage leaves that form as well.
 """
 
 import shutil
@@ -62,28 +63,28 @@ CANDIDATES_FILE = "candidates.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """What the search ended with."""
+    """The results of the search."""
 
     search: Search
     finalists: Sequence[tuple[Finalist, Path]]
-    """Those that the held-out set is opened for, with their files, the preferred one first: two at most."""
+    """The finalists for the held-out set with their files, preferred one first: two at most."""
     meaning: Meaning
     others: dict[str, Output]
-    """What the other outputs mean."""
+    """The resolved options of the other outputs."""
     layers: list[LayerLoss]
     fp16: MeasuredModel | None
-    """What was measured of fp16, where the recipe leaves it out."""
+    """The measurements of fp16, if the recipe does not accept it."""
 
 
 def run(context: Context) -> Outcome:
-    """Search, and leave the best candidate, or say why there is none.
+    """Search, and leave the best candidates, or report why there is none.
 
     Raises:
-        RecipeError: the recipe asks for what is not available here.
+        RecipeError: the recipe requests something that is not available here.
         ModelError: the float model fails.
         Refusal: ``non_finite`` if float's own outputs are NaN or Inf; ``output_kind_needed`` if the labels that came
-            with the model say nothing about what the outputs are found to be; ``no_candidate`` if the recipe's method
-            has no form of any of the model's layers.
+            with the model do not fit the output kind that was found; ``no_candidate`` if the recipe's method supports
+            none of the model's layers.
     """
     prepared = prepare(context)
     if not plan(space_of(context.task, prepared)):
@@ -94,14 +95,14 @@ def run(context: Context) -> Outcome:
 
 
 def _unplanned(context: Context, prepared: Prepared) -> Outcome:
-    """Refuse a recipe that has no form of any layer, and tell of fp16 beside that where it can be compared."""
+    """Refuse a recipe without an int8 form of any layer, and compare fp16 if possible."""
     why = why_unplanned(context.task.recipe, prepared.flow.nodes, prepared.ranges.float_layers)
     refused = Refusal("no_candidate", why)
-    if context.task.recipe.io == "int8":  # with which nothing is compared
+    if context.task.recipe.io == "int8":  # the comparison excludes fp16
         raise refused
     try:
         found = _search(context, prepared)
-    except (EdgeAgentError, MemoryError, OSError) as error:  # nothing that float may lack is what ends this job
+    except (EdgeAgentError, MemoryError, OSError) as error:  # the comparison is optional, the refusal is not
         raise refused from error
     prepared.feeds.unlink()
     return _publish(context, prepared, found, refused)
@@ -138,20 +139,22 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         if given:
             _try(context, prepared, search, planned)
         proved = search.prove_speed(FormTrials(context, backend, info, data, evaluator)) if given else []
-        if not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH:  # fewer are told of anyway
+        if (
+            not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH
+        ):  # fewer have a warning of their own
             search.warn(f"the search ended at its budget of {seconds:g} s: {search.more} may find more")
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
-        context.progress(PROVED, "looking at each layer", force=True)
+        context.progress(PROVED, "analysing each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
         fp16 = compare_fp16(context, prepared, evaluator, search)
-        if not given:  # nothing has told float's speed before
+        if not given:  # the comparison was the first to measure float
             search.reference = evaluator.reference
         others = floats.others.meanings()
     return _Found(search=search, finalists=frozen, meaning=meaning, others=others, layers=layers, fp16=fp16)
 
 
 def _try(context: Context, prepared: Prepared, search: Search, planned: list[CandidateSpec]) -> None:
-    """Score what is planned, and whatever may do better."""
+    """Score the planned candidates, then further ones that may do better."""
     task, backend, info = context.task, prepared.backend, prepared.info
     search.score(planned)
     if fits(task.memory_bytes, info.size_bytes):
@@ -168,7 +171,10 @@ def _try(context: Context, prepared: Prepared, search: Search, planned: list[Can
 
 
 def _publish(context: Context, prepared: Prepared, found: _Found, refused: Refusal | None = None) -> Outcome:
-    """Leave the candidates and the finalists' files, and say what was found; ``refused``: why nothing was planned."""
+    """Write the candidates and the finalists' files; returns the outcome with the results.
+
+    ``refused``: the refusal of a recipe without any planned candidate.
+    """
     search, meaning, finalists = found.search, found.meaning, found.finalists
     records, numbers = search.records([finalist.item for finalist, _ in finalists])
     _write(context.out_dir / CANDIDATES_FILE, records)
@@ -217,7 +223,7 @@ def _foremost(search: Search, finalists: Sequence[Finalist]) -> EvaluatedCandida
 
 
 def _frozen(finalist: Finalist, number: int, found: _Found, confidence: float) -> Chosen:
-    """A candidate that the held-out set is opened for, with all that its verdict needs."""
+    """A finalist for the held-out set, with everything that its verdict needs."""
     return Chosen(
         number=number,
         spec=finalist.item.spec,
@@ -238,7 +244,7 @@ def _explained(
     search: Search,
     one: EvaluatedCandidate | None,
 ) -> list[LayerLoss]:
-    """The worst layers of one candidate, with what leaving them float costs."""
+    """The worst layers of one candidate, with the cost of leaving them float."""
     if one is None:
         return []
     planned = replace(one, spec=search.planned(one.spec))

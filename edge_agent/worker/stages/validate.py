@@ -1,14 +1,15 @@
 """The validate stage: the held-out set is opened once, for the frozen finalists, and the gates decide.
 
-The reference is the model file as it was pushed. What the output means and how fast a finalist is was found before, on
-the search set and by the full latency statistic; here only what the held-out windows prove is new. Where two finalists
-were frozen, each has to prove what it proves at 97.5 %, and the second one is judged only if the first is refused. A
-refusal here is final for the job: there is no way back to the search. Layers of what is refused, and of a second one
-that is accepted, are explained on the held-out windows.
-A labelled set that came with the model is opened after the held-out set, whatever that said, and its labels judge
-accuracy. What the held-out windows hold that calibration has not seen is told of; it decides nothing.
+The reference is the model file as it was pushed. The output's kind was found on the search set, and a finalist's speed
+by the full latency statistic; this stage only adds the proof on the held-out windows. If two finalists were frozen,
+each must pass at 97.5 % confidence, and the second is judged only if the first is refused. A refusal here is final for
+the job: there is no return to the search. The layers of a refused finalist, and of an accepted second one, are
+explained on the held-out windows.
 
-If the second finalist is accepted, this stage leaves it as ``chosen.json`` and ``chosen.<format>`` of its own.
+A labelled set that came with the model is opened after the held-out set, whatever its result, and the labels judge
+accuracy. Held-out data that calibration has not seen are reported, but do not decide anything.
+
+If the second finalist is accepted, this stage leaves it as ``chosen.json`` and ``chosen.<format>`` in its own folder.
 """
 
 import shutil
@@ -57,10 +58,10 @@ class _Judged:
 
     finalist: Chosen
     target: Path
-    """Its model file; what ran is its optimised form, where it has one."""
+    """The finalist's model file. Its optimised form ran instead, if it has one."""
     score: Score
     effective: float
-    """How many independent windows the held-out set counts as."""
+    """The number of independent windows that the held-out set is worth."""
     judgement: Judgement
     outputs: Sequence[OutputSummary]
     labelled: LabelledSet | None
@@ -91,27 +92,29 @@ def run(context: Context) -> Outcome:
             if judged[-1].judgement.passed:
                 break
         findings, undefined = unseen.findings(floats, judge), floats.others.undefined
-    told = next((one for one in judged if one.judgement.passed), judged[0])
-    if told.judgement.passed and told.finalist is not preferred:
+    reported = next((one for one in judged if one.judgement.passed), judged[0])
+    if reported.judgement.passed and reported.finalist is not preferred:
         own = chosen_path(context.out_dir, backend.SUFFIX)
-        shutil.copyfile(told.target, own)
-        copy_form(told.target, own)
-        (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
-    result = _result(context, before, judged, told, undefined)
+        shutil.copyfile(reported.target, own)
+        copy_form(reported.target, own)
+        (context.out_dir / CHOSEN_FILE).write_bytes(
+            msgspec.json.format(msgspec.json.encode(reported.finalist), indent=2)
+        )
+    result = _result(context, before, judged, reported, undefined)
     result = replace(result, data=with_more_findings(result.data, findings))
-    explained = told.finalist is preferred  # by the search
-    if not (explained and told.judgement.passed):
-        layers = worst_layers(context, backend, data, "heldout", told.finalist.spec)
+    explained = reported.finalist is preferred  # by the search
+    if not (explained and reported.judgement.passed):
+        layers = worst_layers(context, backend, data, "heldout", reported.finalist.spec)
         result = replace(result, layers=with_measured(layers, before.layers if explained else ()))
-    if not told.judgement.passed:
-        refused = Outcome(code=told.judgement.code, message=told.record.message or "", results=result)
+    if not reported.judgement.passed:
+        refused = Outcome(code=reported.judgement.code, message=reported.record.message or "", results=result)
         return with_fp16_finding(refused, task)
-    form = form_sha256(form_folder_of(told.target))
-    return Outcome(results=result, model_sha256=sha256_of(told.target), form_sha256=form or msgspec.UNSET)
+    form = form_sha256(form_folder_of(reported.target))
+    return Outcome(results=result, model_sha256=sha256_of(reported.target), form_sha256=form or msgspec.UNSET)
 
 
 class _HeldOut:
-    """The held-out set, with float's outputs once it is opened."""
+    """The held-out set, with float's outputs after :meth:`open`."""
 
     def __init__(
         self,
@@ -136,7 +139,7 @@ class _HeldOut:
         self._done = 0.0
 
     def open(self, preferred: Chosen) -> Judge:
-        """Run float; the judge that has seen its outputs."""
+        """Run float; returns a judge that has seen its outputs."""
         self._floats.others.settle(preferred.others)
         self._floats.run(self._pace("held-out set, float window"), runtime=preferred.reference.runtime or "")
         judge = self._floats.judge(self._floats.meaning(preferred.output, None))
@@ -144,7 +147,7 @@ class _HeldOut:
         return judge
 
     def judge(self, judge: Judge, finalist: Chosen, target: Path) -> _Judged:
-        """What the windows, and the labelled set if there is one, prove of one finalist."""
+        """Judge one finalist on the held-out windows, and on the labelled set if there is one."""
         task, windows, confidence = self._task, self._floats.windows, finalist.confidence
         served = served_file(target)
         score = self._floats.score(
@@ -198,20 +201,20 @@ class _HeldOut:
 
 
 def _result(
-    context: Context, before: Result, judged: Sequence[_Judged], told: _Judged, undefined: Sequence[str]
+    context: Context, before: Result, judged: Sequence[_Judged], reported: _Judged, undefined: Sequence[str]
 ) -> Result:
-    """The result object with what was found.
+    """The result object, completed by this stage.
 
-    ``told``: the finalist that the verdict is about; ``undefined``: the other outputs that float leaves so.
+    ``reported``: the finalist of the verdict; ``undefined``: the other outputs that float leaves undefined.
     """
-    score, effective, task = told.score, told.effective, context.task
+    score, effective, task = reported.score, reported.effective, context.task
     windows, asked = len(score.agreed), task.gates.min_agreement
     enough = enough_heldout(
         windows,
         score.disagreements,
         effective=effective,
         limit=MIN_AGREEMENT if asked is None else asked,
-        confidence=told.finalist.confidence,
+        confidence=reported.finalist.confidence,
         arrays=task.arrays is not None,
     )
     accuracy = score.accuracy
@@ -221,34 +224,34 @@ def _result(
             candidates = with_refusal(candidates, one.finalist.number, one.record)
     return replace(
         before,
-        reference=replace(told.finalist.reference, accuracy=None if accuracy is None else accuracy[0]),
-        chosen=told.record,
+        reference=replace(reported.finalist.reference, accuracy=None if accuracy is None else accuracy[0]),
+        chosen=reported.record,
         candidates=list(candidates),
-        finalist=told.finalist.number,
+        finalist=reported.finalist.number,
         data=replace(
             before.data,
             heldout=replace(before.data.heldout or SetSummary(windows=windows), windows_effective=effective),
-            eval=told.labelled,
+            eval=reported.labelled,
             enough=replace(before.data.enough, heldout=enough),
-            outputs=list(told.outputs),
+            outputs=list(reported.outputs),
             detections=score.detections,
             classes=score.losses(),
             warnings=[
                 *before.data.warnings,
-                *told.judgement.warnings,
-                *not_judged(told.outputs, undefined),
-                *_of_the_others(judged, told),
+                *reported.judgement.warnings,
+                *not_judged(reported.outputs, undefined),
+                *_of_the_others(judged, reported),
             ],
         ),
     )
 
 
-def _of_the_others(judged: Sequence[_Judged], told: _Judged) -> list[str]:
-    """What became of the finalists that the verdict is not about."""
-    ended = "the other one passed" if told.judgement.passed else "the other one was refused as well"
+def _of_the_others(judged: Sequence[_Judged], reported: _Judged) -> list[str]:
+    """A sentence on each finalist that the verdict is not about."""
+    ended = "the other one passed" if reported.judgement.passed else "the other one was refused as well"
     return [
         f"two finalists were judged, each at {100 * one.finalist.confidence:g} %: {describe(one.record)} was refused "
         f"({one.judgement.code}: {one.record.message}); {ended}"
         for one in judged
-        if one is not told
+        if one is not reported
     ]

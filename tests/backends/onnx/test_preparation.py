@@ -196,7 +196,7 @@ def test_feeds_that_do_not_fit_are_contract_errors(tmp_path: Path) -> None:
 def test_values_on_which_the_model_fails_are_not_called_a_wrong_shape(tmp_path: Path) -> None:
     session = BACKEND.open(models.save(models.embedding_net(), tmp_path / "m.onnx"))
 
-    with pytest.raises(ModelError, match="fails on these values; correct data or model") as caught:
+    with pytest.raises(ModelError, match="fails on these values; check data and model") as caught:
         session.run({"ids": np.full((1, 7), 99)})
     assert caught.value.code == "model_unsupported"
 

@@ -63,7 +63,7 @@ def test_an_operator_that_a_runtime_has_is_no_reason_to_refuse(tmp_path: Path, s
 
 def test_an_operator_that_none_has_is_named_with_the_tensor_that_it_gives(tmp_path: Path) -> None:
     with pytest.raises(
-        ModelError, match=r"'Wavelet' that gives 'hidden' is custom, and no runtime here has it"
+        ModelError, match=r"'Wavelet' that gives 'hidden' is custom, and no installed runtime has it"
     ) as told:
         backend.inspect(models.save(models.custom_net(), tmp_path / "m.tflite"))
 

@@ -16,8 +16,9 @@ import pytest
 from support.brokers import MOSQUITTO, MosquittoBroker
 from support.host import Ended, Host
 
+from edge_agent.errors import ConfigError
 from host_tools.broker.settings import load_settings
-from host_tools.broker.signing import read_key
+from host_tools.broker.signing import generate_key, read_key
 from host_tools.cli.app import main
 from host_tools.setup.broker_account import acl_lines
 from host_tools.setup.host_file import host_file_text
@@ -153,6 +154,34 @@ def on_terminal(host: Host, answers: list[tuple[str, str]]) -> tuple[int, str]:
 
 @pytest.mark.mosquitto
 @pytest.mark.children(covered=False)
+def test_a_private_key_called_pem_is_never_handed_out(host: Host) -> None:
+    made = init(host, "--broker", "mqtt://127.0.0.1", "--untested", "--sign", "op.pem")
+
+    read_key(host.folder / "op.pem")
+    assert b"PUBLIC KEY" in (host.folder / "op.pub.pem").read_bytes()
+    assert "op.pub.pem to every device" in made.out
+    again = init(host, "--broker", "mqtt://127.0.0.1", "--untested", "--force", "--sign", "op.pem")
+    assert (made.exit, again.exit) == (0, 0)
+    assert "op.pub.pem to every device" in again.out
+
+
+def test_the_public_half_of_a_key_that_is_there_is_written_if_it_is_missing_and_never_a_wrong_one(host: Host) -> None:
+    generate_key(host.folder / "mine.key", host.folder / "mine.pem")
+    public = (host.folder / "mine.pem").read_bytes()
+    (host.folder / "mine.pem").unlink()
+
+    written = init(host, "--broker", "mqtt://127.0.0.1", "--untested", "--sign", "mine.key")
+    assert (host.folder / "mine.pem").read_bytes() == public
+    (host.folder / "mine.pem").write_text("something else")
+    refused = init(host, "--broker", "mqtt://127.0.0.1", "--untested", "--force", "--sign", "mine.key")
+
+    assert (written.exit, refused.exit) == (0, 2)
+    assert "mine.pem is not the public half of the key that signs; move it away" in refused.err
+    with pytest.raises(ConfigError, match="cannot hold both halves"):
+        generate_key(host.folder / "one", host.folder / "one")
+
+
+@pytest.mark.mosquitto
 def test_on_a_terminal_it_asks(host: Host, broker: MosquittoBroker) -> None:
     answers = [
         ("broker URL", "nonsense\n"),

@@ -247,9 +247,9 @@ def test_a_job_that_failed_before_any_measurement() -> None:
 
 
 def test_where_the_sets_came_from_is_said() -> None:
-    kept = {"used": True, "message": "the sets are of what 'imu' has sent from Monday to Friday"}
+    kept = {"used": True, "message": "the sets hold samples of 'imu' from Monday to Friday"}
 
-    assert "of what 'imu' has sent from Monday to Friday" in text_of(report(results={"data": {"kept": kept}}))
+    assert "the sets hold samples of 'imu' from Monday to Friday" in text_of(report(results={"data": {"kept": kept}}))
 
 
 def test_warnings_are_said() -> None:

@@ -108,8 +108,8 @@ def test_other_outputs_are_held_to_their_agreement_whatever_labels_do() -> None:
             given(12, apart=False, dependent=True),
             (
                 "too few rows: calibration 100 (needs 1), search 50 (needs 1), held-out 12 (needs at least 59 to prove "
-                "an agreement of 95 %); give 118 rows or more (--calibration), best 1000, or 59 or more in a file of "
-                "their own (--heldout)"
+                "an agreement of 95 %); give 118 rows or more (--calibration), best 1000, or 59 or more in a separate "
+                "file (--heldout)"
             ),
         ),
         (
@@ -144,7 +144,7 @@ def test_the_looser_gate_that_is_named_may_be_proved(rows: int, *, labelled: boo
 def test_more_than_is_ever_held_out_of_one_file_needs_a_file_of_its_own() -> None:
     message = refusal(task(Gates(min_agreement=0.995)), given(300, apart=False))
 
-    assert "give 598 or more in a file of their own (--heldout)" in message
+    assert "give 598 or more in a separate file (--heldout)" in message
     assert "--calibration" not in message
 
 

@@ -87,7 +87,7 @@ def test_a_second_file_that_leaves_the_first_ones_range_is_warned_of(
 
     unlike = [finding for finding in data["findings"] if finding["code"] == "sets_unlike"]
     assert [finding["refuse"] for finding in unlike] == ([False] if said else [])
-    assert all("held-out values of 'x' leave what calibration has seen" in one["message"] for one in unlike)
+    assert all("held-out values of 'x' lie outside the calibrated range" in one["message"] for one in unlike)
 
 
 def test_rows_come_the_same_way_every_time(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_constant_feeds_its_input(tmp_path: Path) -> None:
         ({"x": VALUES.astype(str)}, "dtype_mismatch", "needs float32"),
         ({"x": VALUES, "labels": np.zeros(59, int)}, "shape_mismatch", "'x' 60, 'labels' 59"),
         ({"x": np.float32(3)}, "shape_mismatch", "array 'x' of c.npz is a single value; give"),
-        ({"x": VALUES, "groups": VALUES}, "data_unreadable", "one integer or string a row"),
+        ({"x": VALUES, "groups": VALUES}, "data_unreadable", "one integer or string per row"),
         ({"x": np.array([None] * 60)}, "data_unreadable", "Python objects"),
         ({"y": VALUES, "z": VALUES}, "input_missing", "the arrays 'y', 'z'"),
         ({"labels": np.zeros(60)}, "input_missing", "'x' has no data"),
@@ -324,7 +324,7 @@ def test_a_heldout_row_that_comes_again_is_warned_of(tmp_path: Path) -> None:
     _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.repeat(fresh, 2, axis=0)})
 
     assert said["warnings"] == [
-        "100 of 200 held-out rows repeat another one, so they prove less than is counted; give rows that differ"
+        "100 of 200 held-out rows repeat another one, so they prove less than their number; give rows that differ"
     ]
 
 
@@ -333,7 +333,7 @@ def test_heldout_rows_that_are_not_new_are_warned_of(tmp_path: Path) -> None:
 
     _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.concatenate([fresh, VALUES[:10]])})
 
-    text = "10 of 200 held-out rows are in calibration or search too, so the verdict flatters"
+    text = "10 of 200 held-out rows are also in calibration or search, so the verdict flatters"
     assert said["warnings"] == [f"{text}; give held-out rows of other recordings"]
 
 

@@ -105,7 +105,7 @@ def test_a_folder_of_pictures_of_any_size_with_what_is_none(tmp_path: Path) -> N
     assert sorted((255 * made.arrays["x"][:, 0, 0, 0, 0]).round().tolist()) == [0, 10, 20, 30, 40]
     assert made.notes == [
         "6 files of pictures used; left out: 1 table, 1 of a kind that is not read (.md)",
-        "left out: broken.jpg: it is no image",
+        "left out: broken.jpg: not an image",
     ]
 
 
@@ -126,7 +126,7 @@ def test_sounds_are_resampled_and_one_of_two_channels_is_used(tmp_path: Path) ->
 
     assert made.arrays["x"].shape == (made.count, 100)
     assert made.arrays["x"] == pytest.approx(0.25, abs=1e-3)
-    assert made.notes == ["sounds of several channels: only 'left' is used"]
+    assert made.notes == ["of sounds with several channels, only 'left' is used"]
 
 
 def test_arrays_that_fit_the_model_are_taken_with_their_labels_and_groups(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_arrays_that_fit_the_model_are_taken_with_their_labels_and_groups(tmp_pa
     assert np.array_equal(made.arrays["x"], np.concatenate([data, data]))
     assert made.arrays["labels"].tolist() == [3, 1, 2, 0] * 2
     assert len(set(made.arrays["groups"].tolist())) == 4
-    assert made.notes == ["the arrays fit the model's inputs, so no steps are done"]
+    assert made.notes == ["the arrays fit the model's inputs, so no steps are applied"]
 
 
 def test_an_input_that_is_called_as_a_reserved_word(tmp_path: Path) -> None:
@@ -176,22 +176,22 @@ def test_what_cannot_be_read_is_left_out_and_told_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "contract", "code", "said"),
     [
-        ({}, SERIES, "source_unavailable", "there is nothing"),
-        ({"a.md": b"x", "b.md": b"y"}, SERIES, "source_unavailable", "there is 2 of a kind that is not read (.md)"),
-        ({"a.csv": b"ax,ay\n1,2\n"}, PICTURE, "source_unavailable", "wants pictures, and there is 1 table"),
+        ({}, SERIES, "source_unavailable", "it has nothing"),
+        ({"a.md": b"x", "b.md": b"y"}, SERIES, "source_unavailable", "it has 2 of a kind that is not read (.md)"),
+        ({"a.csv": b"ax,ay\n1,2\n"}, PICTURE, "source_unavailable", "needs pictures; it has 1 table"),
         ({"a.csv": b""}, SERIES, "source_unavailable", "a.csv: it is empty"),
-        ({"a.csv": b"ax,ay\n" + b"1,2\n" * 5}, SERIES, "source_unavailable", "all are shorter than that"),
+        ({"a.csv": b"ax,ay\n" + b"1,2\n" * 5}, SERIES, "source_unavailable", "all files are too short"),
         (
             {"a.csv": b"ax,ay,az\n" + b"1,2,3\n" * 50},
             SERIES,
             "shape_mismatch",
-            "the model's input 'x' wants 1x2x10; correct channels, window or steps in m.toml, and give it with",
+            "the model's input 'x' needs 1x2x10; correct channels, window or steps in m.toml, and pass it with",
         ),
         (
             {"a.csv": b"ax,ay\n" + b"1,2\n" * 50},
             InputContract(channels=["gx", "gy"], window=Window(10, 5)),
             "channel_unknown",
-            "a.csv has 2 channels (ax, ay): 'gx' is none of them",
+            "a.csv has 2 channels (ax, ay): 'gx' is not one of them",
         ),
     ],
 )

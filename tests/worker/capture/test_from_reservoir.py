@@ -194,7 +194,7 @@ def test_windows_are_what_the_sensor_sent_and_sets_are_minutes_apart(tmp_path: P
         assert split == other or first - last > SIZE
     assert said["kept"]["used"]
     assert said["kept"]["stretches"] == 300
-    assert said["kept"]["message"].endswith(f"has sent from {said['kept']['from']} to {said['kept']['to']}")
+    assert said["kept"]["message"].endswith(f"from {said['kept']['from']} to {said['kept']['to']}")
     assert said["warnings"] == [finding["message"] for finding in said["findings"]]
     assert not any(finding["refuse"] for finding in said["findings"])
     # The first third, the second and the third of the four hours have their part.
@@ -244,7 +244,7 @@ def test_another_rate_is_made_of_each_stretch(tmp_path: Path, kept_folder: Path)
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"recipe": Recipe(calibration_windows=5000)}, "stretches kept: "),
+        ({"recipe": Recipe(calibration_windows=5000)}, " for search and verdict are stored; the sets need "),
         ({"inputs": [msgspec.structs.replace(CONTRACT, window=Window(300, 300))]}, "shorter than a window"),
         ({"inputs": [msgspec.structs.replace(CONTRACT, channels=["ax", "ay", "temperature"])]}, "no channel 'temp"),
     ],
@@ -267,7 +267,7 @@ def test_quality_refuses_what_is_kept_as_it_does_a_capture(tmp_path: Path) -> No
     samples[:, 1] = 1.0
     fill(tmp_path / "imu", samples, rate_hz=50, stretches=150, channels=CHANNELS, hours=3)
 
-    with pytest.raises(Refusal, match="'ay' was the same in all") as error:
+    with pytest.raises(Refusal, match="'ay' had one value in all") as error:
         capture_kept(context(tmp_path, make_task(tmp_path / "imu")), INFO)
 
     assert error.value.code == "constant_channel"
@@ -344,7 +344,7 @@ def test_what_is_replaced_while_it_is_copied_makes_no_set_short(
     made = capture_kept(here, INFO)
 
     if lost == "all of it":
-        assert made == Shortfall("what is kept was replaced while it was being copied")
+        assert made == Shortfall("stored samples were replaced while they were being copied")
         assert list(here.out_dir.iterdir()) == []
         return
     assert isinstance(made, tuple)

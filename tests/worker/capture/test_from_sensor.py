@@ -275,7 +275,7 @@ def test_a_slower_sensor_is_warned_of(tmp_path: Path) -> None:
     (warning,) = capture(tmp_path, task).said["warnings"]
 
     assert warning == (
-        "the model wants 50 samples a second, source 'imu' sends 25: what moves faster than 12.5 Hz is missing"
+        "the model expects 50 samples a second, but source 'imu' sends 25: frequencies above 12.5 Hz are missing"
     )
 
 
@@ -313,7 +313,7 @@ def test_ready_windows_cannot_be_resampled(tmp_path: Path) -> None:
 
     error = refused(RecipeError, tmp_path, make_task(source, inputs=[AT_100_HZ]))
 
-    assert "stand alone at 100 Hz; they cannot be resampled to rate_hz = 50" in error.message
+    assert "has separate windows at 100 Hz, which cannot be resampled to rate_hz = 50" in error.message
 
 
 def test_several_inputs_of_one_rate(tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ INPUT = msgspec.structs.replace
             {"inputs": [INPUT(CONTRACT, frame=(240, 320))]},
             ContractError,
             "shape_mismatch",
-            "sends numbers, no pictures; the input says frame = [240, 320]",
+            "sends numbers, no pictures; the input declares frame = [240, 320]",
         ),
         ({"inputs": [CONTRACT, CONTRACT]}, ContractError, "input_missing", "give each the name"),
         ({"inputs": [INPUT(CONTRACT, steps=[{"op": "fft"}])]}, RecipeError, "recipe_unsupported", "unknown op 'fft'"),
@@ -522,11 +522,11 @@ def test_a_held_out_set_that_leaves_the_range_on_a_terminal(tmp_path: Path, scal
         if code == "refused":
             error = refused(Refusal, tmp_path, task)
             assert error.code == "sets_unlike"
-            assert "of the held-out values of 'ay' leave what calibration has seen" in error.message
+            assert "of the held-out values of 'ay' lie outside the calibrated range" in error.message
             return
         said = capture(tmp_path, task).said["findings"]
 
-    unlike = [(finding["refuse"], "of 'ay' leave" in finding["message"]) for finding in said]
+    unlike = [(finding["refuse"], "of 'ay' lie outside" in finding["message"]) for finding in said]
     assert unlike == ([(False, True)] if code else [])
 
 

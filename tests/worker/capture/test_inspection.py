@@ -86,7 +86,7 @@ def test_a_model_without_room_for_its_job_is_refused_before_the_sensor_is_opened
         inspection.look_apart(here)
 
     assert caught.value.code == "out_of_memory"
-    assert "takes at least 69 MiB of memory, and a worker may take 60 MiB here" in caught.value.message
+    assert "takes at least 69 MiB of memory, but a worker may take only 60 MiB here" in caught.value.message
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, code: str, *, leaves: Callable[[], None] = lambda: None) -> None:

@@ -256,7 +256,9 @@ def test_a_row_that_no_memory_holds_is_not_read(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(labelled_set, "MAX_ROW_BYTES", 1 << 20)
     save(tmp_path, x=np.zeros((1, 1 << 19), np.float32), labels=np.zeros(1))
 
-    assert "takes 2.1 MB, at most 1.05 MB may be; give smaller rows" in refused(tmp_path, FREE, output=Output()).message
+    assert (
+        "takes 2.1 MB, and the limit is 1.05 MB; give smaller rows" in refused(tmp_path, FREE, output=Output()).message
+    )
 
 
 def test_transposed_arrays_are_unpacked_only_where_there_is_room(
@@ -377,11 +379,11 @@ def test_the_kinds_that_labels_fit_are_known(
             FLAT,
             Output(),
             "output_kind_needed",
-            "give class numbers, one a row (labels.argmax(axis=1))",
+            "give one class number per row (labels.argmax(axis=1))",
         ),
         (STRINGS, FLAT, Output(), "output_kind_needed", 'kind = "sequence" and alphabet'),
         (STRINGS, ONE, Output(kind="regression"), "shape_mismatch", "'ab' is no number; give a number"),
-        (STRINGS, SPELLED, Output(kind="sequence"), "output_kind_needed", "needs [output] alphabet"),
+        (STRINGS, SPELLED, Output(kind="sequence"), "output_kind_needed", "set [output] alphabet"),
         (
             STRINGS,
             SPELLED,
@@ -392,7 +394,7 @@ def test_the_kinds_that_labels_fit_are_known(
         (LABELS, ONE, Output(kind="anomaly"), "shape_mismatch", '[output] kind = "anomaly"'),
         (LABELS, FLAT, Output(kind="embedding"), "output_kind_needed", '("classes", "binary", "regression"'),
         (LABELS, FLAT, Output(kind="raw"), "output_kind_needed", "or leave the set out"),
-        (LABELS, MAP, Output(), "output_kind_needed", "fit no kind of an output of shape 1x3x8x8"),
+        (LABELS, MAP, Output(), "output_kind_needed", "fit no kind for an output of shape 1x3x8x8"),
         (np.zeros((120, 3)), FLAT, Output(), "output_kind_needed", 'set [output] kind = "binary"'),
     ],
 )

@@ -120,7 +120,7 @@ def test_what_was_measured_at_the_output_decides_over_sqnr() -> None:
     assert worst.name == "b"
     assert worst.output_share == pytest.approx(0.995)
     assert worst.sqnr_db > FAITHFUL_DB
-    assert "100% of what the output loses is from here" in worst.cause
+    assert "100% of the output's error comes from this layer" in worst.cause
     assert worst.remedy == "leave it float"
     assert other.output_share == pytest.approx(0.005)
     assert other.sqnr_db < 5
@@ -159,7 +159,7 @@ def test_a_layer_alone_between_float_operators_is_told() -> None:
 
     found = {entry.name: entry for entry in explainer.worst()}
 
-    assert "between operators that stay float" in found["alone"].cause
+    assert "between float operators" in found["alone"].cause
     assert found["a"].cause == "faithful by itself"
 
 

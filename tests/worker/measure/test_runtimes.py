@@ -38,7 +38,7 @@ CRASH = StageError("stage_crashed", "a measurement was killed by SIGILL")
     [
         (None, None, ["one", "two"], ""),
         (MISSING, None, ["two"], ""),
-        (CRASH, None, ["two"], "one is left out, it does not work on this device: a measurement was killed by SIGILL"),
+        (CRASH, None, ["two"], "one is left out; it does not work on this device: a measurement was killed by SIGILL"),
     ],
 )
 def test_a_runtime_that_is_missing_or_crashes_is_left_out(
@@ -81,5 +81,5 @@ def test_more_threads_than_cores_are_not_tried_and_it_is_said() -> None:
     found, warnings = serving_options(["a"], (1, CORES + 3))
 
     assert found == [ServingOption("a", 1)]
-    assert warnings == [f"threads = [{CORES + 3}]: not tried, this device has {CORES} cores"]
+    assert warnings == [f"threads = [{CORES + 3}]: not tried because this device has {CORES} cores"]
     assert serving_options(["a"], (CORES + 3,))[0] == [ServingOption("a", CORES)]

@@ -66,7 +66,9 @@ def test_movement_that_grows_all_the_time_is_drift() -> None:
     samples = motion(NEEDED)
     samples[:, 0] *= np.linspace(0.5, 4, NEEDED, dtype=np.float32)
 
-    assert any(finding.code == "drift" and "'ax' moved by" in finding.message for finding in judge(samples))
+    assert any(
+        finding.code == "drift" and "spread of channel 'ax' changed" in finding.message for finding in judge(samples)
+    )
 
 
 def test_movement_in_one_stretch_only_is_one_burst() -> None:
@@ -85,14 +87,14 @@ def test_movement_in_one_stretch_only_is_one_burst() -> None:
 def test_sets_of_one_stretch_each_are_one_burst() -> None:
     blocks = plan_blocks({"calibration": 4, "search": 2, "heldout": 4}, size=SIZE, hop=HOP)
 
-    assert "each set is one stretch of time" in judge(motion(NEEDED), blocks)[0].message
+    assert "each set is a single segment of time" in judge(motion(NEEDED), blocks)[0].message
 
 
 def test_held_out_data_far_outside_the_calibration_data_are_refused() -> None:
     unlike = judge(held_out(lambda column: 5 * column))
 
     assert codes(unlike) == [("sets_unlike", True)]
-    assert "of the held-out values of 'ay' leave what calibration has seen" in unlike[0].message
+    assert "of the held-out values of 'ay' lie outside the calibrated range" in unlike[0].message
 
 
 def test_held_out_data_a_little_outside_are_warned_of() -> None:
@@ -115,7 +117,7 @@ def test_held_out_data_at_rest_are_warned_of() -> None:
     (unlike,) = judge(held_out(lambda column: 0.05 * column))
 
     assert (unlike.code, unlike.refuse) == ("sets_unlike", False)
-    assert "use but" in unlike.message
+    assert "cover only" in unlike.message
 
 
 def test_in_few_rounds_unlike_sets_only_warn() -> None:

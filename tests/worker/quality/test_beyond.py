@@ -38,11 +38,9 @@ def test_a_few_windows_far_beyond_are_told_of_with_channel_count_and_how_far() -
 
     assert found.code == "beyond_calibration"
     assert not found.refuse
-    assert found.message.startswith(
-        "12 of 300 held-out windows exceed what calibration has seen in channel 'gyro_x': [-"
-    )
+    assert found.message.startswith("12 of 300 held-out windows exceed the calibrated range of channel 'gyro_x': [-")
     assert "20] against [-" in found.message
-    assert "times its range: static int8 clips there" in found.message
+    assert "times its range: static int8 clips these values" in found.message
 
 
 def test_without_names_the_channel_is_counted() -> None:

@@ -85,7 +85,7 @@ def test_a_channel_that_never_changes_is_refused_at_the_end() -> None:
     assert quality.add(samples) == []
     assert quality.constant_so_far == ["az"]
     assert codes(quality.findings()) == [("constant_channel", True)]
-    assert "'az' was the same in all 5000 samples" in quality.findings()[0].message
+    assert "'az' had one value in all 5000 samples" in quality.findings()[0].message
 
 
 def test_a_clipped_channel_is_refused_or_warned_of_by_its_share() -> None:

@@ -66,7 +66,7 @@ def test_repeated_rows_are_said() -> None:
 
     messages = [finding.message for finding in look(rows) if finding.code == "duplicate_windows"]
 
-    assert any("held-out rows are in calibration or search too" in message for message in messages)
+    assert any("held-out rows are also in calibration or search" in message for message in messages)
     assert any("calibration rows repeat another one" in message for message in messages)
 
 

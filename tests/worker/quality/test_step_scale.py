@@ -68,7 +68,7 @@ def test_a_device_at_rest_is_not_refused() -> None:
     still = MEAN + np.random.default_rng(0).normal(0, 0.001, (5000, 3))
     (found,) = findings(still, STANDARDIZE)
     assert not found.refuse
-    assert "move the sensor as in use" in found.message
+    assert "move the sensor as in real use" in found.message
     still[2000:3000] = MOTION[2000:3000]
     assert findings(still, STANDARDIZE) == []
 

@@ -20,7 +20,7 @@ def test_seconds_that_the_recipe_names_are_cut_to_what_the_stage_has_time_for_an
     assert shortened(1200.0, 1800.0) == shortened(1e6, 0.0) == shortened(0.0, 90.0) == ""
     assert budget_s(1800.0, 1.0, 1800.0) == 1260.0
     assert shortened(1800.0, 1800.0).endswith(
-        "the search had 1260 s; for more set [limits] stage_timeout_s = 2572 there"
+        "the search had 1260 s; for more, set [limits] stage_timeout_s = 2572 there"
     )
     assert shortened(1800.0, 2572.0) == ""
 

@@ -116,7 +116,7 @@ def test_a_form_that_answers_otherwise_is_not_kept(rig: Rig, worth_it: None, mon
     assert rig.trials.of_float(RECORD) == RECORD
     assert (rig.evaluator.forms, rig.files) == ({}, set())
     (warning,) = rig.trials.warnings
-    assert warning.startswith("float is served without an optimised form: its answers")
+    assert warning.startswith("float is served without an optimised form: the form's outputs")
 
 
 @pytest.mark.parametrize(

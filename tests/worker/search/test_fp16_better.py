@@ -45,7 +45,7 @@ def test_fp16_that_is_faster_than_the_accepted_int8_and_no_farther_from_float_is
         "on the search set fp16 does better than the int8 that passed: it agrees with float in 149 of 150 windows and "
         "takes 0.60 of its time, 0.50 of its size, 0.75 of its memory, where int8 agrees with float in 148 of 150 "
         "windows and takes 0.90 of its time, 0.30 of its size, 0.88 of its memory; "
-        'add "fp16" to [recipe] accept, and it is judged'
+        'add "fp16" to [recipe] accept to have it judged'
     )
 
 

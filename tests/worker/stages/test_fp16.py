@@ -281,7 +281,7 @@ def test_too_little_memory_for_fp16_leaves_int8_as_it_is(tmp_path: Path, classif
     result = ended(job_dir, run_stages(job_dir, *SEARCHED))
 
     assert result.fp16 is None
-    said = "this model needs more memory for that than this stage may have"
+    said = "the conversion needs more memory than this stage may use"
     if "fp16" in accept:
         (float16,) = [one for one in result.candidates if one.method == "float16"]
         assert (float16.code, float16.message) == ("out_of_memory", said)
@@ -314,8 +314,8 @@ def test_a_full_disk_leaves_fp16_out_and_ends_nothing(tmp_path: Path, classifier
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        (Recipe(accept=("fp16",), method="static"), "[recipe] method = 'static' is about int8"),
-        (Recipe(accept=("fp16",), calibration="mse"), "[recipe] calibration = 'mse' is about int8"),
+        (Recipe(accept=("fp16",), method="static"), "[recipe] method = 'static' applies only to int8"),
+        (Recipe(accept=("fp16",), calibration="mse"), "[recipe] calibration = 'mse' applies only to int8"),
         (Recipe(accept=("int8", "fp16"), io="int8"), "io 'int8' and fp16 exclude each other"),
     ],
 )

@@ -242,9 +242,9 @@ def test_an_accepted_model_is_told_of_what_calibration_has_not_seen(tmp_path: Pa
     told = said_of(tmp_path, logits(300, 2, rare=FEW))
 
     assert [one.split(":")[0] for one in told] == ["class_unseen", "beyond_calibration", "beyond_calibration"]
-    assert "of 300 held-out windows float gives class 2 in 5, and in no calibration or search window" in told[0]
-    assert "of 300 held-out windows exceed what calibration has seen in channel 2 of input 'x'" in told[1]
-    assert "in output 'y'" in told[2]
+    assert "of 300 held-out windows float gives class 2 in 5, but in no calibration or search window" in told[0]
+    assert "of 300 held-out windows exceed the calibrated range of channel 2 of input 'x'" in told[1]
+    assert "calibrated range of output 'y'" in told[2]
 
 
 def test_windows_of_the_same_kind_are_not_told_of(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_channel_of_a_sensor_is_told_by_its_name(tmp_path: Path) -> None:
     (found, _of_the_output) = [
         one for one in read_results(job_dir)["data"]["findings"] if one["code"] == "beyond_calibration"
     ]
-    assert "10 of 60 held-out windows exceed what calibration has seen in channel 'ay'" in found["message"]
+    assert "10 of 60 held-out windows exceed the calibrated range of channel 'ay'" in found["message"]
     assert "capture longer" in found["message"]
 
 
