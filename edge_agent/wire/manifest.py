@@ -160,7 +160,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if len(set(self.accept)) < len(self.accept):
-            raise ValueError("accept lists a precision twice; list each once")
+            raise ValueError("accept lists a precision twice; remove the repetition")
         msgspec.structs.force_setattr(self, "accept", tuple(one for one in PRECISIONS if one in self.accept))
 
 

@@ -208,11 +208,11 @@ def test_where_fp16_was_judged_no_section_calls_it_int8() -> None:
 
     shown, text = Reader(page(result)).text, as_text(decoded)
 
-    for said in ("fp16 agrees with float in", "fp16 right", "Classes that fp16 gets right", "what fp16 loses of float"):
+    for said in ("fp16 agrees with float in", "fp16 right", "Classes that fp16 gets right", "the accuracy that fp16 loses"):
         assert said in shown, said
     assert "float's boxes that fp16 finds: 9 of 10" in text
     assert "float 0.9521, fp16 0.9114" in text
-    for said in ("int8 agrees", "int8 right", "that int8", "what int8"):
+    for said in ("int8 agrees", "int8 right", "that int8"):
         assert said not in shown, said
     assert "int8" not in text
 

@@ -72,7 +72,7 @@ def test_a_manifest_is_a_recipe_file(tmp_path: Path) -> None:
         ("[gates]\nmin_gain = 0.1", "[gates] min_gain: must be a table, not 0.1"),
         ("[gates]\nlatency_margin = 2", "[gates] latency_margin: must be a number <= 1.0, not 2"),
         ("[recipe]\naccept = ['int8', 'fp61']", "[recipe] accept[1]: 'fp61' is unknown; did you mean 'fp16'?"),
-        ("[recipe]\naccept = ['int8', 'int8']", "accept lists a precision twice; list each once"),
+        ("[recipe]\naccept = ['int8', 'int8']", "accept lists a precision twice; remove the repetition"),
         ("[recipe]\naccept = []", "[recipe] accept: must be a list of length >= 1, not []"),
         ("[recipe]\nacept = ['int8']", "[recipe]: unknown key 'acept'; did you mean 'accept'?"),
         ("[recipe]\nprefer = 'sped'", "[recipe] prefer: 'sped' is unknown; did you mean 'speed'?"),

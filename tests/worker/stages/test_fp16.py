@@ -264,7 +264,7 @@ def test_a_recipe_that_has_no_int8_form_of_a_model_tells_of_fp16(tmp_path: Path)
     result = ended(job_dir, run_stages(job_dir, *SEARCHED))
 
     assert (result.verdict, result.code) == ("rejected", "no_candidate")
-    assert result.message.startswith("nothing could be int8 with this recipe")
+    assert result.message.startswith("nothing can be int8 with this recipe")
     assert result.candidates == []
     assert result.fp16 is not None
     assert result.reference is not None
