@@ -208,7 +208,12 @@ def test_where_fp16_was_judged_no_section_calls_it_int8() -> None:
 
     shown, text = Reader(page(result)).text, as_text(decoded)
 
-    for said in ("fp16 agrees with float in", "fp16 right", "Classes that fp16 gets right", "the accuracy that fp16 loses"):
+    for said in (
+        "fp16 agrees with float in",
+        "fp16 right",
+        "Classes that fp16 gets right",
+        "the accuracy that fp16 loses",
+    ):
         assert said in shown, said
     assert "float's boxes that fp16 finds: 9 of 10" in text
     assert "float 0.9521, fp16 0.9114" in text
