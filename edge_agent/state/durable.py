@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 
 def fsync_dir(folder: Path) -> None:
@@ -16,10 +18,17 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Replace the file at ``path`` by ``data``: after a crash it holds the old bytes or the new, never a part.
+    """Replace the file at ``path`` by ``data``, as :func:`writing_durably` does."""
+    with writing_durably(path, mode=mode) as file:
+        file.write(data)
 
-    Whatever lies in its way goes: a link there, whoever has put it, is not followed. Where it raises ``OSError``, as
-    on a full disk, it leaves nothing beside ``path``. ``mode``: of the new file; None: as the umask has it.
+
+@contextmanager
+def writing_durably(path: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """Replace the file at ``path`` by what is written: after a crash it holds the old bytes or the new, never a part.
+
+    Whatever lies in its way goes: a link there, whoever has put it, is not followed. If the writing fails, as on a full
+    disk, the old file stays, and nothing is left beside it. ``mode``: of the new file; None: as the umask has it.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
@@ -27,11 +36,11 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
         with open(temporary, "xb") as file:  # noqa: PTH123  # O_EXCL, so that no link is followed
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):  # the first error says why
             temporary.unlink(missing_ok=True)
         raise

@@ -185,7 +185,7 @@ def test_what_cannot_be_read_is_left_out_and_told_of(tmp_path: Path) -> None:
             {"a.csv": b"ax,ay,az\n" + b"1,2,3\n" * 50},
             SERIES,
             "shape_mismatch",
-            "the model's input 'x' wants 1x2x10; correct channels, window or steps in m.toml, and give it with",
+            "the model's input 'x' needs 1x2x10; correct channels, window or steps in m.toml, and give it with",
         ),
         (
             {"a.csv": b"ax,ay\n" + b"1,2\n" * 50},
