@@ -305,6 +305,7 @@ def test_memory_wins_over_the_rows_that_a_proof_takes(monkeypatch: pytest.Monkey
     assert measured.rows_wanted(0.0, 10_000) == measured.MOST_ROWS
 
 
+@pytest.mark.slow
 def test_a_board_that_has_no_room_for_the_rows_of_a_proof(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
