@@ -9,6 +9,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,17 @@ from support.demo import MANIFEST, MODEL, read_recording
 from support.onnx_models import value
 
 from edge_agent.cli import main
-from edge_agent.cli.trial import measured, shown
-from edge_agent.cli.trial.plan import Draft
+from edge_agent.cli.trial import measured, rows, shown
+from edge_agent.cli.trial.plan import Draft, Plan
 from edge_agent.cli.trial.request import Request
 from edge_agent.errors import ConfigError
 from edge_agent.jobs.data_summary import OutputKindFound
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.settings.inputs import read_inputs
-from edge_agent.settings.recipe import read_recipe
+from edge_agent.settings.recipe import RecipeFile, read_recipe
 from edge_agent.strict import read_toml
+from edge_agent.wire.manifest import InputContract, Window
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -364,3 +366,19 @@ def test_a_wrong_command_line_writes_nothing(
     assert main(["try", *arguments]) == 2
     assert said in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_input_that_lists_no_channels_takes_all_beside_one_that_does(trial: Trial) -> None:
+    write_table(trial.folder / "imu.csv", standardized()[:3000])
+    source: dict[str, Any] = {"kind": "replay", "path": str(trial.folder / "imu.csv"), "rate": "max", "rate_hz": 50}
+    request = replace(request_for(MODEL, trial.folder / "m.toml"), source="imu", table=source, windows=12)
+    contracts = [
+        InputContract(name="a", source="imu", channels=["ay"], window=Window(10, 10)),
+        InputContract(name="b", source="imu", window=Window(10, 10)),
+    ]
+
+    gathered, _ = rows.from_sensor(request, None, Plan(contracts, RecipeFile(), 0, []), trial.scratch)
+
+    with np.load(gathered.path) as made:
+        assert {name: made[name].shape for name in made} == {"a": (12, 10, 1), "b": (12, 10, 6), "groups": (12,)}
+        assert np.array_equal(made["a"][..., 0], made["b"][..., 1])
