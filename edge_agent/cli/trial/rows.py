@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.opened_source import opened_source
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.cli.trial.measured import room_for_rows
@@ -135,14 +134,7 @@ def _announce(source: str, count: int, window: Window, rate_hz: float) -> None:
 
 
 def _saved(path: Path, arrays: Mapping[str, Any]) -> Path:
-    """Store arrays as they are: what compressing saves is not worth a trial's time."""
-    import numpy as np  # noqa: PLC0415
+    from edge_agent.worker.data.row_store import save_rows  # noqa: PLC0415  # numpy
 
-    np.savez(path, **arrays)
+    save_rows(path, arrays)
     return path
-
-
-def told(code: str, message: str) -> list[str]:
-    """An end as lines for a person: what happened, and what to do."""
-    to_do = remedy_for(code, message)
-    return [f"{message} ({code})", *([f"  to do: {to_do}"] if to_do else [])]

@@ -49,13 +49,25 @@ class RowStore:
             for name, column in self._columns.items():
                 column.add(row[name])
         except OSError as error:
-            text = f"{self.count} rows fit into {self._folder}: {why(error)}; make room, or give fewer with --windows"
-            raise LimitError("no_space", text) from None
+            raise _no_space(self._folder, error) from None
         self.count += 1
 
     def arrays(self) -> dict[str, Array]:
         """Name → ``[rows, ...]``, mapped from its file; usable after the store is closed, too."""
         return {name: column.mapped(self.count) for name, column in self._columns.items()}
+
+
+def save_rows(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write an ``.npz`` as it is: what compressing saves is not worth its time. Raises ``LimitError`` (no_space)."""
+    named: dict[str, Any] = dict(arrays)  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
+    try:
+        np.savez(path, **named)
+    except OSError as error:
+        raise _no_space(path.parent, error) from None
+
+
+def _no_space(folder: Path, error: OSError) -> LimitError:
+    return LimitError("no_space", f"{folder} has no room for the rows: {why(error)}; free space there, or use fewer")
 
 
 class _Column:
