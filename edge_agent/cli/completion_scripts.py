@@ -2,6 +2,9 @@
 
 Bash itself knows best how to complete and to quote the name of a file; only behind ``--option=`` it needs help, where a
 shell does not end a word at ``=``. zsh takes the same script.
+
+Names come from files that others may have written, and a person who presses Tab may be root. So only plain names are
+offered, and none passes through ``compgen -W``, which expands its words as shell code.
 """
 
 from collections.abc import Sequence
@@ -21,43 +24,53 @@ _edge_agent_names() {{
         fi
     done
     if [ "$1" = "sources" ]; then
-        sed -n 's/^\\[sources\\.\\([^].]*\\)\\].*/\\1/p' "$file" 2> /dev/null || true
+        LC_ALL=C sed -n 's/^\\[sources\\.\\([A-Za-z0-9_-]*\\)\\].*/\\1/p' -- "$file" 2> /dev/null || true
         return
     fi
-    state="$(sed -n 's/^state_dir *= *"\\(.*\\)".*/\\1/p' "$file" 2> /dev/null || true)"
+    state="$(sed -n 's/^state_dir *= *"\\(.*\\)".*/\\1/p' -- "$file" 2> /dev/null || true)"
     for one in "${{state:-{state}}}"/models/*.json; do
-        if [ -e "$one" ]; then
-            one="${{one##*/}}"
-            echo "${{one%.json}}"
-        fi
+        one="${{one##*/}}"
+        one="${{one%.json}}"
+        case "$one" in
+            *[!A-Za-z0-9_-]*) ;;
+            *) printf '%s\\n' "$one" ;;
+        esac
+    done
+}}
+_edge_agent_offer() {{
+    local begun="$1" one
+    shift
+    COMPREPLY=()
+    for one in "$@"; do
+        if [[ "$one" == "$begun"* ]]; then COMPREPLY+=("$one"); fi
     done
 }}
 _edge_agent() {{
-    local word="${{COMP_WORDS[COMP_CWORD]}}" options="" names="" choices=""
+    local word="${{COMP_WORDS[COMP_CWORD]}}" options="" names="" choices="" IFS=$' \\t\\n'
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "{commands} --help --version" -- "$word"))
+        _edge_agent_offer "$word" {commands} --help --version
         return
     fi
     case "${{COMP_WORDS[1]}}" in
 {cases}
     esac
     if [ "${{COMP_WORDS[COMP_CWORD - 1]}}" = "--source" ]; then
-        COMPREPLY=($(compgen -W "$(_edge_agent_names sources)" -- "$word"))
+        _edge_agent_offer "$word" $(_edge_agent_names sources)
         return
     fi
     case "$word" in
         --*=*)
-            local IFS=$'\\n'
+            IFS=$'\\n'
             COMPREPLY=($(compgen -f -- "${{word#*=}}" | while read -r file; do
                 printf '%s=%q\\n' "${{word%%=*}}" "$file"
             done))
             ;;
-        -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+        -*) _edge_agent_offer "$word" $options ;;
         *)
             COMPREPLY=()
             if [ "$COMP_CWORD" -eq 2 ] && [ -n "$names$choices" ]; then
                 if [ -n "$names" ]; then choices="$(_edge_agent_names "$names")"; fi
-                COMPREPLY=($(compgen -W "$choices" -- "$word"))
+                _edge_agent_offer "$word" $choices
             fi
             ;;
     esac
@@ -81,7 +94,7 @@ end
 function __edge_agent_sources
     set -l file (__edge_agent_config)
     test -r $file
-    and string match -rg '^\\[sources\\.([^].]+)\\]' < $file
+    and string match -rg '^\\[sources\\.([A-Za-z0-9_-]+)\\]' < $file
 end
 function __edge_agent_models
     set -l file (__edge_agent_config)
@@ -91,7 +104,7 @@ function __edge_agent_models
     test -n "$state"
     or set state {state}
     for one in $state/models/*.json
-        string replace -r '.*/(.*)\\.json$' '$1' -- $one
+        string match -rg '/([A-Za-z0-9_-]+)\\.json$' -- $one
     end
 end
 complete -c edge-agent -f -n __fish_use_subcommand -l help -d 'show how it is used'

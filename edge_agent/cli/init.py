@@ -16,7 +16,8 @@ from edge_agent.cli.doctor_checks import check_broker
 from edge_agent.cli.initial.config_text import filled_in, shipped_example, with_sensor
 from edge_agent.cli.initial.questions import Answers, Questions
 from edge_agent.cli.initial.sensors import KINDS
-from edge_agent.cli.installation.host import REQUIRED, WITHOUT, example_for, make_folder, write
+from edge_agent.cli.installation.former_configs import unedited_configs
+from edge_agent.cli.installation.host import PREFIX, REQUIRED, WITHOUT, make_folder, write
 from edge_agent.errors import ConfigError
 from edge_agent.process.layers import missing, without
 from edge_agent.settings.device import DEFAULT_PATH, Config, parse_config
@@ -84,12 +85,20 @@ def config_text(example: str, answers: Answers) -> str:
 
 
 def _check_place(args: argparse.Namespace, example: str) -> None:
-    """Raise ``ConfigError`` for a file that somebody has written; the one that ``install`` has put there is none."""
+    """Raise ``ConfigError`` for a file that somebody has written; one that ``install`` has put there is none."""
     path = args.config
     if path.is_dir():
         raise ConfigError("usage", f"--config {path} is a folder; name a file")
-    if path.exists() and not args.force and path.read_text(encoding="utf-8") != example_for(example):
+    if path.exists() and not args.force and _text(path) not in unedited_configs(example, PREFIX):
         raise ConfigError("usage", f"{path} exists already; edit it, or give --force to replace it")
+
+
+def _text(path: Path) -> str | None:
+    """What a file says; None: it is no text, or not ours to read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _checked(text: str, path: Path) -> Config:

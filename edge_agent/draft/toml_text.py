@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+_DELETE = "\x7f"
+"""The one control character that JSON leaves as it is."""
+
 
 def inline(value: Any) -> str:
     """``value`` in TOML; empty for None, which TOML cannot say."""
@@ -17,4 +20,4 @@ def inline(value: Any) -> str:
         return f"{{ {', '.join(f'{key} = {inline(inner)}' for key, inner in value.items())} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(inline, value))}]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace(_DELETE, "\\u007f")

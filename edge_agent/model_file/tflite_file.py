@@ -32,6 +32,8 @@ _OPERATORS = {
 """Those that say what an input or output may mean, by ONNX's names."""
 _UNSIGNED, _SIGNED, _SHORT = Struct("<I"), Struct("<i"), Struct("<H")
 _MAX_COUNT = 1 << 16
+_MAX_ELEMENTS = 1 << 20
+"""Of all vectors that are read. Tables of a hostile file may share a long one, so its size does not bound the work."""
 
 
 def read(data: mmap) -> ModelTensors:
@@ -42,7 +44,7 @@ def read(data: mmap) -> ModelTensors:
     """
     if data[4:8] != _IDENTIFIER:
         raise ValueError("another identifier")
-    model = _Table(data, _UNSIGNED.unpack_from(data)[0])
+    model = _Table(_File(data), _UNSIGNED.unpack_from(data)[0])
     graph = model.tables(_MODEL_GRAPHS)[0]
     tensors = graph.tables(_GRAPH_TENSORS)
     mine = [one for one in model.tables(_MODEL_SIGNATURES) if not one.number(_SIGNATURE_GRAPH)]
@@ -85,10 +87,25 @@ def _tensor(table: "_Table", public: str) -> Tensor:
     return Tensor(public or table.text(_TENSOR_NAME), shape, _DTYPES[kind] if kind < len(_DTYPES) else "")
 
 
+class _File:
+    """The bytes, and how many elements of vectors may still be read."""
+
+    def __init__(self, data: mmap) -> None:
+        self.data = data
+        self._left = _MAX_ELEMENTS
+
+    def spend(self, elements: int) -> None:
+        """Raise ``ValueError`` for more than any model has."""
+        self._left -= elements
+        if elements > _MAX_COUNT or self._left < 0:
+            raise ValueError("more than any model has")
+
+
 class _Table:
     """A table of the file."""
 
-    def __init__(self, data: mmap, place: int) -> None:
+    def __init__(self, file: _File, place: int) -> None:
+        self._file, data = file, file.data
         self._data = data
         self._place = place
         self._fields = place - int(_SIGNED.unpack_from(data, place)[0])
@@ -118,7 +135,7 @@ class _Table:
         """A vector of tables."""
         start, count = self._vector(field)
         places = range(start, start + 4 * count, 4)
-        return [_Table(self._data, at + int(_UNSIGNED.unpack_from(self._data, at)[0])) for at in places]
+        return [_Table(self._file, at + int(_UNSIGNED.unpack_from(self._data, at)[0])) for at in places]
 
     def _vector(self, field: int) -> tuple[int, int]:
         """The position of a vector's first element, and the number of elements."""
@@ -127,8 +144,7 @@ class _Table:
             return 0, 0
         place += int(_UNSIGNED.unpack_from(self._data, place)[0])
         count = int(_UNSIGNED.unpack_from(self._data, place)[0])
-        if count > _MAX_COUNT:
-            raise ValueError("more than any model has")
+        self._file.spend(count)
         return place + 4, count
 
     def _at(self, field: int) -> int:

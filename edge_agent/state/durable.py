@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 
 def fsync_dir(folder: Path) -> None:
@@ -16,13 +18,19 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Replace the file at ``path`` by ``data``: after a crash it holds all of the old bytes or all of the new.
+    """Replace the file at ``path`` by ``data``, as :func:`writing_durably` does."""
+    with writing_durably(path, mode=mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_durably(path: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """Replace the file at ``path`` by what is written: after a crash it holds all of the old bytes or all of the new.
 
     A symlink at ``path`` is replaced, never followed.
 
     Args:
         path: the file.
-        data: its new content.
         mode: permissions of the new file; None: the umask decides.
 
     Raises:
@@ -34,11 +42,11 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
         with open(temporary, "xb") as file:  # noqa: PTH123  # O_EXCL, so that no link is followed
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):  # the first error is the one to report
             temporary.unlink(missing_ok=True)
         raise

@@ -55,6 +55,8 @@ def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture
 
 CURSOR = "|"
 """Marks the word that is completed, where it is not the last."""
+CTRL_B = "\x02"
+"""Moves a letter back, in every shell."""
 
 
 @pytest.mark.parametrize(
@@ -140,6 +142,43 @@ def test_other_shells_complete_the_same(
             tmp_path, ["zsh", "-f", "-i"], ["source script", "edge-agent() { print got $* }", typed, "exit"]
         )
         assert completed[0] in shown.partition("got ")[2]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("typed", "behind"),
+    [
+        ("rollback h", " --config hostile.toml"),
+        ("try m.onnx --config hostile.toml --source ", ""),
+    ],
+)
+def test_a_name_never_runs_as_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str, typed: str, behind: str
+) -> None:
+    """Tab at a real shell, among names that others may have written."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    (tmp_path / "state" / "models").mkdir(parents=True)
+    hostile = ("$(touch PWNED)", "`touch PWNED`", "h$(touch PWNED)", "h;touch PWNED;", "h\ntouch PWNED", "*", "har")
+    for name in hostile:
+        (tmp_path / "state" / "models" / f"{name}.json").touch()
+    tables = "".join(f"[sources.{name}]\n" for name in hostile)
+    (tmp_path / "hostile.toml").write_text(f'state_dir = "{tmp_path}/state"\n{tables}')
+    assert main(["completion", shell]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+
+    if shell == "fish":
+        line = f"edge-agent{behind} {typed}"  # it completes the end of a line
+        argv = ["fish", "--no-config", "-c", f"source ./script; complete -C '{line}'"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == ["har"]
+    else:
+        argv = {"bash": ["/bin/bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}[shell]
+        taken = "edge-agent() { printf got; printf '<%s>' \"$@\"; printf '\\n'; }"
+        back = CTRL_B * len(behind)
+        shown = at_shell(tmp_path, argv, ["source ./script", taken, f"edge-agent {typed}{behind}{back}\t", "exit"])
+        assert "<har>" in shown.partition("got<")[2]
+    assert not (tmp_path / "PWNED").exists()
 
 
 @pytest.mark.parametrize(

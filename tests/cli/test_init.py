@@ -121,6 +121,46 @@ def test_the_file_that_install_has_put_there_is_replaced(path: Path) -> None:
     assert checked(path).device_id == "pi-3"
 
 
+def test_the_file_that_a_version_before_has_put_there_is_replaced(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    former = shipped_example().replace("# Groups whose", "# Formerly: groups whose")
+    version = tmp_path / "opt" / "0.1.0"
+    data = version / "lib/python3.11/site-packages/edge_agent/data"
+    for file in (version / "pyvenv.cfg", version / "bin/edge-agent", data / "config.toml"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(former)
+    make_config(path, former)
+    assert init(path, "--yes", "--broker", NOBODY) == 2
+
+    monkeypatch.setattr("edge_agent.cli.init.PREFIX", tmp_path / "opt")
+
+    assert init(path, "--yes", "--broker", NOBODY, "--device-id", "pi-3") == 0
+    assert checked(path).device_id == "pi-3"
+    path.write_text(example_for(former) + "\n# mine\n")
+    assert init(path, "--yes", "--broker", NOBODY) == 2
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe device_id", b"[[[no toml", b""])
+def test_a_file_that_is_no_configuration_stays_without_force(
+    path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path.write_bytes(content)
+
+    assert init(path, "--yes", "--broker", NOBODY) == 2
+    assert f"{path} exists already; edit it, or give --force" in capsys.readouterr().err
+    assert path.read_bytes() == content
+    assert init(path, "--yes", "--broker", NOBODY, "--force", "--device-id", "pi-2") == 0
+    assert checked(path).device_id == "pi-2"
+
+
+def test_a_rate_of_each_kind_of_sensor(path: Path) -> None:
+    for sensor in ("camera:/dev/video0", "replay:/rec.csv"):
+        assert init(path, "--yes", "--broker", NOBODY, "--force", "--sensor", sensor, "--rate-hz", "12.5") == 0
+        (source,) = checked(path).sources.values()
+        assert source["rate_hz"] == 12.5
+
+
 def test_every_comment_of_the_example_is_kept(path: Path) -> None:
     assert init(path, "--yes", "--broker", NOBODY, *SERIAL) == 0
 
@@ -149,6 +189,12 @@ def test_install_and_init_write_the_same_but_for_the_answers() -> None:
         (["--sensor", "serial:/dev/x"], "--channels is missing; give it with this sensor"),
         (["--sensor", "7"], "there is no sensor 7 in the list"),
         ([*SERIAL, "--sensor-name", "a b"], "'a b' is no name of a source"),
+        (["--sensor", "camera:/dev/video0", "--rate-hz", "nan"], "'nan' is no rate"),
+        (["--sensor", "audio", "--rate-hz", "inf"], "'inf' is no rate"),
+        (["--sensor", "replay:r.csv", "--rate-hz", "0"], "'0.0' is no rate"),
+        (["--sensor", "iio:x", "--channels", "a", "--rate-hz", "-1"], "'-1.0' is no rate"),
+        (["--allow-unsigned", "--keys-dir", "keys"], "give one of them"),
+        (["--username", "a\udcffb"], "has characters that cannot be printed"),
     ],
 )
 def test_a_wrong_option_writes_nothing(

@@ -9,18 +9,30 @@ import sys
 import time
 import tomllib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnx import helper
+from support import onnx_models
 from support.demo import MANIFEST, MODEL, read_recording
+from support.onnx_models import value
 
 from edge_agent.cli import main
+from edge_agent.cli.trial import measured, rows, shown
+from edge_agent.cli.trial.plan import Draft, Plan
+from edge_agent.cli.trial.request import Request
+from edge_agent.errors import ConfigError
+from edge_agent.jobs.data_summary import OutputKindFound
+from edge_agent.jobs.result import MeasuredModel, Result
+from edge_agent.model_file.tensors import ModelTensors
 from edge_agent.settings.inputs import read_inputs
-from edge_agent.settings.recipe import read_recipe
+from edge_agent.settings.recipe import RecipeFile, read_recipe
 from edge_agent.strict import read_toml
+from edge_agent.wire.manifest import InputContract, Window
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -169,7 +181,7 @@ def test_a_sensor_of_this_device_is_named_in_the_manifest(trial: Trial) -> None:
     assert "fill in" not in out
 
 
-def test_ctrl_c_leaves_the_manifest_and_nothing_else(trial: Trial) -> None:
+def test_ctrl_c_while_it_captures_leaves_nothing(trial: Trial) -> None:
     write_table(trial.folder / "imu.csv", standardized()[:30_000])
     config = trial.config(trial.folder / "imu.csv", rate_hz=50)
 
@@ -180,8 +192,8 @@ def test_ctrl_c_leaves_the_manifest_and_nothing_else(trial: Trial) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
 
-    assert (process.returncode, err) == (130, "edge-agent try: interrupted; har.toml is kept\n")
-    assert sorted(path.name for path in trial.folder.iterdir()) == ["config.toml", "har.toml", "imu.csv", "scratch"]
+    assert (process.returncode, err) == (130, "edge-agent try: interrupted\n")
+    assert sorted(path.name for path in trial.folder.iterdir()) == ["config.toml", "imu.csv", "scratch"]
     assert not list(trial.scratch.iterdir())
 
 
@@ -217,9 +229,112 @@ def test_a_folder_without_a_file_that_can_be_used(trial: Trial) -> None:
 
     out, err = trial.run(MODEL, "--data", "data", code=5)
 
-    assert out.startswith("guessed from the model file; check it in har.toml:\n  input imu: a series of 100 samples")
-    assert "data has no file for the model" in err
+    assert out.startswith("guessed from the model file:\n  input imu: a series of 100 samples")
+    assert "data has no file that the model can be fed with" in err
+    assert not (trial.folder / "har.toml").exists()
+
+
+def test_data_that_do_not_fit_the_guess_leave_a_draft_to_correct(trial: Trial) -> None:
+    (trial.folder / "a.csv").write_text("a,b\n" + "1,2\n" * 400)
+
+    _, err = trial.run(MODEL, "--data", "a.csv", code=5)
+
+    assert "correct channels, window or steps in har.toml, and pass it with --manifest" in err
     assert (trial.folder / "har.toml").exists()
+
+
+def test_rows_of_nan_are_the_reason_and_it_is_said_once(trial: Trial) -> None:
+    np.save(trial.folder / "rows.npy", np.full((40, 6, 100), np.nan, np.float32))
+
+    out, err = trial.run(MODEL, "--data", "rows.npy", code=4)
+
+    assert err.count("NaN") == 1
+    assert "NaN" not in out
+    assert "give 118" not in out + err
+    assert not (trial.folder / "har.toml").exists()
+
+
+def test_a_second_trial_replaces_the_draft_of_the_first_but_none_that_was_edited(trial: Trial) -> None:
+    """As the documentation has it: first without data, then with them."""
+    (trial.folder / "a.csv").write_text("a,b\n" + "1,2\n" * 400)
+    written = trial.folder / "har.toml"
+    Draft(request_for(MODEL, written), ModelTensors((), ())).write()
+    first = written.read_text()
+
+    trial.run(MODEL, "--data", "a.csv", code=5)  # it does not fit, which is no matter of the file
+    assert written.read_text() == first
+    edited = first.replace('source = ""', 'source = "imu"')
+    written.write_text(edited)
+
+    _, err = trial.run(MODEL, "--data", "a.csv", code=2)
+    assert "har.toml exists already; to try what it says give --manifest har.toml" in err
+    assert written.read_text() == edited
+    trial.run(MODEL, "--data", "a.csv", "--force", code=5)
+    assert written.read_text() == first
+
+
+def test_a_draft_with_a_kind_that_data_have_told_is_still_ours(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    model = onnx_models.save(
+        onnx_models.model(nodes, [value("x", [1, 1])], [value("y", [1, 1])], {}), tmp_path / "m.onnx"
+    )
+    request = request_for(model, tmp_path / "m.toml")
+    known = ModelTensors((), ())
+    Draft(request, known).write(OutputKindFound("regression", "values in an order"))
+    assert "found on your data: values in an order" in request.out.read_text()
+
+    Draft(request, known).write()
+    assert "found on your data" not in request.out.read_text()
+    request.out.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="exists already"):
+        Draft(request, known).write()
+
+
+def request_for(model: Path, out: Path) -> Request:
+    return Request(
+        model=model, data=None, source="", table={}, shared=None, manifest=None, out=out, force=False, windows=None
+    )
+
+
+def test_memory_wins_over_the_rows_that_a_proof_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = 640 * 640 * 3 * 4
+    monkeypatch.setattr(measured, "worker_memory_bytes", lambda _configured: 300 << 20)
+
+    assert measured.room_for_rows(picture) == 16
+    assert measured.room_for_rows(1 << 40) == 1
+    assert measured.rows_wanted(10.0, 16) == 16
+    assert measured.rows_wanted(10.0, 10_000) == measured.FEWEST_ROWS
+    assert measured.rows_wanted(0.0, 10_000) == measured.MOST_ROWS
+
+
+@pytest.mark.slow
+def test_a_board_that_has_no_room_for_the_rows_of_a_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measured, "_MEMORY_SHARE", measured.worker_memory_bytes(0) // (24 * 2500))
+    np.save(tmp_path / "rows.npy", np.random.default_rng(1).normal(size=(300, 6, 100)).astype(np.float32))
+
+    assert main(["try", str(MODEL), "--data", "rows.npy", "--windows", "200", "--json"]) == 0
+
+    body = json.loads(capsys.readouterr().out)
+    room = body["windows"]
+    assert 20 <= room <= 30
+    assert body["message"] == f"memory has room for {room} windows, and a proof takes 118 or more"
+    assert f"memory has room for {room} windows, so that many are used at most" in body["notes"]
+
+
+def test_fp16_is_named_where_it_was_judged_and_shown_where_it_was_compared() -> None:
+    reference = MeasuredModel(method="float", size_bytes=4096)
+    half = MeasuredModel(method="float16", size_bytes=2048, agreement=1.0, windows=60)
+    chosen = MeasuredModel(method="static", size_bytes=1024, agreement=0.5, windows=60)
+
+    judged = shown.judged(Result(verdict="accepted", reference=reference, chosen=half), 120, "m.onnx")
+    compared = shown.judged(Result(verdict="accepted", reference=reference, chosen=chosen, fp16=half), 120, "m.onnx")
+
+    assert judged[0].split() == ["float", "fp16"]
+    assert re.split(r" {2,}", compared[0].strip()) == ["float", "int8", "fp16, not judged"]
+    assert re.split(r" {2,}", compared[2]) == ["agreement", "-", "50.0% of 60 windows", "100.0% of 60 windows"]
 
 
 @pytest.mark.parametrize(
@@ -230,6 +345,7 @@ def test_a_folder_without_a_file_that_can_be_used(trial: Trial) -> None:
         (["har.onnx", "--data", "dta"], "no such folder or file: dta; did you mean 'data'?"),
         (["har.onnx", "--out", "har.json"], "--out har.json: name a file that ends in .toml, in a folder that exists"),
         (["har.onnx", "--out", "old.toml"], "old.toml exists already; to try what it says give --manifest old.toml"),
+        (["har.onnx", "--out", "old.toml", "--data", "data"], "or --force to replace it"),
         (["har.onnx", "--windows", "9"], "--windows counts windows of data; give --data or --source, too"),
         (["har.onnx", "--manifest", "old.toml", "--force"], "leave out --out and --force"),
         (["har.onnx", "--manifest", "old.toml"], "old.toml: [input] is missing"),
@@ -250,3 +366,19 @@ def test_a_wrong_command_line_writes_nothing(
     assert main(["try", *arguments]) == 2
     assert said in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_input_that_lists_no_channels_takes_all_beside_one_that_does(trial: Trial) -> None:
+    write_table(trial.folder / "imu.csv", standardized()[:3000])
+    source: dict[str, Any] = {"kind": "replay", "path": str(trial.folder / "imu.csv"), "rate": "max", "rate_hz": 50}
+    request = replace(request_for(MODEL, trial.folder / "m.toml"), source="imu", table=source, windows=12)
+    contracts = [
+        InputContract(name="a", source="imu", channels=["ay"], window=Window(10, 10)),
+        InputContract(name="b", source="imu", window=Window(10, 10)),
+    ]
+
+    gathered, _ = rows.from_sensor(request, None, Plan(contracts, RecipeFile(), 0, []), trial.scratch)
+
+    with np.load(gathered.path) as made:
+        assert {name: made[name].shape for name in made} == {"a": (12, 10, 1), "b": (12, 10, 6), "groups": (12,)}
+        assert np.array_equal(made["a"][..., 0], made["b"][..., 1])

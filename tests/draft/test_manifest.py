@@ -16,6 +16,7 @@ from edge_agent.draft.inputs import feed_of
 from edge_agent.draft.manifest import SECTIONS, draft, model_name
 from edge_agent.draft.outputs import kind_of
 from edge_agent.draft.states import carried
+from edge_agent.draft.toml_text import inline
 from edge_agent.errors import ConfigError
 from edge_agent.model_file.signature import read_signature
 from edge_agent.model_file.tensors import ModelTensors, Tensor
@@ -184,3 +185,11 @@ def test_steps_of_drafts_are_steps() -> None:
 
     assert {step["op"] for step in drafted} >= {"reshape", "transpose", "scale", "mfcc", "log_mel"}
     assert {step["op"] for step in drafted} <= set(STEPS)
+
+
+def test_a_name_of_any_characters_stays_one_string() -> None:
+    name = "".join(map(chr, range(0x20, 0x80))) + "\x00\t\n\x7f\x85\u2028é"
+
+    assert tomllib.loads(f"name = {inline(name)}") == {"name": name}
+    drafted = draft("m.onnx", "m", ModelTensors((Tensor(name, (1, 8), "float32"),), tensors((1, 2))))
+    tomllib.loads(drafted)

@@ -1,12 +1,16 @@
 """The host's small readers against the libraries of the formats, which the device uses."""
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
+import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as fb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import onnx_models, tflite_models
@@ -102,3 +106,58 @@ def test_a_damaged_file_is_no_error(tmp_path_factory: pytest.TempPathFactory, se
     path.write_bytes(data[: chance.choice((len(data), chance.randrange(1, len(data))))])
 
     read_signature(path)
+
+
+@pytest.mark.parametrize("shared", ["indices", "shape", "name"])
+def test_a_long_vector_that_many_tables_share_is_not_read_for_each(tmp_path: Path, shared: str) -> None:
+    """Half a megabyte that would be read for many minutes."""
+    small = tflite_models.save(many_tables(shared, 10), tmp_path / "small.tflite")
+    path = tflite_models.save(many_tables(shared), tmp_path / "m.tflite")
+    assert read_signature(small) is not None
+    began = time.monotonic()
+
+    assert path.stat().st_size < 2_000_000
+    assert read_signature(path) is None
+    assert time.monotonic() - began < 20
+
+
+def many_tables(shared: str, count: int = 60_000) -> bytes:
+    """A model of many operators, or of an input that is named many times, all with one long vector."""
+    builder = flatbuffers.Builder(1 << 20)
+    long_one = builder.CreateNumpyVector(np.zeros(count, np.int32))
+    text = builder.CreateString("x" * count)
+    fb.TensorStart(builder)
+    if shared != "name":
+        fb.TensorAddShape(builder, long_one)
+    fb.TensorAddName(builder, text)
+    tensor = fb.TensorEnd(builder)
+    nodes = [operator(builder, long_one) for _ in range(count if shared == "indices" else 1)]
+    ends = long_one if shared != "indices" else builder.CreateNumpyVector(np.zeros(1, np.int32))
+    tensors, operators = vector(builder, [tensor]), vector(builder, nodes)
+    fb.OperatorCodeStart(builder)
+    codes = vector(builder, [fb.OperatorCodeEnd(builder)])
+    fb.SubGraphStart(builder)
+    fb.SubGraphAddTensors(builder, tensors)
+    fb.SubGraphAddInputs(builder, ends)
+    fb.SubGraphAddOutputs(builder, ends)
+    fb.SubGraphAddOperators(builder, operators)
+    graphs = vector(builder, [fb.SubGraphEnd(builder)])
+    fb.ModelStart(builder)
+    fb.ModelAddVersion(builder, 3)
+    fb.ModelAddOperatorCodes(builder, codes)
+    fb.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(fb.ModelEnd(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def operator(builder: flatbuffers.Builder, indices: int) -> int:
+    fb.OperatorStart(builder)
+    fb.OperatorAddInputs(builder, indices)
+    return int(fb.OperatorEnd(builder))
+
+
+def vector(builder: flatbuffers.Builder, tables: list[int]) -> int:
+    builder.StartVector(4, len(tables), 4)
+    for table in reversed(tables):
+        builder.PrependUOffsetTRelative(table)
+    return int(builder.EndVector())

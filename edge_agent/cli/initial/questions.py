@@ -89,6 +89,9 @@ class Questions:
         return found
 
     def _unsigned(self) -> bool:
+        if self._args.allow_unsigned and self._args.keys_dir:
+            text = "--allow-unsigned lets anybody send models, --keys-dir names those who may; give one of them"
+            raise ConfigError("usage", text)
         if self._args.allow_unsigned or self._args.keys_dir or self._args.yes:
             return bool(self._args.allow_unsigned)
         print("Who may send models? Those whose keys lie on this device, or anybody who can write to the broker.")
@@ -113,7 +116,7 @@ class Questions:
         place = {"serial": "port", "replay": "path"}.get(sensor.kind, "device")
         where = _absolute(sensor.where) if sensor.kind == "replay" else sensor.where
         table: dict[str, Any] = {"kind": sensor.kind, **({place: where} if where else {})}
-        rate = _RATES.get(sensor.kind)
+        rate = _RATES.get(sensor.kind) if self._args.rate_hz is None else _rate(str(self._args.rate_hz))
         match sensor.kind:
             case "serial" | "iio":
                 question = "Its channels, in the order of its numbers, with commas between them"
@@ -122,18 +125,18 @@ class Questions:
                 if sensor.kind == "serial":
                     table["baud"] = self._args.baud
             case "camera":
-                table |= {"width": 320, "height": 240, "rate_hz": self._args.rate_hz or rate}
+                table |= {"width": 320, "height": 240, "rate_hz": rate}
             case "audio":
-                table |= {"channels": ["mono"], "rate_hz": self._args.rate_hz or rate}
-            case "replay" if self._args.rate_hz:
-                table["rate_hz"] = self._args.rate_hz
+                table |= {"channels": ["mono"], "rate_hz": rate}
+            case "replay" if rate is not None:
+                table["rate_hz"] = rate
         return table
 
     def _ask(self, option: str, question: str, default: str | None, read: Callable[[str], Any]) -> Any:
         """The answer that ``option`` gives, or somebody at the terminal; None as default: there is no safe one."""
         given = getattr(self._args, option) if option else None
         if given is not None:
-            return read(str(given))
+            return read(_text(str(given)))
         flag = f"--{option.replace('_', '-')}"
         if self._args.yes:
             if default is None:
@@ -148,9 +151,16 @@ class Questions:
             if not text and default is None:
                 continue
             try:
-                return read(text or default or "")
+                return read(_text(text) or default or "")
             except ConfigError as error:
                 print(f"  {error.message}")
+
+
+def _text(text: str) -> str:
+    """An answer that a file can hold: what a terminal sends may be no UTF-8."""
+    if not text.isprintable():
+        raise ConfigError("usage", f"{text!r} has characters that cannot be printed; give it without them")
+    return text
 
 
 def _device_id(text: str) -> str:

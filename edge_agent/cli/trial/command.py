@@ -4,8 +4,9 @@
     edge-agent try har.onnx --data recordings
     edge-agent try har.onnx --source imu
 
-The manifest is written first, with every guess and its reason. Who corrects it tries again with ``--manifest``. Data
-stay in a private folder and are gone when the command ends, however it ends.
+The manifest is written with every guess and its reason, once the data are sound, or where they do not fit the guesses.
+Who corrects it tries again with ``--manifest``. Data stay in a private folder and are gone when the command ends,
+however it ends.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,10 @@ from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.cli.trial import rows, shown
-from edge_agent.cli.trial.measured import PACE_ROWS, Bench, Measured, fewest, rows_wanted
+from edge_agent.cli.trial.measured import PACE_ROWS, Bench, Measured, fewest, room_for_rows, rows_wanted
 from edge_agent.cli.trial.plan import Draft, Plan, read_plan, tensors
 from edge_agent.cli.trial.request import FORMATS, Request, check
-from edge_agent.errors import CODES, EdgeAgentError
+from edge_agent.errors import CODES, EdgeAgentError, LimitError, SourceError
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import INSPECT
 from edge_agent.model_file.tensors import ModelTensors
@@ -98,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         return _run(request, plan, as_json=args.json)
     except KeyboardInterrupt:
-        kept = f"; {request.written} is kept" if request.written.exists() else ""
-        print(f"edge-agent try: interrupted{kept}", file=sys.stderr)
+        print("edge-agent try: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -130,44 +130,69 @@ def _tried(request: Request, plan: Plan | None, work: Path, *, as_json: bool) ->
     draft = None
     if plan is None:
         draft = Draft(request, ModelTensors(tensors(info.inputs), tensors(info.outputs)))
-        draft.write()
+        if not request.source:  # what a sensor says of itself belongs into the draft
+            draft.check_place()
         plan = draft.plan()
     if not as_json:
-        _say(shown.guesses(plan.stated, str(request.out)))
+        _say(shown.guesses(plan.stated))
     told = _Told(plan)
-    data = _gathered(request, bench, draft, told, info, work)
-    if data is not None:
-        told.result = bench.judge(told.plan, data)
-        if told.result.code == "too_few_windows" and not told.result.candidates:
-            told.why_unjudged = (
-                f"{counted(told.windows, 'window')} cannot prove anything; give {fewest(told.plan)} or more"
-            )
-            told.result = None
-        elif draft is not None and told.result.data.output is not None:
-            draft.write(told.result.data.output)
-    else:
-        told.why_unjudged = "no data; give --data FOLDER or --source NAME"
-    if told.result is None:
-        told.notes += info.notes
-        data = data or rows.random_data(told.plan, info, _RANDOM_ROWS, work)
-        told.reference, told.measured = bench.measure(told.plan, data)
+    try:
+        _judge_or_measure(request, bench, draft, told, info, work)
+    except EdgeAgentError as error:
+        if draft is not None and error.status == "failed" and not isinstance(error, SourceError | LimitError):
+            draft.write()  # it may be a guess that is wrong
+        raise
+    if draft is not None and (told.result is None or _sound(told.result)):
+        draft.write(told.result.data.output if told.result is not None else None)
     return told
+
+
+def _judge_or_measure(
+    request: Request, bench: Bench, draft: Draft | None, told: _Told, info: "ModelInfo", work: Path
+) -> None:
+    """Let the engine work on the data, or on random ones."""
+    gathered = _gathered(request, bench, draft, told, info, work)
+    if gathered is None:
+        told.why_unjudged = "no data; give --data FOLDER or --source NAME"
+    else:
+        result = bench.judge(told.plan, gathered.path)
+        if result.code != "too_few_windows" or result.candidates:
+            told.result = result
+            return
+        told.why_unjudged = _too_few(gathered, fewest(told.plan))
+    told.notes += info.notes
+    data = gathered.path if gathered is not None else rows.random_data(told.plan, info, _RANDOM_ROWS, work)
+    told.reference, told.measured = bench.measure(told.plan, data)
+
+
+def _too_few(gathered: rows.Gathered, needed: int) -> str:
+    if gathered.count >= gathered.room:
+        return f"memory has room for {counted(gathered.room, 'window')}, and a proof takes {needed} or more"
+    return f"{counted(gathered.count, 'window')} cannot prove anything; give {needed} or more"
+
+
+def _sound(result: Result) -> bool:
+    """Whether the data were good enough to go on with."""
+    return bool(result.candidates) or CODES[result.code].status != "rejected"
 
 
 def _gathered(
     request: Request, bench: Bench, draft: Draft | None, told: _Told, info: "ModelInfo", work: Path
-) -> Path | None:
+) -> rows.Gathered | None:
     """The data, if there are any."""
     if request.source:
         gathered, told.plan = rows.from_sensor(request, draft, told.plan, work)
     elif request.data is not None:
         random = rows.random_data(told.plan, info, PACE_ROWS, work)
-        most = request.windows or rows_wanted(bench.row_seconds(told.plan, random), random.stat().st_size // PACE_ROWS)
-        gathered = rows.from_files(request.data, request, told.plan, info, most, work)
+        room = room_for_rows(random.stat().st_size // PACE_ROWS)
+        most = min(room, request.windows or rows_wanted(bench.row_seconds(told.plan, random), room))
+        gathered = replace(rows.from_files(request.data, request, told.plan, info, most, work), room=room)
     else:
         return None
     told.windows, told.notes = gathered.count, gathered.notes
-    return gathered.path
+    if request.windows and gathered.room < request.windows:
+        told.notes.append(f"memory has room for {counted(gathered.room, 'window')}, so that many are used at most")
+    return gathered
 
 
 def _inspected(bench: Bench, work: Path) -> "ModelInfo":
@@ -189,8 +214,10 @@ def _print(request: Request, told: _Told) -> None:
     else:
         lines += shown.unjudged(told.reference, told.measured, told.why_unjudged, request.model.name)
     if told.result is not None and told.result.code == "no_coverage" and (doubt := _scale_in_doubt(told.plan)):
-        lines.append(f"  to do: {doubt} of {request.written}, and give it with --manifest")
+        lines.append(f"  to do: {doubt} of {request.written}, and pass it with --manifest")
     _say(lines)
+    if not request.written.exists():
+        return
     fill = "fill in source in it, then" if not told.plan.sensed[0].source.isidentifier() else "then"
     print(f"\n{request.written}: check it, {fill} push-model {request.model} --manifest {request.written} --device ID")
 
@@ -206,7 +233,7 @@ def _body(request: Request, told: _Told, seconds: float) -> dict[str, Any]:
     result = told.result
     return {
         "model": str(request.model),
-        "manifest": str(request.written),
+        "manifest": _manifest(request),
         "guesses": [one._asdict() for one in told.plan.stated],
         "notes": told.notes,
         "windows": told.windows,
@@ -221,6 +248,11 @@ def _body(request: Request, told: _Told, seconds: float) -> dict[str, Any]:
     }
 
 
+def _manifest(request: Request) -> str | None:
+    """The manifest, if there is one in the end."""
+    return str(request.written) if request.written.exists() else None
+
+
 def _failed(request: Request, error: EdgeAgentError, *, as_json: bool) -> int:
     verdict = "rejected" if CODES[error.code].status == "rejected" else "failed"
     message = shown.here(error.message, request.model.name)
@@ -228,9 +260,8 @@ def _failed(request: Request, error: EdgeAgentError, *, as_json: bool) -> int:
     if to_do := remedy_for(error.code, message):
         print(f"  to do: {to_do}", file=sys.stderr)
     if as_json:
-        written = str(request.written) if request.written.exists() else None
         ended = {"verdict": verdict, "code": error.code, "message": message}
-        print_json({"model": str(request.model), "manifest": written, "judged": False, **ended})
+        print_json({"model": str(request.model), "manifest": _manifest(request), "judged": False, **ended})
     return _EXITS[verdict]
 
 

@@ -16,6 +16,7 @@ from edge_agent.cli.trial.plan import Plan
 from edge_agent.cli.trial.request import Request
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.draft.manifest import model_name
+from edge_agent.errors import EdgeAgentError
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.result import MeasuredModel, Result
@@ -30,8 +31,9 @@ FEWEST_ROWS, MOST_ROWS = 120, 600
 """Half of the rows decide: 60 prove an agreement of 95 % where not one disagrees, 300 where eight do."""
 _PASSES_S = 6.0
 """What running float once over all rows may take: calibration and verdict run float and int8 several times."""
-_MEMORY_SHARE = 8
-"""Of the memory that a worker may have, one part in so many may be rows."""
+_MEMORY_SHARE = 4
+"""Rows may have a quarter of the memory. They lie in a file, and once more while it is packed for the engine; on many
+systems temporary files are in memory."""
 PACE_ROWS = 9
 """Random rows that the speed of float is taken from."""
 _NO_GATES = Gates(
@@ -126,11 +128,15 @@ class Bench:
         return conclude(job, end.code or "accepted", end.message, end.seconds)
 
     def measure(self, plan: Plan, data: Path) -> tuple[MeasuredModel | None, list[Measured]]:
-        """Float, and each method's model: how large and how fast, with ranges of data that prove nothing."""
+        """Float, and each method's model: how large and how fast, with ranges of data that prove nothing.
+
+        Raises:
+            EdgeAgentError: float cannot be fed with them.
+        """
         job = self.job("unjudged", self._unjudged(plan, "static", data))
         end = self._run(job, (Stage.CAPTURE, Stage.CALIBRATE))
         if end.code:
-            return None, [Measured(method, None, end.code, end.message) for method in _METHODS]
+            raise EdgeAgentError(end.code, end.message)
         reference: MeasuredModel | None = None
         found: list[Measured] = []
         for method in _METHODS:
@@ -175,13 +181,18 @@ def fewest(plan: Plan) -> int:
     return 2 * heldout_needed(task, labelled=False).rows
 
 
-def rows_wanted(row_s: float, row_bytes: int) -> int:
-    """As many rows as fit into a trial's minute, and into memory beside the engine.
+def rows_wanted(row_s: float, room: int) -> int:
+    """As many rows as fit into a trial's minute, a few at least, and no more than there is ``room`` for.
 
     Args:
         row_s: seconds of a call of float; 0: unknown.
-        row_bytes: of a row.
+        room: the rows that memory has room for.
     """
     in_time = _PASSES_S / row_s if row_s else MOST_ROWS
-    in_memory = worker_memory_bytes(0) / _MEMORY_SHARE / max(1, row_bytes)
-    return max(FEWEST_ROWS, min(MOST_ROWS, int(in_time), int(in_memory)))
+    return min(room, max(FEWEST_ROWS, min(MOST_ROWS, int(in_time))))
+
+
+def room_for_rows(row_bytes: int) -> int:
+    """The rows that memory has room for beside the engine, one at least."""
+    known = worker_memory_bytes(0)
+    return max(1, known // _MEMORY_SHARE // max(1, row_bytes)) if known else MOST_ROWS

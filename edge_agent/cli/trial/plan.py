@@ -1,6 +1,7 @@
 """How a model is fed and judged in a trial: guessed from its file, or as a corrected manifest says."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
@@ -20,6 +21,8 @@ from edge_agent.strict import read_toml
 from edge_agent.wire.manifest import InputContract, OutputKind
 
 _FOUND_FROM_DATA = ("binary", "regression")
+_ON_DATA = "found on your data: "
+_FOUND = re.compile(rf"^## guessed: output is (?P<kind>\w+); {_ON_DATA}(?P<found>.*)$", re.MULTILINE)
 _UNNAMED = "(not named yet)"
 
 
@@ -77,25 +80,46 @@ class Draft:
         self._file = request.model.name
         self._name = model_name(request.model.stem)
         self._out = request.out
+        self._force = request.force
         self._signature = read_signature(request.model) or known
-        self.guessed = _decided(guess(self._signature))
+        self._at_first = self.guessed = _decided(guess(self._signature))
 
     def fed_by(self, source: str, channels: tuple[str, ...], frame: tuple[int, int] | None) -> None:
         """Take a sensor that is known into the draft; its channels are named where they are as many as wanted."""
         wanted = self.guessed.feed.channels
         self.guessed = self.guessed.fed_by(source, channels if wanted in (0, len(channels)) else (), frame)
 
+    def check_place(self) -> None:
+        """Raise ``ConfigError`` (usage) for a file that somebody has edited; the draft of a trial before is none."""
+        try:
+            text = self._out.read_text(encoding="utf-8") if self._out.exists() else ""
+        except (OSError, UnicodeDecodeError):
+            text = "(somebody else's)"
+        if text and not self._force and text not in self._drafts(_found_in(text)):
+            what = f"{self._out} exists already; to try what it says give --manifest {self._out}"
+            raise ConfigError("usage", f"{what}; to write another draft give --out FILE.toml, or --force to replace it")
+
     def write(self, found: OutputKindFound | None = None) -> None:
         """Write the manifest, with what the engine has ``found`` of the output on real data.
 
         Raises:
-            ConfigError: ``usage``: the file cannot be written.
+            ConfigError: ``usage``: the file cannot be written, or somebody has edited it meanwhile.
         """
-        guessed = self.guessed if found is None else _with_found(self.guessed, found)
+        self.check_place()
         try:
-            write_durably(self._out, draft(self._file, self._name, self._signature, guessed).encode())
+            write_durably(self._out, self._text(self.guessed, found).encode())
         except OSError as error:
             raise ConfigError("usage", f"cannot write {self._out}: {error.strerror}; give another --out") from None
+
+    def _drafts(self, found: OutputKindFound | None) -> Iterator[str]:
+        """What a trial may have written: without and with a sensor, without and with what data have told."""
+        for guessed in (self._at_first, self.guessed):
+            yield self._text(guessed, None)
+            yield self._text(guessed, found)
+
+    def _text(self, guessed: Guess, found: OutputKindFound | None) -> str:
+        guessed = guessed if found is None else _with_found(guessed, found)
+        return draft(self._file, self._name, self._signature, guessed)
 
     def plan(self) -> Plan:
         """The same as a plan."""
@@ -139,7 +163,13 @@ def _with_found(guessed: Guess, found: OutputKindFound) -> Guess:
     kinds: dict[str, OutputKind] = {kind: kind for kind in get_args(OutputKind)}
     if found.kind not in kinds or found.kind == "raw" or (guessed.kind is not None and guessed.kind.sure):
         return guessed
-    return replace(guessed, kind=KindGuess(kinds[found.kind], f"found on your data: {found.found}", sure=True))
+    return replace(guessed, kind=KindGuess(kinds[found.kind], f"{_ON_DATA}{found.found}", sure=True))
+
+
+def _found_in(text: str) -> OutputKindFound | None:
+    """What a draft says of the output that data have told."""
+    match = _FOUND.search(text)
+    return None if match is None else OutputKindFound(match["kind"], match["found"])
 
 
 def _tables(value: object) -> list[object]:

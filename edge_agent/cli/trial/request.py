@@ -26,6 +26,7 @@ class Request:
         shared: where everything of it lies in the state directory.
         manifest: a corrected draft, used instead of guesses; None: guess.
         out: where the draft goes.
+        force: it may replace what is there.
         windows: as many are taken at most; None: by how fast the model is.
     """
 
@@ -36,6 +37,7 @@ class Request:
     shared: Path | None
     manifest: Path | None
     out: Path
+    force: bool
     windows: int | None
 
     @property
@@ -66,7 +68,7 @@ def check(args: argparse.Namespace) -> Request:
     if args.manifest is not None and (args.out is not None or args.force):
         raise ConfigError("usage", "--manifest is used as it is, so nothing is written; leave out --out and --force")
     if args.manifest is None:
-        _check_out(out, args)
+        _check_out(out)
     table = source_table(args) if args.source else {}
     shared = source_folder(Path(read_config(args.config).state_dir), args.source) if args.source else None
     return Request(
@@ -77,16 +79,14 @@ def check(args: argparse.Namespace) -> Request:
         shared=shared,
         manifest=args.manifest,
         out=out,
+        force=args.force,
         windows=args.windows,
     )
 
 
-def _check_out(out: Path, args: argparse.Namespace) -> None:
+def _check_out(out: Path) -> None:
     if out.suffix != ".toml" or out.is_dir() or not out.absolute().parent.is_dir():
         raise ConfigError("usage", f"--out {out}: name a file that ends in .toml, in a folder that exists")
-    if out.exists() and not args.force:
-        text = f"{out} exists already; to try what it says give --manifest {out}"
-        raise ConfigError("usage", f"{text}; to write another draft give --out FILE.toml, or --force to replace it")
 
 
 def _require_file(path: Path) -> None:

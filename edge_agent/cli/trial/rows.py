@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.opened_source import opened_source
 from edge_agent.cli.progress import ProgressLine
+from edge_agent.cli.trial.measured import room_for_rows
 from edge_agent.cli.trial.plan import Draft, Plan
 from edge_agent.cli.trial.request import Request
 from edge_agent.errors import ContractError, Refusal
@@ -26,15 +26,23 @@ _MINUTE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """An ``.npz`` for the engine, how many rows it has, and what is to be said of them."""
+    """An ``.npz`` for the engine.
+
+    Attributes:
+        path: of the file.
+        count: its rows.
+        notes: what is to be said of them.
+        room: as many rows as memory has room for.
+    """
 
     path: Path
     count: int
     notes: list[str] = field(default_factory=list)
+    room: int = 0
 
 
 def from_files(place: Path, request: Request, plan: Plan, info: "ModelInfo", most: int, work: Path) -> Gathered:
-    """Rows of the operator's own files; raises ``SourceError`` or ``ContractError`` if they give none."""
+    """``most`` rows of the operator's own files; raises ``SourceError`` or ``ContractError`` if they give none."""
     from edge_agent.worker.capture.from_folder import rows_from  # noqa: PLC0415  # numpy
     from edge_agent.worker.capture.rows_asked import Asked  # noqa: PLC0415
 
@@ -54,28 +62,36 @@ def from_sensor(request: Request, draft: Draft | None, plan: Plan, work: Path) -
     """
     from edge_agent.sources import check_table  # noqa: PLC0415  # numpy and the sensor's driver
     from edge_agent.worker.capture import preview  # noqa: PLC0415
+    from edge_agent.worker.data.array_matching import GROUPS  # noqa: PLC0415
+    from edge_agent.worker.data.row_store import RowStore  # noqa: PLC0415
 
     check_table(request.source, request.table)
-    count = request.windows or SENSOR_WINDOWS
     with opened_source(request.source, request.table, request.shared) as source:
         if draft is not None:
             frame = source.frame_shape
             draft.fed_by(request.source, source.channels, (frame[0], frame[1]) if frame else None)
-            draft.write()
+            draft.check_place()
             plan = draft.plan()
         contract = plan.sensed[0]
         _check_feeds(plan, request, source.channels)
         window = contract.window or Window(1, 1)
-        _announce(request.source, count, window, contract.rate_hz or source.rate_hz)
         wanted = list(dict.fromkeys(name for one in plan.sensed for name in one.channels))
+        if any(not one.channels for one in plan.sensed):  # that one takes all
+            wanted = []
         sampler = preview.WindowSampler(source, request.source, wanted, window, contract.rate_hz)
+        room = room_for_rows(sampler.row_bytes(plan.sensed))
+        count = min(room, request.windows or SENSOR_WINDOWS)
+        _announce(request.source, count, window, contract.rate_hz or source.rate_hz)
         with ProgressLine() as line:
             seen = sampler.take(count, lambda *said: line.show("capture", *said))
     for finding in seen.findings:
         if finding.refuse:
             raise Refusal(finding.code, finding.message)
-    path = _saved(work / "data.npz", preview.arrays(seen, plan.sensed))
-    return Gathered(path, len(seen.windows), [finding.message for finding in seen.findings]), plan
+    with RowStore(work) as store:
+        for row in preview.rows(seen, plan.sensed):
+            store.add(row)
+        path = _saved(work / "data.npz", store.arrays() | {GROUPS: seen.groups})
+    return Gathered(path, len(seen.windows), [finding.message for finding in seen.findings], room), plan
 
 
 def random_data(plan: Plan, info: "ModelInfo", count: int, work: Path) -> Path:
@@ -93,7 +109,7 @@ def _check_feeds(plan: Plan, request: Request, channels: Sequence[str]) -> None:
     wanted = plan.channels
     if wanted and not plan.sensed[0].channels and wanted != len(channels):
         text = f"source {request.source!r} has {counted(len(channels), 'channel')} ({', '.join(channels)})"
-        do = f"name those of the model in channels of {request.written}, and give it with --manifest"
+        do = f"name those of the model in channels of {request.written}, and pass it with --manifest"
         raise ContractError("shape_mismatch", f"{text}, and the model wants {wanted}; {do}")
 
 
@@ -118,13 +134,7 @@ def _announce(source: str, count: int, window: Window, rate_hz: float) -> None:
 
 
 def _saved(path: Path, arrays: Mapping[str, Any]) -> Path:
-    from edge_agent.worker.capture.preview import save  # noqa: PLC0415  # numpy
+    from edge_agent.worker.data.row_store import save_rows  # noqa: PLC0415  # numpy
 
-    save(path, arrays)
+    save_rows(path, arrays)
     return path
-
-
-def told(code: str, message: str) -> list[str]:
-    """An end as lines for a person: what happened, and what to do."""
-    to_do = remedy_for(code, message)
-    return [f"{message} ({code})", *([f"  to do: {to_do}"] if to_do else [])]

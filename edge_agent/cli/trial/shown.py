@@ -7,6 +7,7 @@ from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.tables import plain_lines
 from edge_agent.cli.trial.measured import Measured
 from edge_agent.draft.guess import Stated
+from edge_agent.jobs.precision import precision
 from edge_agent.jobs.result import MeasuredModel, Result
 
 _UNKNOWN = "-"
@@ -34,25 +35,28 @@ _ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 )
 
 
-def guesses(stated: Sequence[Stated], manifest: str) -> list[str]:
+def guesses(stated: Sequence[Stated]) -> list[str]:
     """The guesses, a line each."""
     if not stated:
         return []
     return [
-        f"guessed from the model file; check it in {manifest}:",
+        "guessed from the model file:",
         *(f"  {one.about}: {one.what} ({one.why})" for one in stated),
         "",
     ]
 
 
 def judged(result: Result, windows: int, model: str) -> list[str]:
-    """Float beside int8, and the verdict in a sentence."""
+    """Float beside what is judged, and beside fp16 where that is only compared; and the verdict in a sentence."""
     lines = []
     target = result.judged
     if result.reference is not None and target is not None:
-        rows = _table(["", "float", "int8"], [result.reference, target])
+        header, beside = ["", "float", precision(target.method)], [target]
+        if result.fp16 is not None:
+            header, beside = [*header, "fp16, not judged"], [target, result.fp16]
+        rows = _table(header, [result.reference, *beside])
         if target.agreement is not None:
-            rows.append(["agreement", _UNKNOWN, _agreement(target)])
+            rows.append(["agreement", _UNKNOWN, *map(_agreement, beside)])
         lines += [*plain_lines(rows), ""]
     lines.append(f"{windows} windows were used; nothing of them is kept")
     lines += [f"warning: {here(warning, model)}" for warning in result.data.warnings]
@@ -99,5 +103,7 @@ def _table(header: list[str], models: Iterable[MeasuredModel]) -> list[list[str]
 
 
 def _agreement(target: MeasuredModel) -> str:
+    if target.agreement is None:
+        return _UNKNOWN
     shown = f"{target.agreement:.1%} of {target.windows} windows"
     return shown if target.agreement_lower is None else f"{shown}, at least {target.agreement_lower:.1%}"

@@ -2,10 +2,11 @@
 
 Recordings are cut into windows in the same way as a sensor's stream, and go through the contracts' steps. The windows
 come from segments that are a window apart. Each segment is a group, so that the sets of a verdict share no sample.
-Pictures count as independent. Arrays whose rows fit the model's inputs are used unchanged.
+Pictures count as independent. Arrays whose rows fit the model's inputs are used unchanged. Rows go into a
+file one by one: rows of pictures may be larger than the memory.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from edge_agent.worker.capture.ready_arrays import ready_rows
 from edge_agent.worker.capture.rows_asked import Asked, evenly
 from edge_agent.worker.capture.stretches import stretches, windows_of
 from edge_agent.worker.data.array_matching import GROUPS, RESERVED
+from edge_agent.worker.data.row_store import RowStore
 
 Array = NDArray[Any]
 Progress = Callable[[float, str, float | None], None]
@@ -75,8 +77,9 @@ def rows_from(place: Path, asked: Asked, progress: Progress, scratch: Path) -> R
         notes.append(f"{counted(len(files), 'file')} of {kind.value} used; left out: {left}")
     if kind is Kind.ARRAYS and (ready := ready_rows(files, asked, scratch)) is not None:
         return Rows(ready, [*notes, "the arrays fit the model's inputs, so no steps are applied"])
-    reader = _Reader(asked, progress, notes)
-    made = reader.pictures(files) if kind is Kind.PICTURES else reader.streams(kind, files)
+    with RowStore(scratch) as store:
+        reader = _Reader(asked, progress, notes, store)
+        made = reader.pictures(files) if kind is Kind.PICTURES else reader.streams(kind, files)
     return Rows(made, notes)
 
 
@@ -91,8 +94,9 @@ def _kind(listed: Listed, asked: Asked) -> Kind | None:
 class _Reader:
     """Makes rows from recordings; unreadable files are left out and noted."""
 
-    def __init__(self, asked: Asked, progress: Progress, notes: list[str]) -> None:
+    def __init__(self, asked: Asked, progress: Progress, notes: list[str], store: RowStore) -> None:
         self._asked = asked
+        self._store = store
         self._progress = progress
         self._notes = notes
         self._steps = [Preprocess(contract) for contract in asked.contracts]
@@ -100,7 +104,6 @@ class _Reader:
 
     def streams(self, kind: Kind, files: Sequence[Path]) -> dict[str, Array]:
         """Windows from streams of numbers; each segment is a group."""
-        windows: list[dict[str, Array]] = []
         groups: list[int] = []
         group = 0
         each = -(-self._asked.most_rows // len(files))
@@ -110,10 +113,12 @@ class _Reader:
                 if recording is None:
                     continue
                 for stretch in self._stretches(path, recording, -(-_STRETCHES // len(files)), each):
-                    windows += stretch
-                    groups += [group] * len(stretch)
+                    before = self._store.count
+                    for row in stretch:
+                        self._store.add(row)
+                    groups += [group] * (self._store.count - before)
                     group += 1
-        return self._joined(windows, "a window of samples") | {GROUPS: np.array(groups, np.int64)}
+        return self._joined("a window of samples") | {GROUPS: np.array(groups, np.int64)}
 
     def pictures(self, files: Sequence[Path]) -> dict[str, Array]:
         """Windows of pictures, evenly spaced over all files, up to the requested number."""
@@ -126,7 +131,6 @@ class _Reader:
         colour = "gray" if self._asked.channels == 1 else "rgb"
         size = self._asked.window.size
         chosen = [files[place] for place in evenly(len(files), self._asked.most_rows * size)]
-        windows: list[dict[str, Array]] = []
         pending: list[Array] = []
         for number, path in enumerate(chosen):
             self._progress(number / len(chosen), f"reading {path.name}", None)
@@ -136,18 +140,18 @@ class _Reader:
                 continue
             pending.append(picture)
             if len(pending) == size:
-                windows.append(self._made(np.stack(pending), colour_names(colour), path))
+                self._store.add(self._made(np.stack(pending), colour_names(colour), path))
                 pending = []
-        return self._joined(windows, "pictures")
+        return self._joined("pictures")
 
-    def _joined(self, windows: Sequence[Mapping[str, Array]], what: str) -> dict[str, Array]:
+    def _joined(self, what: str) -> dict[str, Array]:
         if self._broken:
             more = f" and {len(self._broken) - _SHOWN} more" if len(self._broken) > _SHOWN else ""
             self._notes.append(f"left out: {'; '.join(self._broken[:_SHOWN])}{more}")
-        if not windows:
+        if not self._store.count:
             why_none = "; ".join(self._broken[:_SHOWN]) or "all files are too short"
             raise SourceError("source_unavailable", f"no file gives {what}: {why_none}")
-        return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        return self._store.arrays()
 
     def _opened(self, kind: Kind, path: Path) -> "closing[Recording] | _Nothing":
         try:
@@ -161,8 +165,10 @@ class _Reader:
             self._broken.append(f"{path.name}: {why(error)}")
             return _Nothing()
 
-    def _stretches(self, path: Path, recording: Recording, pieces: int, each: int) -> Iterator[list[dict[str, Array]]]:
-        """The windows of each segment, ``each`` in total at most."""
+    def _stretches(
+        self, path: Path, recording: Recording, pieces: int, each: int
+    ) -> Iterator[Iterator[dict[str, Array]]]:
+        """The rows of each segment, ``each`` in total at most."""
         window, wanted_hz = self._asked.window, self._asked.contracts[0].rate_hz
         columns, places = self._columns(path, recording)
         own = recording.window_size
@@ -181,7 +187,7 @@ class _Reader:
             hop = own or self._hop(room, most)
             count = min(most, 1 + room // hop)
             cut = windows_of(recording, resample, start, Window(window.size, hop), count)
-            yield [self._made(samples[..., places], columns, path) for samples in cut]
+            yield (self._made(samples[..., places], columns, path) for samples in cut)
 
     def _hop(self, room: int, most: int) -> int:
         """Samples between windows: evenly over a segment that has ``room``, and at least the contract's hop.

@@ -4,8 +4,7 @@ The windows come in up to twelve groups. A window's worth of samples is discarde
 share no sample: ``edge-agent quantize`` divides the groups among its sets. An interruption restarts the current group.
 """
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from edge_agent.errors import ContractError, SourceError
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sources import EndOfSource, Source
-from edge_agent.state.durable import write_durably
+from edge_agent.state.durable import writing_durably
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.worker.capture import source_fit
@@ -118,13 +117,16 @@ class WindowSampler:
         done = 0
         for share, needed in zip(shares, needs, strict=True):
             skip = self._gap if parts else 0
-            block = self._block(needed, skip, windows, partial(self._after_read, progress, done, total))
-            done += skip + needed
-            for finding in quality.add(source_fit.levels(block)):
+            levels: list[Samples] = []
+            for piece, wanted in self._pieces(share, needed):
+                block = self._block(piece, skip, windows, partial(self._after_read, progress, done, total))
+                done += skip + piece
+                skip = 0
+                levels.append(source_fit.levels(block))
+                block = self._resample(block)
+                parts.append(np.stack([block[at * self._hop : at * self._hop + self._size] for at in range(wanted)]))
+            for finding in quality.add(np.concatenate(levels)):
                 early.setdefault(finding.code, finding)
-            starts = range(0, share * self._hop, self._hop)
-            block = self._resample(block)
-            parts.append(np.stack([block[start : start + self._size] for start in starts]))
         late = [*quality.findings(), *(Finding(*found) for found in self._monitored.findings())]
         known = {finding.code for finding in late}
         return Preview(
@@ -137,10 +139,31 @@ class WindowSampler:
             samples=self._monitored.samples,
         )
 
+    def row_bytes(self, contracts: Sequence[InputContract]) -> int:
+        """The memory that a window takes: as it came, once more while all are put together, and as a row.
+
+        Raises:
+            RecipeError, ContractError: as :func:`arrays`, before a sample is read.
+        """
+        window = source_fit.blank(self._source, len(self._channels), self._size)
+        row = [make(window) for _, make in _makers(self._channels, contracts)]
+        return 2 * window.nbytes + sum(made.nbytes for made in row)
+
     def _groups_of(self, windows: int) -> tuple[list[int], list[int]]:
         """The number of windows in each group, and the samples that each group takes."""
         shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
         return shares, [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
+
+    def _pieces(self, share: int, needed: int) -> Iterator[tuple[int, int]]:
+        """The samples of a group that are read at once, and their windows: all, or a window and what follows on it.
+
+        Of windows that lie apart, such as a picture of every second, memory would hold what lies between them, too.
+        """
+        if self._hop <= self._size or self._resample.ratio != 1:
+            yield needed, share
+            return
+        for number in range(share):
+            yield (self._hop if number < share - 1 else self._size), 1
 
     def _samples_of(self, needs: Sequence[int]) -> int:
         """Samples that all groups take, including the samples discarded between them."""
@@ -180,13 +203,29 @@ def arrays(preview: Preview, contracts: Sequence[InputContract]) -> dict[str, ND
         RecipeError: ``recipe_unsupported`` for an unknown step.
         ContractError: a step does not fit the windows.
     """
-    made: dict[str, NDArray[Any]] = {}
-    for contract in contracts or [InputContract()]:
-        picked = [preview.channels.index(channel) for channel in contract.channels] or slice(None)
+    made = list(rows(preview, contracts))
+    return {name: np.stack([row[name] for row in made]) for name in made[0]} | {GROUPS: preview.groups}
+
+
+def rows(preview: Preview, contracts: Sequence[InputContract]) -> Iterator[dict[str, NDArray[Any]]]:
+    """The same row by row, without the groups; raises as :func:`arrays`."""
+    made = _makers(preview.channels, contracts)
+    for window in preview.windows:
+        yield {key: make(window) for key, make in made}
+
+
+def _makers(
+    channels: Sequence[str], contracts: Sequence[InputContract]
+) -> list[tuple[str, Callable[[Samples], Samples]]]:
+    """Each input's array, and what makes its row of a window of these channels."""
+
+    def maker(contract: InputContract) -> tuple[str, Callable[[Samples], Samples]]:
+        picked = [channels.index(channel) for channel in contract.channels] or slice(None)
         steps = Preprocess(contract)
         key = f"input:{contract.name}" if contract.name in RESERVED else contract.name or WINDOWS
-        made[key] = np.stack([steps(window[..., picked]) for window in preview.windows])
-    return made | {GROUPS: preview.groups}
+        return key, lambda window: steps(window[..., picked])
+
+    return [maker(contract) for contract in contracts or [InputContract()]]
 
 
 def scale_findings(preview: Preview, contracts: Sequence[InputContract]) -> list[Finding]:
@@ -199,7 +238,6 @@ def scale_findings(preview: Preview, contracts: Sequence[InputContract]) -> list
 
 def save(path: Path, made: Mapping[str, NDArray[Any]]) -> None:
     """Write an ``.npz`` atomically."""
-    packed = io.BytesIO()
     arrays: dict[str, Any] = dict(made)  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
-    np.savez_compressed(packed, **arrays)
-    write_durably(path, packed.getvalue())
+    with writing_durably(path) as file:
+        np.savez_compressed(file, **arrays)

@@ -38,5 +38,5 @@ def _values(random: np.random.Generator, spec: TensorSpec, shape: tuple[int, ...
     """Normally distributed floats; for integers, 0 and 1, which every table of tokens has."""
     dtype = np.dtype(spec.dtype)
     if dtype.kind == "f":
-        return random.standard_normal(shape).astype(dtype)
+        return random.standard_normal(shape, np.float32).astype(dtype, copy=False)
     return random.integers(0, 2, shape).astype(dtype)

@@ -1,6 +1,6 @@
 """Arrays whose rows already fit a model's inputs: used unchanged, together with labels and groups."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from edge_agent.errors import ContractError
 from edge_agent.worker.capture.rows_asked import Asked, evenly
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, RESERVED, match_arrays
 from edge_agent.worker.data.npz_rows import ArrayFile
+from edge_agent.worker.data.row_store import RowStore
 
 Array = NDArray[Any]
 
@@ -27,11 +28,17 @@ def ready_rows(files: Sequence[Path], asked: Asked, scratch: Path) -> dict[str, 
         return None
     keys = set.intersection(*(one.keys for one in fitting))
     each = -(-asked.most_rows // len(fitting))
-    parts = [one.take(keys, each, in_order=asked.in_order) for one in fitting]
-    for number, part in enumerate(parts):
-        if GROUPS in part and len(parts) > 1:
-            part[GROUPS] = np.array([f"{number}:{group}" for group in part[GROUPS]])
-    return {key: np.concatenate([part[key] for part in parts]) for key in sorted(keys)}
+    beside: dict[str, list[Array]] = {key: [] for key in RESERVED if key in keys}
+    with RowStore(scratch) as store:
+        for number, one in enumerate(fitting):
+            places = one.places(each, in_order=asked.in_order)
+            for row in one.rows(keys.difference(RESERVED), places):
+                store.add(row)
+            for key, parts in beside.items():
+                values = one.load(key, places)
+                several = key == GROUPS and len(fitting) > 1
+                parts.append(np.array([f"{number}:{group}" for group in values]) if several else values)
+        return store.arrays() | {key: np.concatenate(parts) for key, parts in beside.items()}
 
 
 class _Fitting:
@@ -48,19 +55,27 @@ class _Fitting:
         """The names of the file's arrays in the result."""
         return set(self._names)
 
-    def take(self, keys: set[str], most: int, *, in_order: bool) -> dict[str, Array]:
-        """At most ``most`` rows of each array: evenly spaced, or the first consecutive ones if ``in_order``."""
-        places = list(range(min(self._rows, most))) if in_order else evenly(self._rows, most)
-        taken: dict[str, Array] = {}
-        for key in keys:
-            name = self._names[key]
-            if isinstance(self._arrays, dict):
-                taken[key] = np.array(self._arrays[name][places])
-            elif key in RESERVED:
-                taken[key] = self._arrays.load(name)[places]
-            else:
-                taken[key] = np.stack(list(self._arrays.rows(name, places)))
-        return taken
+    def places(self, most: int, *, in_order: bool) -> list[int]:
+        """Places of at most ``most`` rows: evenly spaced, or the first consecutive ones if ``in_order``."""
+        return list(range(min(self._rows, most))) if in_order else evenly(self._rows, most)
+
+    def rows(self, keys: Collection[str], places: Sequence[int]) -> Iterator[dict[str, Array]]:
+        """The rows of the model's inputs at these places, one by one."""
+        columns = [self._column(self._names[key], places) for key in keys]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(keys, values, strict=True))
+
+    def load(self, key: str, places: Sequence[int]) -> Array:
+        """Labels or groups of the rows at these places."""
+        name = self._names[key]
+        whole = self._arrays[name] if isinstance(self._arrays, dict) else self._arrays.load(name)
+        return np.asarray(whole[list(places)])
+
+    def _column(self, name: str, places: Sequence[int]) -> Iterator[Array]:
+        if isinstance(self._arrays, dict):
+            mapped = self._arrays[name]
+            return (mapped[place] for place in places)
+        return self._arrays.rows(name, places)
 
 
 def _opened(path: Path, info: ModelInfo, scratch: Path) -> _Fitting | None:

@@ -1,5 +1,6 @@
 """Rows from an operator's own files: every kind of file, mixed folders, broken files, and no window in two sets."""
 
+import tracemalloc
 import wave
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_agent.backends import ModelInfo, TensorSpec
-from edge_agent.errors import EdgeAgentError
+from edge_agent.errors import ContractError, EdgeAgentError
 from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.worker.capture.from_folder import Rows, rows_from
 from edge_agent.worker.capture.rows_asked import Asked
@@ -207,3 +208,29 @@ def test_a_folder_that_gives_nothing_says_why(
 
     assert error.value.code == code
     assert said in error.value.message
+
+
+def test_rows_are_not_held_in_memory(tmp_path: Path) -> None:
+    """Rows of pictures may be larger than the memory of the board."""
+    for number in range(80):
+        Image.fromarray(np.full((64, 64, 3), number, np.uint8)).save(tmp_path / f"{number:03}.png")
+    contract = InputContract(window=Window(1, 15), frame=(64, 64), steps=[{"op": "scale", "factor": 1 / 255}])
+    what = asked(contract, info(1, 64, 64, 3), 3)
+    rows(tmp_path, what)  # what is imported stays
+    tracemalloc.start()
+
+    made = rows(tmp_path, what)
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert made.arrays["x"].nbytes == 80 * 64 * 64 * 3 * 4
+    assert peak < made.arrays["x"].nbytes / 4
+    assert made.arrays["x"][79].max() == np.float32(79 / 255)
+
+
+def test_ready_rows_of_unlike_files_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((4, 5), np.float32))
+    np.save(tmp_path / "b.npy", np.zeros((4, 7), np.float32))
+
+    with pytest.raises(ContractError, match="rows of one shape"):
+        rows(tmp_path, asked(SERIES, info(1, None), 1))

@@ -15,6 +15,7 @@ from support.sensing import NumberedSensor
 from edge_agent.acquisition import monitored
 from edge_agent.sources import Source, open_source
 from edge_agent.wire.manifest import Window
+from edge_agent.worker.capture import source_fit
 from edge_agent.worker.capture.preview import Preview, WindowSampler
 
 
@@ -96,3 +97,22 @@ def test_how_long_a_quick_recording_takes_is_told_as_it_comes(tmp_path: Path) ->
         take(opened, 100, 100, said)
 
     assert max(left_s for left_s in [0.0, *said] if left_s is not None) < 60, "rate_hz alone would say three minutes"
+
+
+def test_of_windows_that_lie_apart_only_one_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of every 15 would otherwise hold the 14 between in memory, too; what there is to see stays the same."""
+    samples = motion(2000)
+    samples[600:900, 1] = samples[600, 1]
+    np.savez(tmp_path / "r.npz", samples=samples)
+    table = {"kind": "replay", "path": str(tmp_path / "r.npz"), "channels": CHANNELS, "rate_hz": 50, "rate": "max"}
+    read: list[int] = []
+    levels = source_fit.levels
+    monkeypatch.setattr(source_fit, "levels", lambda block: (read.append(len(block)), levels(block))[1])
+
+    with closing(open_source("imu", table)) as opened:
+        preview = WindowSampler(opened, "imu", [], Window(2, 15)).take(120, lambda *_: None)
+
+    assert max(read) == 15
+    starts = [group * (9 * 15 + 2 + 2) + place * 15 for group in range(12) for place in range(10)]
+    assert [window[0].tolist() for window in preview.windows] == [samples[start].tolist() for start in starts]
+    assert "stuck_channel" in [finding.code for finding in preview.findings]
