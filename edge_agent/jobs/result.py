@@ -95,6 +95,8 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """VmRSS of that process once the model was loaded, less an empty runtime's."""
     steady_rss_bytes: int | None = None
     """VmRSS of that process after calls, less an empty runtime's: what models are compared by."""
+    memory_ratio: float | None = None
+    """Of fp16 that was only compared: steady memory over float's, where both serve their model files."""
     load_ms: float | None = None
     """Until the model could be called."""
     first_ms: float | None = None

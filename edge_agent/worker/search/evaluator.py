@@ -272,6 +272,11 @@ class CandidateEvaluator:
         """The float model in its fastest way."""
         return self._served(self._context.model_path, _serving(self.reference))
 
+    def float_file_served(self) -> Served:
+        """The float model file in its fastest way, even where its optimised form serves in place of it."""
+        option = _serving(self.reference)
+        return Served(str(self._context.model_path), option.runtime, option.threads)
+
     def float_served_like(self, item: EvaluatedCandidate) -> Served | None:
         """The float model served as a candidate is; None where that is its fastest way."""
         option = _serving(item.record)

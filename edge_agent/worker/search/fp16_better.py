@@ -1,6 +1,7 @@
 """Whether the model in 16-bit floats does better than int8 did, where the recipe leaves it out. Pure.
 
-By point estimates on the search set: enough to say that fp16 is worth being judged, proof of nothing.
+By point estimates on the search set: enough to say that fp16 is worth being judged, proof of nothing. fp16 that was
+only compared has no optimised form, so sizes are of model files alone.
 """
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from edge_agent.jobs.task import Task
 from edge_agent.wire.manifest import Preference
 from edge_agent.worker.data.finding import Finding, with_more_findings
 from edge_agent.worker.search.policy import SAME_SPEED
-from edge_agent.worker.search.preference import costs, score, tie
+from edge_agent.worker.search.preference import file_costs, score, tie
 
 _OF_INT8 = frozenset({
     "agreement_too_low", "accuracy_too_low", "sqnr_too_low", "class_lost", "output_ruined", "detections_lost",
@@ -43,7 +44,7 @@ def _told(code: str, result: Result, prefer: Preference) -> str | None:
     chosen, searched = result.chosen, _finalist(result)
     if chosen is None or searched is None or chosen.steady_rss_bytes is None:  # before the benchmark nothing is sure
         return None
-    gained = score(costs(chosen, reference), prefer) - score(costs(fp16, reference), prefer)
+    gained = score(file_costs(chosen, reference), prefer) - score(file_costs(fp16, reference), prefer)
     if gained <= tie(prefer, SAME_SPEED) or (fp16.agreement or 0.0) < (searched.agreement or 0.0):
         return None
     of_int8 = replace(chosen, windows=searched.windows, disagreements=searched.disagreements)
@@ -61,7 +62,7 @@ def _finalist(result: Result) -> MeasuredModel | None:
 
 def _does(model: MeasuredModel, reference: MeasuredModel) -> str:
     """What a model does of what float does, and what it takes."""
-    known = costs(model, reference)
+    known = file_costs(model, reference)
     takes = [(known.time, "time"), (known.size, "size"), (known.memory, "memory")]
     parts = [f"{ratio:.2f} of its {what}" for ratio, what in takes if ratio is not None]
     windows = model.windows or 0
