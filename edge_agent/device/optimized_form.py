@@ -20,6 +20,7 @@ WEIGHTS_FILE = "optimized.onnx.data"
 FORM_FILES = (OPTIMIZED_FILE, WEIGHTS_FILE)
 LEAST_MODEL_BYTES = 1 << 20
 """Of a smaller float file no form is made: what the runtime takes by itself decides there, and not the model."""
+_SPARE_BYTES = 64 << 20
 _FEATURES = ("flags", "Features")
 """What x86 and ARM call the line of ``/proc/cpuinfo`` that lists the instructions of a processor."""
 
@@ -27,6 +28,11 @@ _FEATURES = ("flags", "Features")
 def form_key(runtime: str, version: str, root: Path = Path("/")) -> str:
     """What a form of ``runtime`` in ``version`` is good for on this machine: equal keys, interchangeable forms."""
     return f"{runtime} {version} {os.uname().machine} {_instructions(root)}"
+
+
+def most_form_bytes(model_bytes: int) -> int:
+    """The largest size of a form: a constant that the runtime unfolds may take a hundred times its model's bytes."""
+    return 4 * model_bytes + _SPARE_BYTES
 
 
 def form_folder(key: str) -> str:

@@ -48,6 +48,29 @@ def deep_net(layers: int = 100, channels: int = 48) -> Any:
     return model(nodes, [value("x", [1, 3, SIZE])], [value("logits", [1, 4])], constants)
 
 
+def bulky_net() -> Any:
+    """``x`` [1, 3, 64] → ``logits`` [1, 4]: a row of a table of 160 MiB that the runtime unfolds from 8 KiB."""
+    wide = 1024
+    constants = {
+        "row": weights(1, wide),
+        "shape": np.array([40_000, wide], np.int64),
+        "first": np.array([0], np.int64),
+        "inner": weights(wide, 300, scale=0.1),
+        "head": weights(300, 4, scale=0.5),
+    }
+    nodes = [
+        helper.make_node("Expand", ["row", "shape"], ["table"], "unfold"),
+        helper.make_node("Cast", ["x"], ["whole"], "cast", to=7),
+        helper.make_node("Abs", ["whole"], ["places"], "abs"),
+        helper.make_node("ReduceMin", ["places"], ["place"], "least", keepdims=0),
+        helper.make_node("Add", ["place", "first"], ["one"], "shift"),
+        helper.make_node("Gather", ["table", "one"], ["found"], "look_up"),
+        helper.make_node("Gemm", ["found", "inner"], ["middle"], "inner_gemm"),
+        helper.make_node("Gemm", ["middle", "head"], ["logits"], "gemm"),
+    ]
+    return model(nodes, [value("x", [1, 3, SIZE])], [value("logits", [1, 4])], constants)
+
+
 def make_job(folder: Path, built: Any = None, *, recipe: Mapping[str, Any] | None = None, **task: Any) -> Path:
     """A fresh job of a model in ``folder``; ``recipe`` and ``task`` are fields that differ."""
     job_dir = folder / "job"

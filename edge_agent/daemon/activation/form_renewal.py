@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from edge_agent.daemon.activation.release_steps import most_made_bytes, served_form
+from edge_agent.daemon.activation.release_steps import served_form
 from edge_agent.daemon.background import work_in_background
 from edge_agent.daemon.device_info import Identity
 from edge_agent.daemon.events import WorkEnded
 from edge_agent.daemon.workers import Workers
-from edge_agent.device.optimized_form import FORM_FILES, form_key
+from edge_agent.device.optimized_form import FORM_FILES, form_key, most_form_bytes
 from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.foreign.removal import remove, remove_quietly
 from edge_agent.state.model_file import ModelFile
@@ -151,7 +151,7 @@ def _needed(found: list[Renewal]) -> list[Renewal]:
 
 def _publish(one: Renewal, work: Path) -> None:
     """Copy what the child has left into the release: what is hashed is what is copied."""
-    most_bytes = most_made_bytes(one.release.size_bytes)
+    most_bytes = most_form_bytes(one.release.size_bytes)
     files = [ModelFile(work, (name,), "", most_bytes) for name in FORM_FILES if (work / name).exists()]
     form = served_form(files, one.release.runtime, one.version)
     if form is None:

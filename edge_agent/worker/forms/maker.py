@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.backends import load
+from edge_agent.device.optimized_form import most_form_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
-from edge_agent.process.sandbox import confine
+from edge_agent.process.sandbox import confine, limit_files
+from edge_agent.worker.forms.written import why_not_written
 
 TIMEOUT_S = 300.0
 EXIT_REFUSED, EXIT_NO_FORM = 1, 3
@@ -28,10 +30,12 @@ def main(arguments: Sequence[str]) -> int:
     confine()
     signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S + _GRACE_S)
     model_format, model, folder, runtime, threads = arguments
+    most_bytes = most_form_bytes(Path(model).stat().st_size)
+    limit_files(most_bytes)
     try:
         form = load(model_format).optimize(Path(model), Path(folder), runtime=runtime, threads=int(threads))
     except EdgeAgentError as error:
-        print(error.message, file=sys.stderr)
+        print(why_not_written(Path(folder), most_bytes) or error.message, file=sys.stderr)
         return EXIT_REFUSED
     except MemoryError:
         return EXIT_OUT_OF_MEMORY

@@ -16,13 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from edge_agent.backends import FORMATS, Array, Feeds, TensorSpec, load
+from edge_agent.device.optimized_form import most_form_bytes
 from edge_agent.errors import ContractError, EdgeAgentError, ModelError
 from edge_agent.process.confinement import confine_opener
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
+from edge_agent.process.sandbox import limit_files
 from edge_agent.serving.loaded import Loaded
 from edge_agent.state.releases import intact_model, read_release
 from edge_agent.wire.manifest import InputContract
 from edge_agent.worker.forms.equality import update
+from edge_agent.worker.forms.written import why_not_written
 
 EXIT_REFUSED = 1
 _WINDOWS = 8
@@ -53,7 +56,12 @@ def remake(folder: Path, out: Path) -> None:
     """
     release = read_release(folder)
     backend = load(FORMATS[Path(release.file).suffix])
-    form = backend.optimize(intact_model(folder, release), out, runtime=release.runtime, threads=release.threads)
+    model, most_bytes = intact_model(folder, release), most_form_bytes(release.size_bytes)
+    limit_files(most_bytes)
+    try:
+        form = backend.optimize(model, out, runtime=release.runtime, threads=release.threads)
+    except ModelError as error:
+        raise ModelError(error.code, why_not_written(out, most_bytes) or error.message) from None
     if form is None:
         raise ModelError("model_unsupported", f"{release.runtime} saves no optimised form")
     loaded = Loaded(folder)

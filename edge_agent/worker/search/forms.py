@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import Backend, ModelInfo
-from edge_agent.device.optimized_form import LEAST_MODEL_BYTES
+from edge_agent.device.optimized_form import LEAST_MODEL_BYTES, most_form_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.result import MeasuredModel
@@ -25,6 +25,7 @@ from edge_agent.worker.forms.equality import answers_digest
 from edge_agent.worker.forms.files import form_bytes, form_folder_of
 from edge_agent.worker.forms.making import make_form
 from edge_agent.worker.forms.worth import gains, small_enough
+from edge_agent.worker.forms.written import too_large
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.memory import FEW, measure_memory
 from edge_agent.worker.measure.question import Served
@@ -107,7 +108,7 @@ class FormTrials:
             form = self._made(served, folder, name)
             kept = form is not None and fits(form_bytes(folder)) and self._stands(served, form, name)
         except (EdgeAgentError, MemoryError) as error:  # a form less, no reason to end the job
-            self.warnings.append(f"{name} is served without an optimised form: {error}")
+            self._warn(name, str(error))
             kept = False
         if kept and form is not None:
             self._evaluator.forms[served.path] = form
@@ -118,8 +119,12 @@ class FormTrials:
     def _made(self, served: Served, folder: Path, name: str) -> Path | None:
         made = make_form(self._info.format, served, folder)
         if made.problem:
-            self.warnings.append(f"{name} is served without an optimised form: {made.problem}")
+            self._warn(name, made.problem)
         self._on = made.form is not None or bool(made.problem)  # where the format has none, no other file has one
+        most_bytes = most_form_bytes(min(self._info.size_bytes, Path(served.path).stat().st_size))
+        if made.form is not None and form_bytes(folder) > most_bytes:
+            self._warn(name, too_large(most_bytes))
+            return None
         return made.form
 
     def _stands(self, served: Served, form: Path, name: str) -> bool:
@@ -132,11 +137,11 @@ class FormTrials:
             return False
         if self._digest(served) == self._digest(as_form):
             return True
-        self.warnings.append(
-            f"{name} is served without an optimised form: its answers to the search windows would not be exactly the "
-            "same"
-        )
+        self._warn(name, "its answers to the search windows would not be exactly the same")
         return False
+
+    def _warn(self, name: str, why: str) -> None:
+        self.warnings.append(f"{name} is served without an optimised form: {why}")
 
     def _digest(self, served: Served) -> bytes:
         session = self._backend.open(Path(served.path), runtime=served.runtime, threads=served.threads)

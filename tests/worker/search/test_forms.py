@@ -43,8 +43,8 @@ class FloatAlone:
 class Rig:
     """A captured job whose float model may get a form."""
 
-    def __init__(self, folder: Path, **task: Any) -> None:
-        self.job_dir = formed.make_job(folder, **task)
+    def __init__(self, folder: Path, built: Any = None, **task: Any) -> None:
+        self.job_dir = formed.make_job(folder, built, **task)
         run(Stage.CAPTURE, self.job_dir, io.StringIO())
         out = folder / "quantize.tmp"
         out.mkdir()
@@ -145,6 +145,25 @@ def test_a_form_that_cannot_be_opened_is_not_kept(rig: Rig, monkeypatch: pytest.
     assert rig.trials.of_float(RECORD) == RECORD
     assert len(rig.trials.warnings) == 1
     assert rig.files == set()
+
+
+def test_a_form_that_is_larger_than_a_release_takes_is_not_kept(tmp_path: Path, worth_it: None) -> None:
+    rig = Rig(tmp_path, formed.bulky_net())
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert (rig.evaluator.forms, rig.files) == ({}, set())
+    assert rig.trials.warnings == [
+        "float is served without an optimised form: it would take more than 68 MiB on the disk"
+    ]
+
+
+def test_both_files_of_a_form_count(rig: Rig, worth_it: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file may be as large as that, so the process that makes them is not stopped."""
+    monkeypatch.setattr(forms, "most_form_bytes", lambda _size: (rig.context.out_dir / "feeds.npz").stat().st_size)
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert rig.files == set()
+    assert len(rig.trials.warnings) == 1
 
 
 def test_a_stage_without_time_makes_none(tmp_path: Path) -> None:
