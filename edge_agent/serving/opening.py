@@ -16,11 +16,19 @@ log = logging.getLogger(__name__)
 
 
 class Opened(NamedTuple):
-    """A model on its runtime, that one's version, and why it is not the optimised form; empty: it is, or none is."""
+    """A model on its runtime, and that one's version.
+
+    Attributes:
+        session: the model.
+        runtime_version: of the runtime here.
+        form_problem: why it is not the optimised form, to follow a subject; empty: it is, or there is none.
+        form_failed: whether that form is for this process, and damaged or refused.
+    """
 
     session: Session
     runtime_version: str
-    form_problem: str
+    form_problem: str = ""
+    form_failed: bool = False
 
 
 def open_release(folder: Path, model_format: str, release: Release) -> Opened:
@@ -39,24 +47,24 @@ def _open(folder: Path, model_format: str, release: Release) -> Opened:
     try:
         backend = backends.load(model_format)
         here = backend.runtime_version(release.runtime)
-        problem = ""
-        if release.served is not None:
-            session, problem = _open_form(backend, folder, release, release.served, here)
-            if session is not None:
-                return Opened(session, here, "")
+        problem, failed = "", False
+        if (form := release.served) is not None:
+            if form.key != form_key(release.runtime, here):
+                problem = "is not for this version of the runtime on this processor"
+            else:
+                session, problem = _open_form(backend, folder, release, form)
+                if session is not None:
+                    return Opened(session, here)
+                failed = True
         path = intact_model(folder, release)
-        return Opened(backend.open(path, runtime=release.runtime, threads=release.threads), here, problem)
+        return Opened(backend.open(path, runtime=release.runtime, threads=release.threads), here, problem, failed)
     except ImportError as error:
         text = f"{release.model} needs the package {error.name} where the application runs; {how_to_add('device')}"
         raise ModelError("format_unsupported", text) from error
 
 
-def _open_form(
-    backend: Backend, folder: Path, release: Release, form: ServedForm, version: str
-) -> tuple[Session | None, str]:
-    """The form, or why it cannot be used. With another key it is not even looked at: it may crash this process."""
-    if form.key != form_key(release.runtime, version):
-        return None, "is not for this version of the runtime on this processor"
+def _open_form(backend: Backend, folder: Path, release: Release, form: ServedForm) -> tuple[Session | None, str]:
+    """The form, or why it cannot be used. One with another key is not even looked at: it may crash this process."""
     if damage := damage_of(folder, form):
         return None, f"is damaged: {damage}"
     path = folder / form.folder / OPTIMIZED_FILE

@@ -22,7 +22,7 @@ from edge_agent.jobs.task import FLOAT_FORM, Task
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.forms.equality import answers_digest
-from edge_agent.worker.forms.files import form_bytes, form_folder_of
+from edge_agent.worker.forms.files import form_bytes, form_folder_of, key_here, seal_form
 from edge_agent.worker.forms.making import make_form
 from edge_agent.worker.forms.worth import gains, small_enough
 from edge_agent.worker.forms.written import too_large
@@ -107,6 +107,8 @@ class FormTrials:
         try:
             form = self._made(served, folder, name)
             kept = form is not None and fits(form_bytes(folder)) and self._stands(served, form, name)
+            if kept:
+                seal_form(folder, key_here(self._backend, served.runtime))
         except (EdgeAgentError, MemoryError) as error:  # a form less, no reason to end the job
             self._warn(name, str(error))
             kept = False

@@ -14,6 +14,7 @@ If the second finalist is accepted, this stage leaves it as ``chosen.json`` and 
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_in
 from pathlib import Path
 
 import msgspec
@@ -43,7 +44,8 @@ from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.enough_windows import enough_heldout
 from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.explain.unseen import Unseen
-from edge_agent.worker.forms.files import copy_form, form_bytes, form_folder_of, form_sha256, served_file
+from edge_agent.worker.forms.files import copy_form, form_bytes, form_sha256, key_here, served_file
+from edge_agent.worker.forms.written import NOT_WRITTEN
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.fp16_better import with_fp16_finding
 from edge_agent.worker.search.policy import describe
@@ -57,7 +59,9 @@ class _Judged:
 
     finalist: Chosen
     target: Path
-    """Its model file; what ran is its optimised form, where it has one."""
+    """Its model file."""
+    served: Path
+    """What ran: its optimised form, where it has one that fits the runtime here, else the model file."""
     score: Score
     effective: float
     """How many independent windows the held-out set counts as."""
@@ -95,7 +99,9 @@ def run(context: Context) -> Outcome:
     if told.judgement.passed and told.finalist is not preferred:
         own = chosen_path(context.out_dir, backend.SUFFIX)
         shutil.copyfile(told.target, own)
-        copy_form(told.target, own)
+        if not copy_form(told.target, own):
+            told = _without_form(told)
+            judged[-1] = told
         (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
     result = _result(context, before, judged, told, undefined)
     result = replace(result, data=with_more_findings(result.data, findings))
@@ -106,8 +112,15 @@ def run(context: Context) -> Outcome:
     if not told.judgement.passed:
         refused = Outcome(code=told.judgement.code, message=told.record.message or "", results=result)
         return with_fp16_finding(refused, task)
-    form = form_sha256(form_folder_of(told.target))
+    form = form_sha256(told.served.parent) if told.served != told.target else None
     return Outcome(results=result, model_sha256=sha256_of(told.target), form_sha256=form or msgspec.UNSET)
+
+
+def _without_form(one: _Judged) -> _Judged:
+    """A finalist whose form could not be left for the next stage."""
+    text = f"{describe(one.record)} is served without an optimised form: {NOT_WRITTEN}"
+    judgement = replace_in(one.judgement, warnings=(*one.judgement.warnings, text))
+    return replace_in(one, served=one.target, judgement=judgement, record=replace(one.record, form_bytes=None))
 
 
 class _HeldOut:
@@ -146,14 +159,15 @@ class _HeldOut:
     def judge(self, judge: Judge, finalist: Chosen, target: Path) -> _Judged:
         """What the windows, and the labelled set if there is one, prove of one finalist."""
         task, windows, confidence = self._task, self._floats.windows, finalist.confidence
-        served = served_file(target)
+        served = served_file(target, key_here(load(task.format), finalist.record.runtime or ""))
+        own_bytes = form_bytes(served.parent) if served != target else 0
         score = self._floats.score(
             served, judge, self._pace("held-out set, window"), runtime=finalist.record.runtime or ""
         )
         effective = effective_windows(windows, score.design_effect(in_time=self._in_time))
         measured = score.measured(
             windows_effective=effective,
-            size_ratio=(target.stat().st_size + form_bytes(form_folder_of(target))) / self._size_bytes,
+            size_ratio=(target.stat().st_size + own_bytes) / self._size_bytes,
             latency_ratio_lower=finalist.ratio_lower,
             latency_ratio_upper=finalist.record.ratio_p50_upper,
             rows_of="--heldout" if task.arrays is not None else "",
@@ -172,7 +186,7 @@ class _HeldOut:
             by_label = [gate for gate in judgement.gates if gate.on == "eval" and gate.name == "max_accuracy_drop"]
             labelled_set = replace(evaluation.shown, decides=bool(by_label))
         record = score.recorded(
-            finalist.record,
+            replace(finalist.record, form_bytes=own_bytes or None),
             windows_effective=effective,
             agreement_lower=agreement_lower(score.disagreements * effective / windows, effective, confidence),
             confidence=confidence,
@@ -184,6 +198,7 @@ class _HeldOut:
         return _Judged(
             finalist=finalist,
             target=target,
+            served=served,
             score=score,
             effective=effective,
             judgement=judgement,

@@ -17,6 +17,7 @@ from edge_agent.worker.__main__ import run
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.forms import making
+from edge_agent.worker.forms.files import key_here, served_float
 from edge_agent.worker.forms.making import Made
 from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.question import Served
@@ -62,7 +63,7 @@ class Rig:
     @property
     def files(self) -> set[str]:
         """What of a form is left."""
-        return {path.name for path in (self.context.out_dir / FLOAT_FORM).glob("*")}
+        return {path.name for path in (self.context.out_dir / FLOAT_FORM).glob("*")} - {"key"}
 
 
 @pytest.fixture
@@ -82,7 +83,8 @@ def test_a_form_that_is_worth_it_is_served_from_then_on(rig: Rig) -> None:
     form = rig.context.out_dir / FLOAT_FORM / OPTIMIZED_FILE
     assert rig.evaluator.forms == {str(rig.context.model_path): form}
     assert rig.files == set(FORM_FILES)
-    assert record.form_bytes == sum(path.stat().st_size for path in form.parent.iterdir())
+    assert record.form_bytes == sum((form.parent / name).stat().st_size for name in FORM_FILES)
+    assert served_float(rig.context.model_path, rig.context.out_dir, key_here(load("onnx"), "onnxruntime")) == form
     assert rig.trials.warnings == []
     assert rig.trials.seconds > 0
 
