@@ -92,9 +92,9 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     model_rss_bytes: int | None = None
     """The same, less an empty runtime's."""
     loaded_rss_bytes: int | None = None
-    """VmRSS of that process once the model was loaded, less an empty runtime's."""
+    """VmRSS of that process once the model was loaded, less an empty runtime's. Mapped weights count whole."""
     steady_rss_bytes: int | None = None
-    """VmRSS of that process after calls, less an empty runtime's: what models are compared by."""
+    """The same after calls: what models are compared by."""
     memory_ratio: float | None = None
     """Of fp16 that was only compared: steady memory over float's, where both serve their model files."""
     load_ms: float | None = None
