@@ -76,6 +76,10 @@ class Budget:
         """Keep seconds free for what follows the search, as far as it may not exceed the budget by them."""
         self._kept_s = seconds
 
+    def extend(self, seconds: float) -> None:
+        """Give back seconds that something else has taken meanwhile."""
+        self._end += seconds
+
     def left_s(self) -> float:
         """Seconds that are left; below zero when it is over."""
         return self._end - time.monotonic() - max(0.0, self._kept_s - self._overrun_s)

@@ -181,7 +181,8 @@ class Search:
     def prove_speed(self, forms: FormTrials) -> list[Finalist]:
         """The finalists that the full latency statistic does not refuse, the preferred one first; two at most.
 
-        ``forms``: of float and of finalists. What they take is not the search's: no second finalist is lost to it.
+        ``forms``: of float and of finalists. What they take is not the search's: neither a second finalist nor what
+        follows the proof is lost to it.
         """
         self.reference = self._evaluator.reference
         span = _COMPARED, PROVED
@@ -194,6 +195,7 @@ class Search:
             span=span,
         )
         found = proof.finalists()
+        self._budget.extend(forms.seconds)
         self.reference = proof.reference
         self._warnings += [*proof.warnings, *forms.warnings]
         return found
