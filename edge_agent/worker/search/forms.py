@@ -5,6 +5,8 @@ are only screened have none: all of them would take longer than they bring, and 
 model file in every later measurement and in the release.
 """
 
+import errno
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,15 +27,18 @@ from edge_agent.worker.forms.equality import answers_digest
 from edge_agent.worker.forms.files import form_bytes, form_folder_of, key_here, seal_form
 from edge_agent.worker.forms.making import make_form
 from edge_agent.worker.forms.worth import gains, small_enough
-from edge_agent.worker.forms.written import too_large
+from edge_agent.worker.forms.written import NOT_WRITTEN, too_large
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.memory import FEW, measure_memory
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.policy import EvaluatedCandidate, describe
 
+_TIMEOUT_S = 300.0
+"""Of making one form, however much time the stage has left."""
 _SHARE = 0.25
-"""Of the time that the stage has left, what a form may be expected to take."""
+"""Of the time that the stage has left, what a form may be expected to take, and what making it may take."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Forms(Protocol):
@@ -103,15 +108,16 @@ class FormTrials:
         begun = time.monotonic()
         self._tried.add(folder)
         self._context.progress(self._context.fraction, f"making the optimised form of {name}", force=True)
-        folder.mkdir()
         try:
+            folder.mkdir()
             form = self._made(served, folder, name)
             kept = form is not None and fits(form_bytes(folder)) and self._stands(served, form, name)
             if kept:
                 seal_form(folder, key_here(self._backend, served.runtime))
-        except (EdgeAgentError, MemoryError) as error:  # a form less, no reason to end the job
-            self._warn(name, str(error))
-            kept = False
+        except (EdgeAgentError, MemoryError, OSError) as error:  # a form less, no reason to end the job
+            self._on = not isinstance(error, OSError) and getattr(error, "code", "") != "stage_timeout"
+            self._warn(name, _why(error))
+            form, kept = None, False
         if kept and form is not None:
             self._evaluator.forms[served.path] = form
         else:
@@ -119,10 +125,11 @@ class FormTrials:
         self.seconds += time.monotonic() - begun
 
     def _made(self, served: Served, folder: Path, name: str) -> Path | None:
-        made = make_form(self._info.format, served, folder)
+        made = make_form(self._info.format, served, folder, min(_TIMEOUT_S, _SHARE * self._left_s()))
         if made.problem:
             self._warn(name, made.problem)
-        self._on = made.form is not None or bool(made.problem)  # where the format has none, no other file has one
+        # Where the format has no form, time is short or the disk is full, no other file gets one.
+        self._on = made.form is not None or (bool(made.problem) and not made.late and made.problem != NOT_WRITTEN)
         most_bytes = most_form_bytes(min(self._info.size_bytes, Path(served.path).stat().st_size))
         if made.form is not None and form_bytes(folder) > most_bytes:
             self._warn(name, too_large(most_bytes))
@@ -154,10 +161,20 @@ class FormTrials:
 
         Without a limit it always has.
         """
-        limit_s, float_ms = self._context.task.stage_timeout_s, self._evaluator.reference.latency_p50_ms or 0.0
+        float_ms = self._evaluator.reference.latency_p50_ms or 0.0
         passes_s = 2 * self._data.count("search") * float_ms / 1000.0
-        left_s = limit_s - (time.monotonic() - self._context.begun)
-        return not limit_s or passes_s + FEW * memory.expected_s(float_ms, 2) <= _SHARE * left_s
+        return passes_s + FEW * memory.expected_s(float_ms, 2) <= _SHARE * self._left_s()
+
+    def _left_s(self) -> float:
+        limit_s = self._context.task.stage_timeout_s
+        return limit_s - (time.monotonic() - self._context.begun) if limit_s else math.inf
+
+
+def _why(error: Exception) -> str:
+    """Why there is no form, after an error in this process."""
+    if isinstance(error, OSError):
+        return NOT_WRITTEN if error.errno in _FULL else f"{error.filename or 'its process'}: {error.strerror}"
+    return str(error)
 
 
 def worth_trying(task: Task, info: ModelInfo) -> bool:
