@@ -67,10 +67,15 @@ def remake(folder: Path, out: Path) -> None:
     loaded = Loaded(folder)
     session = backend.open(form, runtime=release.runtime, threads=release.threads)
     before, after = hashlib.sha256(), hashlib.sha256()
-    for feeds in made_up(loaded):
-        full, outputs = loaded.run(feeds)  # with the state that it carries
-        update(before, outputs)
-        update(after, session.run(full))
+    try:
+        for feeds in made_up(loaded):
+            full, outputs = loaded.run(feeds)  # with the state that it carries
+            update(before, outputs)
+            update(after, session.run(full))
+    except (ModelError, ContractError, TypeError) as error:  # TypeError: elements that numpy has no name for
+        why = error.message if isinstance(error, EdgeAgentError) else str(error)
+        text = f"its answers could not be compared with the model file's ({why}); push the model again for a new one"
+        raise ModelError("model_unsupported", text) from None
     if before.digest() != after.digest():
         raise ModelError("model_unsupported", "its answers to random windows are not exactly the model file's")
 
@@ -89,7 +94,7 @@ def made_up(loaded: Loaded) -> Iterator[Feeds]:
 
 
 def _values(spec: TensorSpec, random: np.random.Generator) -> Array:
-    """Integers are 0 or 1: they may be places in a table."""
+    """Integers are 0 or 1: they may be places in a table. Raises ``TypeError`` for elements that numpy has not."""
     dtype = np.dtype(spec.dtype)
     return ((100 if dtype.kind == "f" else 2) * random.random([size or 1 for size in spec.shape])).astype(dtype)
 
