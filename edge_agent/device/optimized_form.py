@@ -30,6 +30,11 @@ def form_key(runtime: str, version: str, root: Path = Path("/")) -> str:
     return f"{runtime} {version} {os.uname().machine} {_instructions(root)}"
 
 
+def processor_known(root: Path = Path("/")) -> bool:
+    """Whether this process may read what the processor is: else no form's key is its own."""
+    return bool(_first_features(root))
+
+
 def most_form_bytes(model_bytes: int) -> int:
     """The largest size of a form: a constant that the runtime unfolds may take a hundred times its model's bytes."""
     return 4 * model_bytes + _SPARE_BYTES
@@ -41,7 +46,13 @@ def form_folder(key: str) -> str:
 
 
 def _instructions(root: Path) -> str:
-    """16 hexadecimal digits that tell the instruction sets of the processors here apart from others'."""
+    """16 hexadecimal digits that tell the instruction set of the first processor here apart from others'.
+
+    A power mode may take the other processors offline, and a device keeps its key in each of them.
+    """
+    return hashlib.sha256(" ".join(sorted(_first_features(root))).encode()).hexdigest()[:16]
+
+
+def _first_features(root: Path) -> list[str]:
     lines = (line.partition(":") for line in text(root / "proc/cpuinfo").splitlines())
-    found = {" ".join(sorted(value.split())) for name, _, value in lines if name.strip() in _FEATURES}
-    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:16]
+    return next((value.split() for name, _, value in lines if name.strip() in _FEATURES), [])

@@ -7,12 +7,15 @@ from typing import NamedTuple
 from edge_agent import backends
 from edge_agent.advice.installation import how_to_add
 from edge_agent.backends import Backend, Session
-from edge_agent.device.optimized_form import OPTIMIZED_FILE, form_key
+from edge_agent.device.optimized_form import OPTIMIZED_FILE, form_key, processor_known
 from edge_agent.errors import ModelError
 from edge_agent.state.releases import Release, intact_model
 from edge_agent.state.served_form import ServedForm, damage_of
 
 log = logging.getLogger(__name__)
+
+_OTHER = "is not for this version of the runtime on this processor"
+_UNKNOWN = "may not be for this processor, as this program cannot read /proc/cpuinfo"
 
 
 class Opened(NamedTuple):
@@ -50,7 +53,7 @@ def _open(folder: Path, model_format: str, release: Release) -> Opened:
         problem, failed = "", False
         if (form := release.served) is not None:
             if form.key != form_key(release.runtime, here):
-                problem = "is not for this version of the runtime on this processor"
+                problem = _OTHER if processor_known() else _UNKNOWN
             else:
                 session, problem = _open_form(backend, folder, release, form)
                 if session is not None:
@@ -84,7 +87,15 @@ def _warn(release: Release, opened: Opened) -> None:
         )  # fmt: skip
     elif opened.form_problem:
         log.warning(
-            "the optimised form of %s %d %s; its model file answers alike with more memory, until the agent has made "
-            "the form anew",
-            release.model, release.version, opened.form_problem,
+            "the optimised form of %s %d %s; its model file answers alike with more memory; %s",
+            release.model, release.version, opened.form_problem, _to_do(opened),
         )  # fmt: skip
+
+
+def _to_do(opened: Opened) -> str:
+    """What brings the form back: the agent looks for forms of other devices at once, and for damage when it starts."""
+    if opened.form_problem == _UNKNOWN:
+        return "let it read that file"
+    if opened.form_failed:
+        return "restart edge-agent, which makes the form anew"
+    return "the agent makes the form anew; if it has not within minutes, restart edge-agent"
