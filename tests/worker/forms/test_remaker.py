@@ -18,7 +18,6 @@ from edge_agent.wire.manifest import State
 from edge_agent.worker.forms import remaker
 from edge_agent.worker.forms.remaker import remake
 
-
 RANDOM = np.random.default_rng(0)
 
 
