@@ -1,5 +1,6 @@
 """A whole job of a model that is worth an optimised form: each stage in its confined process, the real runtime."""
 
+import io
 import resource
 import shutil
 from pathlib import Path
@@ -14,7 +15,10 @@ from edge_agent.foreign.opening import read_file
 from edge_agent.jobs.outcome import read_outcome, read_result
 from edge_agent.jobs.task import CHOSEN_FORM, FLOAT_FORM, Stage
 from edge_agent.state.model_file import sha256_of
+from edge_agent.worker.__main__ import run
 from edge_agent.worker.forms.files import copy_form, form_bytes, key_here, seal_form, served_file, served_float
+from edge_agent.worker.measure.asking import Probes
+from edge_agent.worker.measure.question import Answer, Request
 
 KEY = key_here(load("onnx"), "onnxruntime")
 ELSEWHERE = "onnxruntime 1.0.0 riscv64 0123456789abcdef"
@@ -54,14 +58,40 @@ def test_the_size_that_is_judged_is_that_of_both_files(job_dir: Path) -> None:
     assert values["min_gain (size)"] == pytest.approx(1 - both)
 
 
-def test_memory_is_that_of_the_form(job_dir: Path) -> None:
-    """An application that knows nothing of it loads the pushed file, and needs more."""
-    result = read_result(job_dir)
+def test_what_is_judged_and_measured_is_the_form_alone(job_dir: Path, tmp_path: Path) -> None:
+    """With nothing in the model file of the candidate: who opens it fails."""
+    moved = shutil.copytree(job_dir, tmp_path / "job")
+    model = moved / "quantize/chosen.onnx"
+    model.write_bytes(bytes(model.stat().st_size))
 
-    assert result.reference is not None
-    assert result.usual is not None
-    assert (result.reference.model_rss_bytes or 0) < (result.usual.model_rss_bytes or 0)
-    assert result.usual.form_bytes is None
+    end = formed.run_workers(moved, Stage.VALIDATE, Stage.BENCHMARK)
+
+    chosen = read_result(moved).chosen
+    assert end.status == "ok", end
+    assert chosen is not None
+    assert chosen.form_bytes == form_bytes(moved / Stage.QUANTIZE / CHOSEN_FORM)
+    assert chosen.steady_rss_bytes is not None
+
+
+def test_memory_is_that_of_forms(job_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that knows nothing of them loads the pushed file."""
+    moved, real = shutil.copytree(job_dir, tmp_path / "job"), Probes.ask
+    asked: list[tuple[str, bool]] = []
+
+    def ask(probes: Probes, request: Request) -> Answer:
+        asked.extend((str(Path(one.path).relative_to(moved)), one.usual) for one in request.models)
+        return real(probes, request)
+
+    monkeypatch.setattr(Probes, "ask", ask)
+    run(Stage.BENCHMARK, moved, io.StringIO())
+
+    assert {path for path, usual in asked if not usual} == {
+        f"{Stage.QUANTIZE}/{name}/{OPTIMIZED_FILE}" for name in (FLOAT_FORM, CHOSEN_FORM)
+    }
+    assert {path for path, usual in asked if usual} == {"model.onnx"}
+    usual = read_result(moved).usual
+    assert usual is not None
+    assert usual.form_bytes is None
 
 
 def test_other_records_have_no_form(job_dir: Path) -> None:
