@@ -330,13 +330,14 @@ def test_a_release_that_is_not_active_any_more_is_dropped_without_a_word(
     rig.until(lambda: any(job.stage is Stage.CALIBRATE for job, _ in rig.stages.runs))
     rig.know_runtimes()
     rig.until(lambda: bool(rig.agent._form_renewal._waiting))
-    rig.stages.held = {Stage.ACTIVATE}
+    rig.stages.ends[Stage.VALIDATE] = StageEnd("stage_crashed", "died", "failed", 0.1)
+    rig.stages.held = set()
     rig.releases.link.unlink()
     rig.stages.runs[-1][1].end()
+    rig.until(lambda: not rig.agent._form_renewal._waiting)
     rig.rest()
 
     assert rig.asked == []
-    assert not rig.agent._form_renewal._waiting
     assert "cannot be made anew" not in caplog.text
 
 

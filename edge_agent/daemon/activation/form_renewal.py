@@ -106,11 +106,12 @@ class FormRenewal:
         """Go on: make the next form, if no worker is in the way; else look whether there are any to make."""
         if self._busy:
             return
-        while self._waiting and not self._waiting[0].active:
-            self._waiting.popleft()
         if self._waiting and self._workers.reserve():
-            self._busy = True
             one = self._waiting.popleft()
+            if not one.active:
+                self._workers.free()
+                return
+            self._busy = True
             work_in_background(
                 partial(self._renew, one), self._put, lambda why: WorkEnded(partial(self._made, one, why))
             )
