@@ -2,6 +2,9 @@
 
 import os
 
+SPARE_BYTES = 64 << 20
+"""Free space that a model's files leave for everything else."""
+
 
 def lacks_space(what: str, needed: int, free: int, where: str | os.PathLike[str]) -> str:
     """Return a sentence on ``what``, which needs more bytes in the folder ``where`` than are free there.

@@ -129,6 +129,7 @@ class Agent:
             self._report.boot,
             self.flow.resume,
             self._housekeeper.collect,
+            self._form_renewal.clean,
             self._housekeeper.check_releases,
             self.flow.schedule,
         ):

@@ -20,6 +20,7 @@ WEIGHTS_FILE = "optimized.onnx.data"
 FORM_FILES = (OPTIMIZED_FILE, WEIGHTS_FILE)
 LEAST_MODEL_BYTES = 1 << 20
 """Of a smaller float file no form is made: what the runtime takes by itself decides there, and not the model."""
+_SPARE_BYTES = 64 << 20
 _FEATURES = ("flags", "Features")
 """What x86 and ARM call the line of ``/proc/cpuinfo`` that lists the instructions of a processor."""
 
@@ -29,13 +30,29 @@ def form_key(runtime: str, version: str, root: Path = Path("/")) -> str:
     return f"{runtime} {version} {os.uname().machine} {_instructions(root)}"
 
 
+def processor_known(root: Path = Path("/")) -> bool:
+    """Whether this process may read what the processor is: else no form's key is its own."""
+    return bool(_first_features(root))
+
+
+def most_form_bytes(model_bytes: int) -> int:
+    """The largest size of a form: a constant that the runtime unfolds may take a hundred times its model's bytes."""
+    return 4 * model_bytes + _SPARE_BYTES
+
+
 def form_folder(key: str) -> str:
     """The name of a release's folder that holds the form of ``key``."""
     return f"served-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def _instructions(root: Path) -> str:
-    """16 hexadecimal digits that tell the instruction sets of the processors here apart from others'."""
+    """16 hexadecimal digits that tell the instruction set of the first processor here apart from others'.
+
+    A power mode may take the other processors offline, and a device keeps its key in each of them.
+    """
+    return hashlib.sha256(" ".join(sorted(_first_features(root))).encode()).hexdigest()[:16]
+
+
+def _first_features(root: Path) -> list[str]:
     lines = (line.partition(":") for line in text(root / "proc/cpuinfo").splitlines())
-    found = {" ".join(sorted(value.split())) for name, _, value in lines if name.strip() in _FEATURES}
-    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:16]
+    return next((value.split() for name, _, value in lines if name.strip() in _FEATURES), [])

@@ -92,9 +92,11 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     model_rss_bytes: int | None = None
     """The same, minus that of an empty runtime."""
     loaded_rss_bytes: int | None = None
-    """VmRSS of that process after loading the model, minus that of an empty runtime."""
+    """VmRSS of that process after loading the model, minus that of an empty runtime. Mapped weights count whole."""
     steady_rss_bytes: int | None = None
     """VmRSS of that process after calls, minus that of an empty runtime. Models are compared by this value."""
+    memory_ratio: float | None = None
+    """Of fp16 that was only compared: steady memory over float's, where both serve their model files."""
     load_ms: float | None = None
     """Time until the model could be called."""
     first_ms: float | None = None

@@ -77,6 +77,11 @@ def bound(folder: Path) -> list[str]:
     ]
 
 
+def limit_files(most_bytes: int) -> None:
+    """Let no file of this process become larger than ``most_bytes``."""
+    _lower(resource.RLIMIT_FSIZE, most_bytes)
+
+
 def active() -> list[str]:
     """Return the active layers of this process, as the kernel reports them."""
     found = []

@@ -37,6 +37,7 @@ class Loaded:
         runtime_version: version of the runtime in this process.
         form_problem: why the model file answers in place of the release's optimised form, as a predicate that follows
             a subject; empty: the form answers, or there is none.
+        form_failed: whether the form fits this process, and is damaged or refused.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +51,7 @@ class Loaded:
         self.release = read_release(folder)
         manifest = _read_manifest(folder, self.release)
         opened = open_release(folder, manifest.format, self.release)
-        self.session, self.runtime_version, self.form_problem = opened
+        self.session, self.runtime_version, self.form_problem, self.form_failed = opened
         self.inputs = sensor_inputs(self.session, manifest)
         self.judged = ScoredOutput(self.session, manifest)
         self.meaning = _read_meaning(self.release, first_output(manifest))

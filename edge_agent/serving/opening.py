@@ -7,23 +7,31 @@ from typing import NamedTuple
 from edge_agent import backends
 from edge_agent.advice.installation import how_to_add
 from edge_agent.backends import Backend, Session
-from edge_agent.device.optimized_form import OPTIMIZED_FILE, form_key
+from edge_agent.device.optimized_form import OPTIMIZED_FILE, form_key, processor_known
 from edge_agent.errors import ModelError
 from edge_agent.state.releases import Release, intact_model
 from edge_agent.state.served_form import ServedForm, damage_of
 
 log = logging.getLogger(__name__)
 
+_OTHER = "is not for this version of the runtime on this processor"
+_UNKNOWN = "may not be for this processor, as this program cannot read /proc/cpuinfo"
+
 
 class Opened(NamedTuple):
     """A model on its runtime, and the runtime's version.
 
-    ``form_problem``: why the release's optimised form was not used; empty if it was used, or if there is none.
+    Attributes:
+        session: the model.
+        runtime_version: version of the runtime in this process.
+        form_problem: why the release's optimised form was not used; empty if it was used, or if there is none.
+        form_failed: whether that form fits this process, and is damaged or refused.
     """
 
     session: Session
     runtime_version: str
-    form_problem: str
+    form_problem: str = ""
+    form_failed: bool = False
 
 
 def open_release(folder: Path, model_format: str, release: Release) -> Opened:
@@ -42,24 +50,24 @@ def _open(folder: Path, model_format: str, release: Release) -> Opened:
     try:
         backend = backends.load(model_format)
         here = backend.runtime_version(release.runtime)
-        problem = ""
-        if release.served is not None:
-            session, problem = _open_form(backend, folder, release, release.served, here)
-            if session is not None:
-                return Opened(session, here, "")
+        problem, failed = "", False
+        if (form := release.served) is not None:
+            if form.key != form_key(release.runtime, here):
+                problem = _OTHER if processor_known() else _UNKNOWN
+            else:
+                session, problem = _open_form(backend, folder, release, form)
+                if session is not None:
+                    return Opened(session, here)
+                failed = True
         path = intact_model(folder, release)
-        return Opened(backend.open(path, runtime=release.runtime, threads=release.threads), here, problem)
+        return Opened(backend.open(path, runtime=release.runtime, threads=release.threads), here, problem, failed)
     except ImportError as error:
         text = f"{release.model} needs the package {error.name} where the application runs; {how_to_add('device')}"
         raise ModelError("format_unsupported", text) from error
 
 
-def _open_form(
-    backend: Backend, folder: Path, release: Release, form: ServedForm, version: str
-) -> tuple[Session | None, str]:
+def _open_form(backend: Backend, folder: Path, release: Release, form: ServedForm) -> tuple[Session | None, str]:
     """The form, or why it cannot be used. A form with another key is never opened: it may crash this process."""
-    if form.key != form_key(release.runtime, version):
-        return None, "is not for this version of the runtime on this processor"
     if damage := damage_of(folder, form):
         return None, f"is damaged: {damage}"
     path = folder / form.folder / OPTIMIZED_FILE
@@ -79,7 +87,15 @@ def _warn(release: Release, opened: Opened) -> None:
         )  # fmt: skip
     elif opened.form_problem:
         log.warning(
-            "the optimised form of %s %d %s; its model file answers alike but takes more memory, until the agent has "
-            "rebuilt the form",
-            release.model, release.version, opened.form_problem,
+            "the optimised form of %s %d %s; its model file answers alike but takes more memory; %s",
+            release.model, release.version, opened.form_problem, _to_do(opened),
         )  # fmt: skip
+
+
+def _to_do(opened: Opened) -> str:
+    """What brings the form back: the agent looks for forms of other devices at once, and for damage when it starts."""
+    if opened.form_problem == _UNKNOWN:
+        return "let it read that file"
+    if opened.form_failed:
+        return "restart edge-agent, which makes the form anew"
+    return "the agent makes the form anew; if it has not within minutes, restart edge-agent"

@@ -14,8 +14,10 @@ A release's folder gets its name after it is complete and fsynced. Applications 
 """
 
 import errno
+import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from edge_agent.state.model_file import ModelFile
 from edge_agent.state.served_form import ServedForm, copy_form, put_form, remove_others
 from edge_agent.strict import UNDECODABLE, did_you_mean, why
 from edge_agent.wire.digests import content_digest
+
+log = logging.getLogger(__name__)
 
 RELEASE_FILE, MANIFEST_FILE, REPORT_FILE = "release.json", "manifest.json", "report.json"
 PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -85,12 +89,35 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_release(folder: Path) -> Release:
-    """Read ``release.json`` of a release's folder; raises ``StoreError`` (release_corrupt, state_unreadable)."""
+    """Read ``release.json`` of a release's folder; raises ``StoreError`` (release_corrupt, state_unreadable).
+
+    A later version may describe an optimised form in another way. The release is whole without it.
+    """
     path = folder / RELEASE_FILE
     try:
-        return decode(read_file(folder, RELEASE_FILE), Release)
+        content = read_file(folder, RELEASE_FILE)
+        try:
+            return decode(content, Release)
+        except msgspec.ValidationError as error:
+            release = _without_form(content)
+            if release is None:
+                raise
+            _log_form(path, why(error))
+            return release
     except (OSError, *UNDECODABLE) as error:
         raise _unusable(path, error) from None
+
+
+def _without_form(content: bytes) -> Release | None:
+    """The release of a ``release.json``, less its form; None: the form is not what is wrong with it."""
+    said = decode(content, dict[str, Any])
+    return decode(msgspec.json.encode(said), Release) if said.pop("served", None) is not None else None
+
+
+@lru_cache(maxsize=64)
+def _log_form(path: Path, problem: str) -> None:
+    """Log a problem once, however often the release is read."""
+    log.warning("%s: its optimised form is not understood (%s); the model file answers", path, problem)
 
 
 def intact_model(folder: Path, release: Release) -> Path:

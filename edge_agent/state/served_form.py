@@ -79,12 +79,16 @@ def put_form(files: Sequence[ModelFile], folder: Path, form: ServedForm) -> None
     final = folder / form.folder
     temporary = final.with_name(f"{form.folder}.tmp")
     remove_quietly(temporary)
-    copy_form(files, temporary)
-    publish_dir(temporary, final)
+    try:
+        copy_form(files, temporary)
+        publish_dir(temporary, final)
+    except Exception:
+        remove_quietly(temporary)
+        raise
 
 
 def remove_others(folder: Path, form: ServedForm | None) -> None:
-    """Remove all other forms from a release's folder."""
+    """Remove all other forms from a release's folder, whole or half copied."""
     for path in folder.glob(f"{_PREFIX}*"):
         if form is None or path.name != form.folder:
             remove_quietly(path)

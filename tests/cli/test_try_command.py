@@ -230,7 +230,7 @@ def test_a_folder_without_a_file_that_can_be_used(trial: Trial) -> None:
     out, err = trial.run(MODEL, "--data", "data", code=5)
 
     assert out.startswith("guessed from the model file:\n  input imu: a series of 100 samples")
-    assert "data has no file that the model can be fed with" in err
+    assert "data has no file for the model" in err
     assert not (trial.folder / "har.toml").exists()
 
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,8 +15,10 @@ from support.agents import LocalAgent
 from support.served import activate, contract, give_form
 
 from edge_agent import backends, serving
-from edge_agent.device.optimized_form import OPTIMIZED_FILE, WEIGHTS_FILE, form_key
+from edge_agent.daemon.activation import form_renewal
+from edge_agent.device.optimized_form import OPTIMIZED_FILE, WEIGHTS_FILE, form_folder, form_key
 from edge_agent.execution.launcher import Launcher
+from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.task import Stage
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.state.releases import Release, Releases
@@ -280,5 +283,73 @@ def test_a_stage_that_ends_late_frees_nothing(rig: Rig) -> None:
     assert rig.agent.jobs[job.id].code == "superseded"
     assert rig.asked == []
     rig.stages.held = set()
+    rig.stages.ends[Stage.VALIDATE] = StageEnd("stage_crashed", "died", "failed", 0.1)  # else version 3 is released
     run.end()
     rig.until(lambda: bool(rig.asked))
+
+
+def test_what_was_left_half_made_is_gone_after_a_start(rig: Rig) -> None:
+    rig.off()
+    rig.store.forms.mkdir()
+    (rig.store.forms / OPTIMIZED_FILE).write_bytes(b"half of a f")
+    folder = rig.releases.path(rig.release.name)
+    for name in ("served-00000000", "served-11111111.tmp"):
+        (folder / name).mkdir()
+
+    rig.boot()
+
+    assert not rig.store.forms.exists()
+    assert [path.name for path in folder.glob("served-*")] == [rig.form.name]
+
+
+def test_without_free_space_none_is_made(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = rig.release.served
+    assert served is not None
+    needed = 3 * served.size_bytes + (64 << 20)
+    monkeypatch.setattr(form_renewal.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
+    rig.know_runtimes()
+    rig.until(lambda: "cannot be made anew" in caplog.text)
+    rig.rest()
+
+    assert rig.asked == []
+    assert caplog.text.count("more than are free; free some") == 1
+    monkeypatch.setattr(form_renewal.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed))
+    rig.off()
+    rig.boot()
+    rig.know_runtimes()
+    rig.until(lambda: rig.fits)
+
+
+def test_a_release_that_is_not_active_any_more_is_dropped_without_a_word(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.stages.held = {Stage.CALIBRATE}
+    rig.want(2)
+    rig.until(lambda: any(job.stage is Stage.CALIBRATE for job, _ in rig.stages.runs))
+    rig.know_runtimes()
+    rig.until(lambda: bool(rig.agent._form_renewal._waiting))
+    rig.stages.ends[Stage.VALIDATE] = StageEnd("stage_crashed", "died", "failed", 0.1)
+    rig.stages.held = set()
+    rig.releases.link.unlink()
+    rig.stages.runs[-1][1].end()
+    rig.until(lambda: not rig.agent._form_renewal._waiting)
+    rig.rest()
+
+    assert rig.asked == []
+    assert "cannot be made anew" not in caplog.text
+
+
+def test_what_became_active_again_is_looked_at_again(rig: Rig) -> None:
+    rig.know_runtimes()
+    rig.until(lambda: rig.fits)
+    name = rig.release.name
+    rig.releases.link.unlink()
+    rig.agent.info.publish()
+    rig.rest()
+    (rig.releases.path(name) / form_folder(form_key("onnxruntime", VERSION)) / WEIGHTS_FILE).write_bytes(b"damage")
+    rig.releases.swap(name)
+    rig.agent.info.publish()
+
+    rig.until(lambda: len(rig.asked) == 2)

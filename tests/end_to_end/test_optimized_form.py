@@ -48,7 +48,7 @@ class Agent(LocalAgent):
         )  # fmt: skip
         self.deliver(manifest, blob=False)
 
-    def until(self, reached: Callable[[], bool], within_s: float = 240) -> None:
+    def until(self, reached: Callable[[], bool], within_s: float = 900) -> None:
         deadline = time.monotonic() + within_s
         while not reached():
             assert time.monotonic() < deadline

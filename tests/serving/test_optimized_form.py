@@ -1,6 +1,7 @@
 """Releases with an optimised form, on the real runtime: which file answers, and what an application learns of it."""
 
 import logging
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ import msgspec
 import numpy as np
 import pytest
 from support import onnx_models
+from support.agents import LocalAgent
 from support.served import activate, contract, give_form
 
 from edge_agent import serving
 from edge_agent.device.optimized_form import OPTIMIZED_FILE, WEIGHTS_FILE
 from edge_agent.errors import StoreError
 from edge_agent.foreign.decoding import decode
+from edge_agent.serving import opening
 from edge_agent.serving.loaded import Loaded
 from edge_agent.state import releases, served_form
+from edge_agent.state.model_file import ModelFile
 from edge_agent.state.releases import RELEASE_FILE, Release, Releases, read_release
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import State
@@ -96,7 +100,19 @@ def test_the_model_file_answers_alike_where_the_form_is_for_another_device(
     assert model.stale
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("the optimised form of har 1 is not for this version of the runtime on this processor; its")
-    assert line.endswith("until the agent has rebuilt the form")
+    assert line.endswith("the agent makes the form anew; if it has not within minutes, restart edge-agent")
+
+
+def test_a_program_that_may_not_read_what_the_processor_is_learns_what_to_do(
+    device: Device, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device.form(key=ELSEWHERE)
+    monkeypatch.setattr(opening, "processor_known", lambda: False)
+
+    device.load()
+
+    assert "as this program cannot read /proc/cpuinfo" in caplog.text
+    assert "let it read that file" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -107,7 +123,9 @@ def test_the_model_file_answers_alike_where_the_form_is_for_another_device(
         (lambda folder: (folder / OPTIMIZED_FILE).unlink(), "optimized.onnx cannot be read"),
     ],
 )
-def test_a_damaged_form_is_no_damaged_release(device: Device, damage: Any, words: str) -> None:
+def test_a_damaged_form_is_no_damaged_release(
+    device: Device, damage: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
     before = answers(device.load())
     device.form()
     damage(device.form_folder)
@@ -117,6 +135,7 @@ def test_a_damaged_form_is_no_damaged_release(device: Device, damage: Any, words
     assert answers(model) == before
     assert model.stale
     assert words in Loaded(device.folder).form_problem
+    assert "restart edge-agent, which makes the form anew" in caplog.text
     assert device.releases.diagnose() == ("", "")
 
 
@@ -198,10 +217,35 @@ def test_wherever_the_power_fails_while_a_form_is_renewed_the_release_answers(
     assert device.releases.diagnose() == ("", "")
     assert answers(device.load()) == before
     device.release = read_release(device.folder)
+    agent = LocalAgent(device.store.root)
+    device.store.unlock()
+    agent.boot()
+    agent.off()
+    assert {path.name for path in device.folder.glob("served-*")} == {device.form_folder.name}
     device.form()  # and it can be done again
     model = device.load()
     assert (answers(model), model.stale) == (before, False)
-    assert {path.name for path in device.folder.glob("served-*")} == {device.form_folder.name}
+
+
+def test_a_copy_of_a_form_that_fails_leaves_nothing(device: Device, tmp_path: Path) -> None:
+    """The disk is full: no file may be larger than 1 KiB."""
+    device.form(key=ELSEWHERE)
+    weights = tmp_path / "made" / WEIGHTS_FILE
+    weights.parent.mkdir()
+    weights.write_bytes(bytes(4096))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    named = {path.name for path in device.folder.iterdir()}
+    assert device.release.served is not None
+    form = msgspec.structs.replace(device.release.served, folder="served-00000000")
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            served_form.put_form([ModelFile(weights.parent, (WEIGHTS_FILE,), "", 4096)], device.folder, form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert {path.name for path in device.folder.iterdir()} == named
 
 
 def test_an_agent_that_knows_nothing_of_forms_reads_the_release(device: Device) -> None:
@@ -227,13 +271,38 @@ def test_an_agent_that_knows_nothing_of_forms_reads_the_release(device: Device) 
         {"folder": "elsewhere"},
         {"files": {"../model.onnx": "0" * 64}},
         {"files": {"": "0" * 64}},
+        {"files": ["of", "a", "later", "version"]},
+        {"key": None},
+        {"size_bytes": "large"},
     ],
 )
-def test_a_form_lies_in_its_release_and_nowhere_else(device: Device, change: dict[str, Any]) -> None:
+def test_a_form_that_is_not_understood_is_none(
+    device: Device, change: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A form lies in its release and nowhere else, and a later version may describe it otherwise."""
     device.form()
     path = device.folder / RELEASE_FILE
     said = msgspec.json.decode(path.read_bytes())
     said["served"] |= change
+    path.write_bytes(msgspec.json.encode(said))
+
+    assert read_release(device.folder) == device.plain
+    assert read_release(device.folder) == device.plain
+    assert caplog.text.count("its optimised form is not understood") == 1
+    assert not device.load().stale
+
+
+@pytest.mark.parametrize("served", [3, "served-1f0c9a3e", [], {}, True])
+def test_what_is_no_form_is_none(device: Device, served: Any) -> None:
+    path = device.folder / RELEASE_FILE
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | {"served": served}))
+
+    assert read_release(device.folder) == device.plain
+
+
+def test_a_release_that_is_broken_elsewhere_is_broken_whatever_its_form(device: Device) -> None:
+    path = device.folder / RELEASE_FILE
+    said = msgspec.json.decode(path.read_bytes()) | {"served": 3, "threads": "many"}
     path.write_bytes(msgspec.json.encode(said))
 
     with pytest.raises(StoreError, match="release_corrupt"):

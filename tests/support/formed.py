@@ -21,15 +21,15 @@ CONTRACT = InputContract(
 )
 RECIPE = Recipe(
     method="static", calibration="minmax", calibration_windows=40, search_windows=30, heldout_windows=40,
-    search_budget_s=1,
+    search_budget_s=600,
 )  # fmt: skip
 GATES = Gates(min_agreement=0.3, min_sqnr_db=0, max_latency_ratio=0, min_gain=MinGain(time=0, size=0.2, memory=0))
 OUTPUT = Output(kind="regression", tolerance=1.0)
 _SAMPLES = 9000
 
 
-def deep_net(layers: int = 100, channels: int = 48) -> Any:
-    """``x`` [1, 3, 64] → conv, relu, conv, relu … mean, gemm → ``logits`` [1, 4]: 2.7 MiB, slow to optimise."""
+def deep_net(layers: int = 64, channels: int = 96) -> Any:
+    """``x`` [1, 3, 64] → conv, relu, conv, relu … mean, gemm → ``logits`` [1, 4]: 6.8 MiB, slow to optimise."""
     nodes, before = [], "x"
     constants = {"head": weights(channels, 4, scale=0.5)}
     for number in range(layers):
@@ -44,6 +44,29 @@ def deep_net(layers: int = 100, channels: int = 48) -> Any:
         helper.make_node("GlobalAveragePool", [before], ["pooled"], "pool"),
         helper.make_node("Flatten", ["pooled"], ["flat"], "flatten"),
         helper.make_node("Gemm", ["flat", "head"], ["logits"], "gemm"),
+    ]
+    return model(nodes, [value("x", [1, 3, SIZE])], [value("logits", [1, 4])], constants)
+
+
+def bulky_net() -> Any:
+    """``x`` [1, 3, 64] → ``logits`` [1, 4]: a row of a table of 160 MiB that the runtime unfolds from 8 KiB."""
+    wide = 1024
+    constants = {
+        "row": weights(1, wide),
+        "shape": np.array([40_000, wide], np.int64),
+        "first": np.array([0], np.int64),
+        "inner": weights(wide, 300, scale=0.1),
+        "head": weights(300, 4, scale=0.5),
+    }
+    nodes = [
+        helper.make_node("Expand", ["row", "shape"], ["table"], "unfold"),
+        helper.make_node("Cast", ["x"], ["whole"], "cast", to=7),
+        helper.make_node("Abs", ["whole"], ["places"], "abs"),
+        helper.make_node("ReduceMin", ["places"], ["place"], "least", keepdims=0),
+        helper.make_node("Add", ["place", "first"], ["one"], "shift"),
+        helper.make_node("Gather", ["table", "one"], ["found"], "look_up"),
+        helper.make_node("Gemm", ["found", "inner"], ["middle"], "inner_gemm"),
+        helper.make_node("Gemm", ["middle", "head"], ["logits"], "gemm"),
     ]
     return model(nodes, [value("x", [1, 3, SIZE])], [value("logits", [1, 4])], constants)
 
@@ -69,5 +92,5 @@ def run_workers(job_dir: Path, *stages: Stage) -> StageEnd:
     end = StageEnd("", "", "ok", 0.0)
     for stage in stages:
         assert end.status == "ok", end
-        end = run_stage(job_dir, stage, ChildLimits(timeout_s=180), lambda *_: None)
+        end = run_stage(job_dir, stage, ChildLimits(timeout_s=900), lambda *_: None)
     return end

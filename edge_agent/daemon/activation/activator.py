@@ -7,7 +7,7 @@ the previous release and notifies the hook.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -23,6 +23,7 @@ from edge_agent.execution.run import StageEnd
 from edge_agent.foreign.removal import remove
 from edge_agent.jobs.job import ActivationStep, Event, Job, StageFailed, Stepped, advance, next_step
 from edge_agent.state.clock import Clock
+from edge_agent.state.model_file import ModelFile
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 
@@ -125,7 +126,10 @@ class Activator:
             job = advance(job, event)
 
     def _preparation(self, job: Job, releases: Releases) -> Callable[[], str]:
-        """A function that writes the release to disk and returns its name; the ledger is read now, not when it runs."""
+        """A function that writes the release to disk and returns its name; the ledger is read now, not when it runs.
+
+        A form that cannot be used, or does not fit on the disk, is left out: the release is whole without it.
+        """
         folder = self._store.work_dir(job.id)
         manifest, result = self._ledger.manifest(job), self._ledger.result(job)
         content, previous, now = self._store.manifest(job.id), releases.active(), self._clock.now()
@@ -133,6 +137,19 @@ class Activator:
         def prepare() -> str:
             model = chosen_model(folder, manifest, use_float=bool(job.code))
             form = chosen_form(folder, manifest, use_float=bool(job.code))
+            try:
+                return put(model, form)
+            except EdgeAgentError as error:
+                if not form:
+                    raise
+                released = put(model, ())  # what is wrong with the model file as well ends the job here
+                log.warning(
+                    "%s %d is released without its optimised form: %s; its model file answers alike with more memory",
+                    job.model, job.version, error.message,
+                )  # fmt: skip
+                return released
+
+        def put(model: ModelFile, form: Sequence[ModelFile]) -> str:
             release = make_release(job, manifest, model, result, form=form, previous=previous, now=now)
             releases.prepare(release, model, content, msgspec.json.encode(result), form)
             return release.name

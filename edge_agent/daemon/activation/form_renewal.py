@@ -2,11 +2,12 @@
 
 A new version of the runtime, or a card that is put into another board, leaves a release with a form for something
 else. Its model file answers meanwhile, so nothing is urgent: forms are made one after the other, while no worker has a
-model open, by a child as confined as a worker. Each release is looked at once for each key, until the next start; what
-fails then is said once.
+model open, by a child as confined as a worker. Each release is looked at once for each key, until the next start or
+until it becomes active again; what fails then is said once.
 """
 
 import logging
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,21 +16,23 @@ from typing import NamedTuple
 
 import msgspec
 
-from edge_agent.daemon.activation.release_steps import most_made_bytes, served_form
+from edge_agent.advice.space import SPARE_BYTES, lacks_space
+from edge_agent.daemon.activation.release_steps import served_form
 from edge_agent.daemon.background import work_in_background
 from edge_agent.daemon.device_info import Identity
 from edge_agent.daemon.events import WorkEnded
 from edge_agent.daemon.workers import Workers
-from edge_agent.device.optimized_form import FORM_FILES, form_key
+from edge_agent.device.optimized_form import FORM_FILES, form_key, most_form_bytes
 from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.foreign.removal import remove, remove_quietly
 from edge_agent.state.model_file import ModelFile
 from edge_agent.state.releases import Release, Releases
-from edge_agent.state.served_form import damage_of
+from edge_agent.state.served_form import damage_of, remove_others
 from edge_agent.state.store import Store
 
 log = logging.getLogger(__name__)
 
+_COPIES = 3
 MakeForm = Callable[[Path, Path], str]
 """Has the form of the release in the first folder made in the second; returns why there is none, else nothing."""
 
@@ -51,6 +54,19 @@ class Renewal(NamedTuple):
     def folder(self) -> Path:
         """The release's."""
         return self.releases.path(self.release.name)
+
+    @property
+    def active(self) -> bool:
+        """Whether the release is still what answers."""
+        return self.releases.active() == self.release
+
+    @property
+    def lacks_space(self) -> str:
+        """Says that the disk has no room for the form as it is made, as it is copied, and beside the old one."""
+        form = self.release.served
+        needed = _COPIES * (form.size_bytes if form is not None else 0) + SPARE_BYTES
+        free = shutil.disk_usage(self.folder).free
+        return lacks_space("that", needed, free, "state_dir") if free < needed else ""
 
     @property
     def needed(self) -> bool:
@@ -75,6 +91,13 @@ class FormRenewal:
         self._seen: set[tuple[str, str, str]] = set()
         self._waiting: deque[Renewal] = deque()
 
+    def clean(self) -> None:
+        """Remove, at boot, what a power cut has left of forms: of active releases, and of what was being made."""
+        remove_quietly(self._store.forms)
+        for release in self._identity.active(self._store):
+            if release.served is not None:
+                remove_others(Releases(self._store.models, release.model).path(release.name), release.served)
+
     def active_changed(self) -> None:
         """Other releases may be active, or other runtimes known."""
         self._look = True
@@ -84,8 +107,11 @@ class FormRenewal:
         if self._busy:
             return
         if self._waiting and self._workers.reserve():
-            self._busy = True
             one = self._waiting.popleft()
+            if not one.active:
+                self._workers.free()
+                return
+            self._busy = True
             work_in_background(
                 partial(self._renew, one), self._put, lambda why: WorkEnded(partial(self._made, one, why))
             )
@@ -96,14 +122,16 @@ class FormRenewal:
                 work_in_background(partial(_needed, found), self._put, lambda due: WorkEnded(partial(self._found, due)))
 
     def _new(self) -> Iterator[Renewal]:
-        """The active releases with a form that nobody has looked at."""
+        """The active releases with a form that nobody has looked at since they became active."""
+        seen, self._seen = self._seen, set()
         for release in self._identity.active(self._store):
             version = self._identity.runtimes.get(release.runtime)
             if release.served is None or version is None:
                 continue
             one = Renewal(Releases(self._store.models, release.model), release, version)
-            if (name := (release.model, release.name, one.key)) not in self._seen:
-                self._seen.add(name)
+            name = release.model, release.name, one.key
+            self._seen.add(name)
+            if name not in seen:
                 yield one
 
     def _found(self, due: list[Renewal]) -> None:
@@ -114,6 +142,8 @@ class FormRenewal:
         """Make one form and put it into its release; returns why that failed, else nothing."""
         work = self._store.forms
         try:
+            if why := one.lacks_space:
+                return why
             one.releases.verify(one.release)
             remove(work)
             work.mkdir(mode=0o700)
@@ -151,7 +181,7 @@ def _needed(found: list[Renewal]) -> list[Renewal]:
 
 def _publish(one: Renewal, work: Path) -> None:
     """Copy what the child has left into the release: what is hashed is what is copied."""
-    most_bytes = most_made_bytes(one.release.size_bytes)
+    most_bytes = most_form_bytes(one.release.size_bytes)
     files = [ModelFile(work, (name,), "", most_bytes) for name in FORM_FILES if (work / name).exists()]
     form = served_form(files, one.release.runtime, one.version)
     if form is None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
-from edge_agent.device.optimized_form import FORM_FILES, OPTIMIZED_FILE, form_folder, form_key
+from edge_agent.device.optimized_form import FORM_FILES, OPTIMIZED_FILE, form_folder, form_key, most_form_bytes
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.result import MeasuredModel, Result
@@ -36,7 +36,7 @@ def chosen_model(job_dir: Path, manifest: Manifest, *, use_float: bool) -> Model
     Raises:
         StageError: ``stage_crashed``: the outcome of the validate stage cannot be read.
     """
-    most_bytes = most_made_bytes(manifest.blob.size)
+    most_bytes = _most_model_bytes(manifest.blob.size)
     if use_float:
         return ModelFile(job_dir, (f"model.{manifest.format}",), manifest.blob.sha256, most_bytes)
     judged = read_outcome(job_dir, Stage.VALIDATE)
@@ -56,12 +56,12 @@ def chosen_form(job_dir: Path, manifest: Manifest, *, use_float: bool) -> tuple[
         return ()
     known = judged.form_sha256
     place = (str(Stage.QUANTIZE), FLOAT_FORM) if use_float else (chosen_folder(job_dir).name, CHOSEN_FORM)
-    most_bytes = most_made_bytes(manifest.blob.size)
+    most_bytes = most_form_bytes(manifest.blob.size)
     return tuple(ModelFile(job_dir, (*place, name), known[name], most_bytes) for name in FORM_FILES if name in known)
 
 
-def most_made_bytes(model_bytes: int) -> int:
-    """The largest size in bytes that a file made by a worker from a model may have."""
+def _most_model_bytes(model_bytes: int) -> int:
+    """The largest size in bytes that a candidate may have."""
     return 4 * model_bytes + _SPARE_BYTES
 
 

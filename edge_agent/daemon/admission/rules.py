@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from edge_agent.advice.space import lacks_space
+from edge_agent.advice.space import SPARE_BYTES, lacks_space
 from edge_agent.device.optimized_form import LEAST_MODEL_BYTES
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.state.store import ModelRecord
@@ -187,6 +187,6 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
     # Five model sizes: blob, the job's copy, candidates, a release, captured data. The labelled set is stored twice.
     # A large ONNX model may have optimised forms: of float, and of the release.
     files = 7 if manifest.format == "onnx" and size >= LEAST_MODEL_BYTES else 5
-    needed = files * size + 2 * labelled + 64 * 1024 * 1024
+    needed = files * size + 2 * labelled + SPARE_BYTES
     if free_bytes < needed:
         raise LimitError("no_space", lacks_space(f"a job of {manifest.name}", needed, free_bytes, "state_dir"))

@@ -1,9 +1,9 @@
 """Makes one optimised form in a process of its own, as a runtime may crash on a file.
 
-    python -m edge_agent.worker.forms.maker FORMAT MODEL FOLDER RUNTIME THREADS
+    python -m edge_agent.worker.forms.maker FORMAT MODEL FOLDER RUNTIME THREADS SECONDS
 
 Leaves the form in FOLDER. Exit 0: it is there; 1: the runtime refuses, and standard error says why; 3: models of this
-format have no form; 71: out of memory. :mod:`.making` is the other side.
+format have no form; 71: out of memory. SECONDS: when the time is up. :mod:`.making` is the other side.
 """
 
 import os
@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.backends import load
+from edge_agent.device.optimized_form import most_form_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
-from edge_agent.process.sandbox import confine
+from edge_agent.process.sandbox import confine, limit_files
+from edge_agent.worker.forms.written import why_not_written
 
-TIMEOUT_S = 300.0
 EXIT_REFUSED, EXIT_NO_FORM = 1, 3
 _GRACE_S = 5.0
 """After this the kernel ends the process: what has started it may be confined, and so not allowed to."""
@@ -26,12 +27,14 @@ _GRACE_S = 5.0
 def main(arguments: Sequence[str]) -> int:
     """Make the form that ``arguments`` name; returns the exit code."""
     confine()
-    signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S + _GRACE_S)
-    model_format, model, folder, runtime, threads = arguments
+    model_format, model, folder, runtime, threads, seconds = arguments
+    signal.setitimer(signal.ITIMER_REAL, float(seconds) + _GRACE_S)
+    most_bytes = most_form_bytes(Path(model).stat().st_size)
+    limit_files(most_bytes)
     try:
         form = load(model_format).optimize(Path(model), Path(folder), runtime=runtime, threads=int(threads))
     except EdgeAgentError as error:
-        print(error.message, file=sys.stderr)
+        print(why_not_written(Path(folder), most_bytes) or error.message, file=sys.stderr)
         return EXIT_REFUSED
     except MemoryError:
         return EXIT_OUT_OF_MEMORY

@@ -1,5 +1,6 @@
 """Has an optimised form made by another process (:mod:`.maker`). Whatever goes wrong there, there is just no form."""
 
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from edge_agent.process.child_exit import last_words
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.heap import give_back
 from edge_agent.process.program import python_child
-from edge_agent.worker.forms.maker import EXIT_NO_FORM, EXIT_REFUSED, TIMEOUT_S
+from edge_agent.worker.forms.maker import EXIT_NO_FORM, EXIT_REFUSED
 from edge_agent.worker.measure.question import Served
 
 
@@ -19,19 +20,25 @@ class Made(NamedTuple):
     Attributes:
         form: the file to open; None: there is none.
         problem: why there is none; empty where models of this format have none.
+        late: whether the time was up.
     """
 
     form: Path | None
     problem: str = ""
+    late: bool = False
 
 
-def make_form(model_format: str, served: Served, folder: Path) -> Made:
-    """Make the form of a model file in ``folder``, which must be there, for the runtime that serves it."""
-    arguments = (model_format, served.path, str(folder), served.runtime, str(served.threads))
+def make_form(model_format: str, served: Served, folder: Path, timeout_s: float) -> Made:
+    """Make the form of a model file in ``folder``, which must be there, for the runtime that serves it.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+    arguments = (model_format, served.path, str(folder), served.runtime, str(served.threads), str(timeout_s))
     give_back()  # both processes share a limit
     ended = Child(
         python_child("edge_agent.worker.forms.maker", *arguments),
-        limits=ChildLimits(timeout_s=TIMEOUT_S),  # memory: what limits this process limits its children
+        limits=ChildLimits(timeout_s=timeout_s),  # memory: what limits this process limits its children
         own_group=False,
     ).wait()
     form = folder / OPTIMIZED_FILE
@@ -39,8 +46,8 @@ def make_form(model_format: str, served: Served, folder: Path) -> Made:
         return Made(form)
     if ended.reason == "exited" and ended.returncode == EXIT_NO_FORM:
         return Made(None)
-    if ended.reason == "timeout":
-        return Made(None, f"it took longer than {TIMEOUT_S:g} s")
+    if ended.reason == "timeout" or ended.signal == signal.SIGALRM:
+        return Made(None, f"it took longer than {timeout_s:.0f} s", late=True)
     if ended.reason == "out_of_memory":
         return Made(None, "it needs more memory than the stage may have")
     refused = ended.reason == "exited" and ended.returncode == EXIT_REFUSED

@@ -16,13 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from edge_agent.backends import FORMATS, Array, Feeds, TensorSpec, load
+from edge_agent.device.optimized_form import most_form_bytes
 from edge_agent.errors import ContractError, EdgeAgentError, ModelError
 from edge_agent.process.confinement import confine_opener
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
+from edge_agent.process.sandbox import limit_files
 from edge_agent.serving.loaded import Loaded
 from edge_agent.state.releases import intact_model, read_release
 from edge_agent.wire.manifest import InputContract
 from edge_agent.worker.forms.equality import update
+from edge_agent.worker.forms.written import why_not_written
 
 EXIT_REFUSED = 1
 _WINDOWS = 8
@@ -53,16 +56,26 @@ def remake(folder: Path, out: Path) -> None:
     """
     release = read_release(folder)
     backend = load(FORMATS[Path(release.file).suffix])
-    form = backend.optimize(intact_model(folder, release), out, runtime=release.runtime, threads=release.threads)
+    model, most_bytes = intact_model(folder, release), most_form_bytes(release.size_bytes)
+    limit_files(most_bytes)
+    try:
+        form = backend.optimize(model, out, runtime=release.runtime, threads=release.threads)
+    except ModelError as error:
+        raise ModelError(error.code, why_not_written(out, most_bytes) or error.message) from None
     if form is None:
         raise ModelError("model_unsupported", f"{release.runtime} saves no optimised form")
     loaded = Loaded(folder)
     session = backend.open(form, runtime=release.runtime, threads=release.threads)
     before, after = hashlib.sha256(), hashlib.sha256()
-    for feeds in made_up(loaded):
-        full, outputs = loaded.run(feeds)  # with the state that it carries
-        update(before, outputs)
-        update(after, session.run(full))
+    try:
+        for feeds in made_up(loaded):
+            full, outputs = loaded.run(feeds)  # with the state that it carries
+            update(before, outputs)
+            update(after, session.run(full))
+    except (ModelError, ContractError, TypeError) as error:  # TypeError: elements that numpy has no name for
+        why = error.message if isinstance(error, EdgeAgentError) else str(error)
+        text = f"its answers could not be compared with the model file's ({why}); push the model again for a new one"
+        raise ModelError("model_unsupported", text) from None
     if before.digest() != after.digest():
         raise ModelError("model_unsupported", "its answers to random windows are not exactly the model file's")
 
@@ -81,7 +94,7 @@ def made_up(loaded: Loaded) -> Iterator[Feeds]:
 
 
 def _values(spec: TensorSpec, random: np.random.Generator) -> Array:
-    """Integers are 0 or 1: they may be places in a table."""
+    """Integers are 0 or 1: they may be places in a table. Raises ``TypeError`` for elements that numpy has not."""
     dtype = np.dtype(spec.dtype)
     return ((100 if dtype.kind == "f" else 2) * random.random([size or 1 for size in spec.shape])).astype(dtype)
 

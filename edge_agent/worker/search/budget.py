@@ -76,6 +76,10 @@ class Budget:
         """Reserve seconds for the steps after the search; only the part beyond the allowed overrun shortens it."""
         self._kept_s = seconds
 
+    def extend(self, seconds: float) -> None:
+        """Give back seconds that something else has taken meanwhile."""
+        self._end += seconds
+
     def left_s(self) -> float:
         """The seconds left; negative when the budget is spent."""
         return self._end - time.monotonic() - max(0.0, self._kept_s - self._overrun_s)

@@ -293,6 +293,11 @@ class CandidateEvaluator:
         """The float model in its fastest serving option."""
         return self._served(self._context.model_path, _serving(self.reference))
 
+    def float_file_served(self) -> Served:
+        """The float model file in its fastest way, even where its optimised form serves in place of it."""
+        option = _serving(self.reference)
+        return Served(str(self._context.model_path), option.runtime, option.threads)
+
     def float_served_like(self, item: EvaluatedCandidate) -> Served | None:
         """The float model with the candidate's serving option; None if that is float's fastest option."""
         option = _serving(item.record)

@@ -5,6 +5,8 @@ only screened get no form: forms of all candidates would cost more time than the
 replaces its model file in every later measurement and in the release.
 """
 
+import errno
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +16,7 @@ from typing import Protocol
 from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import Backend, ModelInfo
-from edge_agent.device.optimized_form import LEAST_MODEL_BYTES
+from edge_agent.device.optimized_form import LEAST_MODEL_BYTES, most_form_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.result import MeasuredModel
@@ -22,17 +24,21 @@ from edge_agent.jobs.task import FLOAT_FORM, Task
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.forms.equality import answers_digest
-from edge_agent.worker.forms.files import form_bytes, form_folder_of
+from edge_agent.worker.forms.files import form_bytes, form_folder_of, key_here, seal_form
 from edge_agent.worker.forms.making import make_form
 from edge_agent.worker.forms.worth import gains, small_enough
+from edge_agent.worker.forms.written import NOT_WRITTEN, too_large
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.memory import FEW, measure_memory
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.policy import EvaluatedCandidate, describe
 
+_TIMEOUT_S = 300.0
+"""Of making one form, however much time the stage has left."""
 _SHARE = 0.25
-"""The part of the stage's remaining time that a form may be expected to take."""
+"""The part of the stage's remaining time that a form may be expected to take, and that making it may take."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Forms(Protocol):
@@ -102,13 +108,16 @@ class FormTrials:
         begun = time.monotonic()
         self._tried.add(folder)
         self._context.progress(self._context.fraction, f"making the optimised form of {name}", force=True)
-        folder.mkdir()
         try:
+            folder.mkdir()
             form = self._made(served, folder, name)
             kept = form is not None and fits(form_bytes(folder)) and self._stands(served, form, name)
-        except (EdgeAgentError, MemoryError) as error:  # the job goes on without this form
-            self.warnings.append(f"{name} is served without an optimised form: {error}")
-            kept = False
+            if kept:
+                seal_form(folder, key_here(self._backend, served.runtime))
+        except (EdgeAgentError, MemoryError, OSError) as error:  # the job goes on without this form
+            self._on = not isinstance(error, OSError) and getattr(error, "code", "") != "stage_timeout"
+            self._warn(name, _why(error))
+            form, kept = None, False
         if kept and form is not None:
             self._evaluator.forms[served.path] = form
         else:
@@ -116,10 +125,15 @@ class FormTrials:
         self.seconds += time.monotonic() - begun
 
     def _made(self, served: Served, folder: Path, name: str) -> Path | None:
-        made = make_form(self._info.format, served, folder)
+        made = make_form(self._info.format, served, folder, min(_TIMEOUT_S, _SHARE * self._left_s()))
         if made.problem:
-            self.warnings.append(f"{name} is served without an optimised form: {made.problem}")
-        self._on = made.form is not None or bool(made.problem)  # a format without forms has none for any file
+            self._warn(name, made.problem)
+        # Where the format has no form, time is short or the disk is full, no other file gets one.
+        self._on = made.form is not None or (bool(made.problem) and not made.late and made.problem != NOT_WRITTEN)
+        most_bytes = most_form_bytes(min(self._info.size_bytes, Path(served.path).stat().st_size))
+        if made.form is not None and form_bytes(folder) > most_bytes:
+            self._warn(name, too_large(most_bytes))
+            return None
         return made.form
 
     def _stands(self, served: Served, form: Path, name: str) -> bool:
@@ -132,11 +146,11 @@ class FormTrials:
             return False
         if self._digest(served) == self._digest(as_form):
             return True
-        self.warnings.append(
-            f"{name} is served without an optimised form: the form's outputs for the search windows are not exactly "
-            "the same"
-        )
+        self._warn(name, "the form's outputs for the search windows are not exactly the same")
         return False
+
+    def _warn(self, name: str, why: str) -> None:
+        self.warnings.append(f"{name} is served without an optimised form: {why}")
 
     def _digest(self, served: Served) -> bytes:
         session = self._backend.open(Path(served.path), runtime=served.runtime, threads=served.threads)
@@ -147,10 +161,20 @@ class FormTrials:
 
         A stage without a time limit always has.
         """
-        limit_s, float_ms = self._context.task.stage_timeout_s, self._evaluator.reference.latency_p50_ms or 0.0
+        float_ms = self._evaluator.reference.latency_p50_ms or 0.0
         passes_s = 2 * self._data.count("search") * float_ms / 1000.0
-        left_s = limit_s - (time.monotonic() - self._context.begun)
-        return not limit_s or passes_s + FEW * memory.expected_s(float_ms, 2) <= _SHARE * left_s
+        return passes_s + FEW * memory.expected_s(float_ms, 2) <= _SHARE * self._left_s()
+
+    def _left_s(self) -> float:
+        limit_s = self._context.task.stage_timeout_s
+        return limit_s - (time.monotonic() - self._context.begun) if limit_s else math.inf
+
+
+def _why(error: Exception) -> str:
+    """Why there is no form, after an error in this process."""
+    if isinstance(error, OSError):
+        return NOT_WRITTEN if error.errno in _FULL else f"{error.filename or 'its process'}: {error.strerror}"
+    return str(error)
 
 
 def worth_trying(task: Task, info: ModelInfo) -> bool:

@@ -16,9 +16,8 @@ from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.jobs.precision import in_its_words
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage
-from edge_agent.quant.gain import gains, meets
+from edge_agent.quant.gain import gains
 from edge_agent.quant.gates import evaluate_measured
-from edge_agent.wire.manifest import Gates
 from edge_agent.worker.artefacts import prepared_path
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure import memory
@@ -26,7 +25,7 @@ from edge_agent.worker.measure.memory import FEW, kept_ratio, measure_memory, wi
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.policy import FLOAT16, EvaluatedCandidate
-from edge_agent.worker.search.preference import costs
+from edge_agent.worker.search.preference import file_costs
 from edge_agent.worker.search.prepared import Prepared
 from edge_agent.worker.search.search import PROVED, Search
 from edge_agent.worker.search.sensitivity import fits
@@ -144,30 +143,27 @@ def _scored(context: Context, prepared: Prepared, evaluator: CandidateEvaluator)
 def _weighed(context: Context, evaluator: CandidateEvaluator, item: EvaluatedCandidate) -> MeasuredModel:
     """The record with the memory of the model and the gates that the benchmark applies to a chosen model.
 
-    One process is enough for a refused model, and for float, whose memory is measured only if it counts.
+    fp16 has no optimised form, so it is compared with float's model file, not with float's form. One process is enough
+    for float, and none is needed for a model that is refused already.
     """
     gates, reference = context.task.gates, evaluator.reference
     refused = item.record.code is not None
     pace = Pace(context, "comparing fp16, process", FEW + 1, begin=(1.0 + PROVED) / 2, end=1.0, timed=False)
     (taken,) = measure_memory([evaluator.target_served(item)], evaluator.feeds, pace, repeats=1 if refused else FEW)
     ratio = None
-    if not refused and _float_counts(gates, item.record, reference):
-        (of_float,) = measure_memory([evaluator.float_served()], evaluator.feeds, lambda _: pace(FEW + 1), repeats=1)
+    if not refused:
+        (of_float,) = measure_memory(
+            [evaluator.float_file_served()], evaluator.feeds, lambda _: pace(FEW + 1), repeats=1
+        )
         ratio = kept_ratio(taken.steady_rss_bytes, of_float.steady_rss_bytes)
-    known = costs(item.record, reference)
+    known = file_costs(item.record, reference)
     gain = gains(time_ratio=known.time, size_ratio=known.size, memory_ratio=ratio)
     known_gates = gates if ratio is not None else replace(gates, max_memory_ratio=None)
     judgement = evaluate_measured(known_gates, taken.peak_rss_bytes, 1.0 if ratio is None else ratio, gain)
-    found = with_memory(item.record, taken, gates=[*item.record.gates, *judgement.gates])
+    found = with_memory(item.record, taken, memory_ratio=ratio, gates=[*item.record.gates, *judgement.gates])
     if found.code is None and not judgement.passed:
         found = replace(found, code=judgement.code, message=judgement.message)
     return in_its_words(found)
-
-
-def _float_counts(gates: Gates, record: MeasuredModel, reference: MeasuredModel) -> bool:
-    """Whether the gates need float's memory to judge the record."""
-    gained = meets(costs(record, reference).gain, gates.min_gain)
-    return bool(gates.max_memory_ratio) or (bool(gates.min_gain.memory) and not gained)
 
 
 def _expected_s(prepared: Prepared, evaluator: CandidateEvaluator) -> float:
@@ -176,4 +172,4 @@ def _expected_s(prepared: Prepared, evaluator: CandidateEvaluator) -> float:
     pass_s = prepared.data.count("search") * call_ms / 1000.0
     peaks_s = min(_PEAKS_S, _PEAKS_COPIES * pass_s)
     making_s = _CONVERSION_COPIES * evaluator.rewriting_s
-    return peaks_s + making_s + 2 * pass_s + _SCREENING_S + FEW * memory.expected_s(call_ms, 1)
+    return peaks_s + making_s + 2 * pass_s + _SCREENING_S + (FEW + 1) * memory.expected_s(call_ms, 1)

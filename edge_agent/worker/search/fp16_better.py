@@ -1,6 +1,7 @@
 """Decides whether the model in 16-bit floats does better than int8, if the recipe excludes it. Pure.
 
-The decision uses point estimates on the search set. They show that fp16 is worth judging and prove nothing.
+The decision uses point estimates on the search set. They show that fp16 is worth judging and prove nothing. fp16
+that was only compared has no optimised form, so sizes are of model files alone.
 """
 
 import math
@@ -13,7 +14,7 @@ from edge_agent.jobs.task import Task
 from edge_agent.wire.manifest import Preference
 from edge_agent.worker.data.finding import Finding, with_more_findings
 from edge_agent.worker.search.policy import COARSE, SAME_SPEED
-from edge_agent.worker.search.preference import WEIGHTS, costs, score, tie
+from edge_agent.worker.search.preference import WEIGHTS, file_costs, score, tie
 
 _OF_INT8 = frozenset({
     "agreement_too_low", "accuracy_too_low", "sqnr_too_low", "class_lost", "output_ruined", "detections_lost",
@@ -45,7 +46,7 @@ def _sentence(code: str, result: Result, prefer: Preference) -> str | None:
     chosen, searched = result.chosen, _finalist(result)
     if chosen is None or searched is None or chosen.steady_rss_bytes is None:  # the benchmark is still to come
         return None
-    gained = score(costs(chosen, reference), prefer) - score(costs(fp16, reference), prefer)
+    gained = score(file_costs(chosen, reference), prefer) - score(file_costs(fp16, reference), prefer)
     if gained <= _least(prefer) or (fp16.agreement or 0.0) < (searched.agreement or 0.0):
         return None
     of_int8 = replace(chosen, windows=searched.windows, disagreements=searched.disagreements)
@@ -68,7 +69,7 @@ def _finalist(result: Result) -> MeasuredModel | None:
 
 def _does(model: MeasuredModel, reference: MeasuredModel) -> str:
     """The part of a sentence with a model's agreement with float and its costs."""
-    known = costs(model, reference)
+    known = file_costs(model, reference)
     takes = [(known.time, "time"), (known.size, "size"), (known.memory, "memory")]
     parts = [f"{ratio:.2f} of its {what}" for ratio, what in takes if ratio is not None]
     windows = model.windows or 0

@@ -8,6 +8,7 @@ measured, so numbers that differ by no more than the measurement error are a tie
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as dataclass_replace
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
@@ -72,6 +73,12 @@ def costs(model: MeasuredModel, reference: MeasuredModel) -> Costs:
     if model.steady_rss_bytes is not None and reference.steady_rss_bytes is not None:
         memory = kept_ratio(model.steady_rss_bytes, reference.steady_rss_bytes)
     return Costs(model.ratio_p50, size, memory)
+
+
+def file_costs(model: MeasuredModel, reference: MeasuredModel) -> Costs:
+    """The costs of a model beside one that was never given an optimised form: sizes are of model files alone."""
+    found = costs(replace(model, form_bytes=None), reference)
+    return found if model.memory_ratio is None else dataclass_replace(found, memory=model.memory_ratio)
 
 
 def tie(prefer: Preference, margin: float) -> float:

@@ -182,7 +182,7 @@ class Search:
         """The finalists that the full latency statistic does not refuse, preferred one first; two at most.
 
         ``forms`` makes the forms of float and of finalists. Its time does not count against the budget, so that it
-        costs no second finalist.
+        costs neither a second finalist nor what follows the proof.
         """
         self.reference = self._evaluator.reference
         span = _COMPARED, PROVED
@@ -195,6 +195,7 @@ class Search:
             span=span,
         )
         found = proof.finalists()
+        self._budget.extend(forms.seconds)
         self.reference = proof.reference
         self._warnings += [*proof.warnings, *forms.warnings]
         return found

@@ -2,7 +2,8 @@
 
 The probe runs after the swap, so it tests the files that an application gets: the model file matches its hash, its
 runtime loads it, its manifest's contract feeds it, and its outputs on a captured window are finite. If the release has
-an optimised form, the probe runs that form.
+an optimised form, the probe runs that form. After an upgrade of the runtime it runs the model file, as an application
+does.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_agent.worker.data.dataset import open_dataset
 def run(context: Context) -> Outcome:
     """Probe ``job_dir/release``; raises ``StoreError`` (release_corrupt), or as ``Loaded`` does."""
     loaded = Loaded(context.job_dir / "release")
-    if loaded.form_problem:
+    if loaded.form_failed:
         raise StoreError("release_corrupt", f"the optimised form of {loaded.release.name} {loaded.form_problem}")
     row = next(iter(open_dataset(context, loaded.session).rows("calibration")))
     for output in loaded.run(row.feeds)[1]:

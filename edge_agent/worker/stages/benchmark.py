@@ -27,7 +27,7 @@ from edge_agent.quant.gates import evaluate_measured
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
-from edge_agent.worker.forms.files import form_bytes, form_folder_of, served_file, served_float
+from edge_agent.worker.forms.files import form_bytes, form_folder_of, key_here, served_file, served_float
 from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.memory import FEW, REPEATS, kept_ratio, measure_memory, measure_usual, with_memory
 from edge_agent.worker.measure.question import Served
@@ -46,8 +46,10 @@ def run(context: Context) -> Outcome:
     chosen = read_chosen(folder)
     model = chosen_path(folder, backend.SUFFIX)
     as_pushed = _served(context.model_path, chosen.reference)
-    as_served = replace_in(as_pushed, path=str(served_float(context.model_path, context.folder(Stage.QUANTIZE))))
-    models = [as_served, _served(served_file(model), chosen.record)]
+    float_key, key = (key_here(backend, one.runtime or "") for one in (chosen.reference, chosen.record))
+    float_file = served_float(context.model_path, context.folder(Stage.QUANTIZE), float_key)
+    as_served = replace_in(as_pushed, path=str(float_file))
+    models = [as_served, _served(served_file(model, key), chosen.record)]
     deciding = REPEATS * len(models)
     pace = Pace(context, "measuring memory, process", deciding + FEW, begin=0.0, end=1.0)
     reference, target = measure_memory(models, feeds, pace)

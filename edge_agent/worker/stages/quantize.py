@@ -39,6 +39,7 @@ from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
 from edge_agent.worker.forms.files import copy_form, form_sha256
+from edge_agent.worker.forms.written import NOT_WRITTEN
 from edge_agent.worker.measure.memory import called_bytes
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
@@ -50,7 +51,7 @@ from edge_agent.worker.search.fp16_better import with_fp16_finding
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured
 from edge_agent.worker.search.plain import plain_recipes
-from edge_agent.worker.search.policy import FLOAT16, EvaluatedCandidate, closest, plan
+from edge_agent.worker.search.policy import FLOAT16, EvaluatedCandidate, closest, describe, plan
 from edge_agent.worker.search.prepared import Prepared, graph_of, prepare, space_of, tail_of
 from edge_agent.worker.search.refusal import why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
@@ -181,10 +182,12 @@ def _publish(context: Context, prepared: Prepared, found: _Found, refused: Refus
     confidence = CONFIDENCE if len(finalists) < 2 else SHARED_CONFIDENCE  # noqa: PLR2004  # two share the held-out set
     places = ((CHOSEN_FILE, chosen_path), (SECOND_FILE, second_path))
     for (finalist, model), number, (file, path) in zip(finalists, numbers, places, strict=False):
-        frozen = path(context.out_dir, model.suffix)
+        frozen, chosen = path(context.out_dir, model.suffix), _frozen(finalist, number, found, confidence)
         shutil.copyfile(model, frozen)
-        copy_form(model, frozen)
-        _write(context.out_dir / file, _frozen(finalist, number, found, confidence))
+        if not copy_form(model, frozen):
+            search.warn(f"{describe(chosen.record)} is served without an optimised form: {NOT_WRITTEN}")
+            chosen = msgspec.structs.replace(chosen, record=msgspec.structs.replace(chosen.record, form_bytes=None))
+        _write(context.out_dir / file, chosen)
     shutil.rmtree(context.out_dir / "candidates")
     before = read_result(context.job_dir)
     explained = _foremost(search, [finalist for finalist, _ in finalists])

@@ -15,6 +15,7 @@ If the second finalist is accepted, this stage leaves it as ``chosen.json`` and 
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_in
 from pathlib import Path
 
 import msgspec
@@ -44,7 +45,8 @@ from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.enough_windows import enough_heldout
 from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.explain.unseen import Unseen
-from edge_agent.worker.forms.files import copy_form, form_bytes, form_folder_of, form_sha256, served_file
+from edge_agent.worker.forms.files import copy_form, form_bytes, form_sha256, key_here, served_file
+from edge_agent.worker.forms.written import NOT_WRITTEN
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.fp16_better import with_fp16_finding
 from edge_agent.worker.search.policy import describe
@@ -58,7 +60,9 @@ class _Judged:
 
     finalist: Chosen
     target: Path
-    """The finalist's model file. Its optimised form ran instead, if it has one."""
+    """The finalist's model file."""
+    served: Path
+    """The file that ran: the optimised form if there is one that fits the runtime here, else the model file."""
     score: Score
     effective: float
     """The number of independent windows that the held-out set is worth."""
@@ -96,7 +100,9 @@ def run(context: Context) -> Outcome:
     if reported.judgement.passed and reported.finalist is not preferred:
         own = chosen_path(context.out_dir, backend.SUFFIX)
         shutil.copyfile(reported.target, own)
-        copy_form(reported.target, own)
+        if not copy_form(reported.target, own):
+            reported = _without_form(reported)
+            judged[-1] = reported
         (context.out_dir / CHOSEN_FILE).write_bytes(
             msgspec.json.format(msgspec.json.encode(reported.finalist), indent=2)
         )
@@ -109,8 +115,15 @@ def run(context: Context) -> Outcome:
     if not reported.judgement.passed:
         refused = Outcome(code=reported.judgement.code, message=reported.record.message or "", results=result)
         return with_fp16_finding(refused, task)
-    form = form_sha256(form_folder_of(reported.target))
+    form = form_sha256(reported.served.parent) if reported.served != reported.target else None
     return Outcome(results=result, model_sha256=sha256_of(reported.target), form_sha256=form or msgspec.UNSET)
+
+
+def _without_form(one: _Judged) -> _Judged:
+    """A finalist whose form could not be left for the next stage."""
+    text = f"{describe(one.record)} is served without an optimised form: {NOT_WRITTEN}"
+    judgement = replace_in(one.judgement, warnings=(*one.judgement.warnings, text))
+    return replace_in(one, served=one.target, judgement=judgement, record=replace(one.record, form_bytes=None))
 
 
 class _HeldOut:
@@ -149,14 +162,15 @@ class _HeldOut:
     def judge(self, judge: Judge, finalist: Chosen, target: Path) -> _Judged:
         """Judge one finalist on the held-out windows, and on the labelled set if there is one."""
         task, windows, confidence = self._task, self._floats.windows, finalist.confidence
-        served = served_file(target)
+        served = served_file(target, key_here(load(task.format), finalist.record.runtime or ""))
+        own_bytes = form_bytes(served.parent) if served != target else 0
         score = self._floats.score(
             served, judge, self._pace("held-out set, window"), runtime=finalist.record.runtime or ""
         )
         effective = effective_windows(windows, score.design_effect(in_time=self._in_time))
         measured = score.measured(
             windows_effective=effective,
-            size_ratio=(target.stat().st_size + form_bytes(form_folder_of(target))) / self._size_bytes,
+            size_ratio=(target.stat().st_size + own_bytes) / self._size_bytes,
             latency_ratio_lower=finalist.ratio_lower,
             latency_ratio_upper=finalist.record.ratio_p50_upper,
             rows_of="--heldout" if task.arrays is not None else "",
@@ -175,7 +189,7 @@ class _HeldOut:
             by_label = [gate for gate in judgement.gates if gate.on == "eval" and gate.name == "max_accuracy_drop"]
             labelled_set = replace(evaluation.shown, decides=bool(by_label))
         record = score.recorded(
-            finalist.record,
+            replace(finalist.record, form_bytes=own_bytes or None),
             windows_effective=effective,
             agreement_lower=agreement_lower(score.disagreements * effective / windows, effective, confidence),
             confidence=confidence,
@@ -187,6 +201,7 @@ class _HeldOut:
         return _Judged(
             finalist=finalist,
             target=target,
+            served=served,
             score=score,
             effective=effective,
             judgement=judgement,

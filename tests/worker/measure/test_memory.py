@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper
+from support.onnx_models import model, save, value, weights
 
+from edge_agent.backends import load
 from edge_agent.errors import LimitError
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.asking import Probes
+from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.memory import Memory, called_bytes, kept_ratio, measure_memory, measure_usual
 from edge_agent.worker.measure.question import Answer, Footprint, Request, Served
 
@@ -56,6 +62,22 @@ def test_each_model_has_a_process_a_repeat_and_is_held_against_that_process_befo
     assert counts == [1, 2, 3, 4, 5, 6]
     empty["float"] = iter([50])
     assert called_bytes(models[0], tmp_path) == 20 * MIB
+
+
+def test_weights_that_a_form_maps_count_whole(tmp_path: Path) -> None:
+    """One row reads one row of a table of 16 MiB."""
+    table = weights(16_384, 256)
+    nodes = [helper.make_node("Gather", ["table", "place"], ["y"], "look_up")]
+    place = helper.make_tensor_value_info("place", onnx.TensorProto.INT64, [1])
+    path = save(model(nodes, [place], [value("y", [1, 256])], {"table": table}), tmp_path / "m.onnx")
+    form = load("onnx").optimize(path, tmp_path)
+    write_feeds(tmp_path / "feeds.npz", {"place": np.array([3])})
+
+    (taken,) = measure_memory([Served(str(form), "onnxruntime")], tmp_path / "feeds.npz", lambda _done: None, repeats=1)
+
+    assert taken.loaded_rss_bytes >= table.nbytes
+    assert taken.steady_rss_bytes >= table.nbytes
+    assert taken.model_rss_bytes >= table.nbytes
 
 
 def test_a_number_for_comparison_alone_ends_no_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

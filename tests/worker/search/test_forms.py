@@ -17,6 +17,7 @@ from edge_agent.worker.__main__ import run
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.forms import making
+from edge_agent.worker.forms.files import key_here, served_float
 from edge_agent.worker.forms.making import Made
 from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.question import Served
@@ -43,8 +44,8 @@ class FloatAlone:
 class Rig:
     """A captured job whose float model may get a form."""
 
-    def __init__(self, folder: Path, **task: Any) -> None:
-        self.job_dir = formed.make_job(folder, **task)
+    def __init__(self, folder: Path, built: Any = None, **task: Any) -> None:
+        self.job_dir = formed.make_job(folder, built, **task)
         run(Stage.CAPTURE, self.job_dir, io.StringIO())
         out = folder / "quantize.tmp"
         out.mkdir()
@@ -62,7 +63,7 @@ class Rig:
     @property
     def files(self) -> set[str]:
         """What of a form is left."""
-        return {path.name for path in (self.context.out_dir / FLOAT_FORM).glob("*")}
+        return {path.name for path in (self.context.out_dir / FLOAT_FORM).glob("*")} - {"key"}
 
 
 @pytest.fixture
@@ -82,7 +83,8 @@ def test_a_form_that_is_worth_it_is_served_from_then_on(rig: Rig) -> None:
     form = rig.context.out_dir / FLOAT_FORM / OPTIMIZED_FILE
     assert rig.evaluator.forms == {str(rig.context.model_path): form}
     assert rig.files == set(FORM_FILES)
-    assert record.form_bytes == sum(path.stat().st_size for path in form.parent.iterdir())
+    assert record.form_bytes == sum((form.parent / name).stat().st_size for name in FORM_FILES)
+    assert served_float(rig.context.model_path, rig.context.out_dir, key_here(load("onnx"), "onnxruntime")) == form
     assert rig.trials.warnings == []
     assert rig.trials.seconds > 0
 
@@ -104,8 +106,8 @@ def test_a_form_that_gains_nothing_is_not_kept(rig: Rig, monkeypatch: pytest.Mon
 def test_a_form_that_answers_otherwise_is_not_kept(rig: Rig, worth_it: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """One bit of a weight is another than the runtime has left it."""
 
-    def spoilt(model_format: str, served: Served, folder: Path) -> Made:
-        made = making.make_form(model_format, served, folder)
+    def spoilt(model_format: str, served: Served, folder: Path, timeout_s: float) -> Made:
+        made = making.make_form(model_format, served, folder, timeout_s)
         content = bytearray((folder / WEIGHTS_FILE).read_bytes())
         content[len(content) // 2 + 2] ^= 1
         (folder / WEIGHTS_FILE).write_bytes(content)
@@ -135,8 +137,8 @@ def test_a_runtime_that_crashes_or_refuses_leaves_no_form_and_the_job_goes_on(
 
 
 def test_a_form_that_cannot_be_opened_is_not_kept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut_short(model_format: str, served: Served, folder: Path) -> Made:
-        made = making.make_form(model_format, served, folder)
+    def cut_short(model_format: str, served: Served, folder: Path, timeout_s: float) -> Made:
+        made = making.make_form(model_format, served, folder, timeout_s)
         (folder / WEIGHTS_FILE).write_bytes(b"")
         return made
 
@@ -145,6 +147,82 @@ def test_a_form_that_cannot_be_opened_is_not_kept(rig: Rig, monkeypatch: pytest.
     assert rig.trials.of_float(RECORD) == RECORD
     assert len(rig.trials.warnings) == 1
     assert rig.files == set()
+
+
+def test_a_form_that_is_larger_than_a_release_takes_is_not_kept(tmp_path: Path, worth_it: None) -> None:
+    rig = Rig(tmp_path, formed.bulky_net())
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert (rig.evaluator.forms, rig.files) == ({}, set())
+    assert rig.trials.warnings == [
+        "float is served without an optimised form: it would take more than 68 MiB on the disk"
+    ]
+
+
+def test_both_files_of_a_form_count(rig: Rig, worth_it: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file may be as large as that, so the process that makes them is not stopped."""
+    monkeypatch.setattr(forms, "most_form_bytes", lambda _size: (rig.context.out_dir / "feeds.npz").stat().st_size)
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert rig.files == set()
+    assert len(rig.trials.warnings) == 1
+
+
+@pytest.mark.parametrize("slow", ["exec sleep 60", "kill -ALRM $$"])
+def test_after_a_form_that_took_too_long_none_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """The process is ended by this one, or, where this one may not, by the kernel."""
+    rig = Rig(tmp_path, stage_timeout_s=60)
+    monkeypatch.setattr(forms, "_SHARE", 0.02)
+    monkeypatch.setattr(forms.memory, "expected_s", lambda *_: 0.0)
+    monkeypatch.setattr(making, "python_child", lambda *_: ["/bin/sh", "-c", slow])
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert rig.trials.warnings == ["float is served without an optimised form: it took longer than 1 s"]
+    monkeypatch.undo()
+    rig.trials._tried.clear()
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert len(rig.trials.warnings) == 1
+
+
+def test_a_form_gets_no_more_time_than_a_share_of_what_the_stage_has_left(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def none(_format: str, _served: Served, _folder: Path, timeout_s: float) -> Made:
+        given.append(timeout_s)
+        return Made(None)
+
+    monkeypatch.setattr(forms, "make_form", none)
+    rig.trials.of_float(RECORD)
+    (tmp_path / "short").mkdir()
+    Rig(tmp_path / "short", stage_timeout_s=400).trials.of_float(RECORD)
+
+    assert given[0] == 300
+    assert 50 < given[1] <= 100
+
+
+def test_a_full_disk_leaves_no_form_and_is_told_once(rig: Rig, worth_it: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file of the process that makes it may be larger than 1 MiB."""
+    real, full = making.python_child, ["/bin/sh", "-c", 'ulimit -f 2048; exec "$@"', "sh"]
+    monkeypatch.setattr(making, "python_child", lambda *arguments: [*full, *real(*arguments)])
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert rig.files == set()
+    rig.trials._tried.clear()
+    rig.trials.of_float(RECORD)
+    assert rig.trials.warnings == [
+        "float is served without an optimised form: it could not be written; free space in state_dir"
+    ]
+
+
+def test_a_folder_that_cannot_be_made_ends_nothing(rig: Rig) -> None:
+    (rig.context.out_dir / FLOAT_FORM).touch()
+
+    assert rig.trials.of_float(RECORD) == RECORD
+    assert len(rig.trials.warnings) == 1
 
 
 def test_a_stage_without_time_makes_none(tmp_path: Path) -> None:

@@ -64,6 +64,17 @@ def test_what_is_larger_by_more_than_it_is_faster_is_no_better(prefer: Preferenc
     assert said(ended(prefer=prefer, fp16=replace(FP16, ratio_p50=0.75))) == []
 
 
+def test_what_forms_take_is_not_held_for_or_against_a_model_that_was_given_none() -> None:
+    """int8 + form are larger than fp16 alone, and float's form takes half of what its model file does."""
+    formed = {"chosen": replace(INT8, form_bytes=400), "reference": replace(FLOAT, steady_rss_bytes=20 * MIB)}
+    beside_file = replace(FP16, memory_ratio=0.75)
+
+    assert said(ended(prefer="size", **formed)) == []
+    (sentence,) = said(ended(prefer="memory", fp16=beside_file, **formed))
+    assert "0.50 of its size, 0.75 of its memory, where int8" in sentence
+    assert "0.30 of its size" in sentence
+
+
 @pytest.mark.parametrize(
     "changes",
     [

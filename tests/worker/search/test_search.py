@@ -102,3 +102,19 @@ def test_nothing_more_is_asked_once_something_gains(search: Search) -> None:
     search.try_plain([STATIC, CandidateSpec("dynamic")])
 
     assert methods(search.tried) == ["dynamic", "uniform"]
+
+
+class SlowForms:
+    """Forms that took half of the budget."""
+
+    seconds = 30.0
+    warnings: Sequence[str] = ()
+
+
+def test_what_forms_took_is_not_taken_from_what_follows(search: Search) -> None:
+    search.tried.clear()
+    before, forms = search.left_s(), SlowForms()
+
+    search.prove_speed(forms)  # type: ignore[arg-type]  # nothing is left to make a form of
+
+    assert search.left_s() == pytest.approx(before + 30.0, abs=10.0)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from support import onnx_models as models
 from support.jobs import NO_PROOF, make_job, run_stages
-from support.served import contract, put_release
+from support.served import contract, give_form, put_release
 
+from edge_agent.device.optimized_form import OPTIMIZED_FILE
 from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.jobs.task import Stage
-from edge_agent.state.releases import Releases
+from edge_agent.state.releases import Releases, read_release
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import InputContract, State
 from edge_agent.worker.__main__ import run
@@ -38,6 +39,20 @@ def test_a_release_that_carries_state_is_run_with_its_initial_state(tmp_path: Pa
     outcome = run(Stage.ACTIVATE, job_dir, io.StringIO())
 
     assert outcome.code == ""
+
+
+def test_a_form_that_an_upgrade_has_made_stale_is_no_failure_and_a_damaged_one_is(tmp_path: Path) -> None:
+    job_dir = job_with_release(tmp_path)
+    store, release = Store(tmp_path / "state"), read_release(job_dir / "release")
+    give_form(store, release, tmp_path / "scratch", key="onnxruntime 1.0.0 riscv64 0123456789abcdef")
+
+    assert run(Stage.ACTIVATE, job_dir, io.StringIO()).code == ""
+
+    formed = give_form(store, release, tmp_path / "again")
+    assert formed.served is not None
+    (job_dir / "release" / formed.served.folder / OPTIMIZED_FILE).write_bytes(b"a bad sector")
+    with pytest.raises(StoreError, match=r"the optimised form of 1-.* is damaged"):
+        run(Stage.ACTIVATE, job_dir, io.StringIO())
 
 
 def test_a_release_with_another_hash_is_not_opened(tmp_path: Path) -> None:

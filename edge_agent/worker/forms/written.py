@@ -1,0 +1,30 @@
+"""Why a runtime could not write an optimised form. It reports a full disk in words that say nothing of one."""
+
+from pathlib import Path
+
+from edge_agent.device.optimized_form import FORM_FILES
+
+NOT_WRITTEN = "it could not be written; free space in state_dir"
+_BLOCK_BYTES = 1 << 20
+
+
+def too_large(most_bytes: int) -> str:
+    """Says that a form is larger than ``most_bytes``."""
+    return f"it would take more than {most_bytes >> 20} MiB on the disk"
+
+
+def why_not_written(folder: Path, most_bytes: int) -> str:
+    """Why a form in ``folder`` is incomplete; empty: the disk takes more, so that is not the reason.
+
+    What is left of the form is spoilt.
+    """
+    files = [path for name in FORM_FILES if (path := folder / name).exists()]
+    try:
+        if any(path.stat().st_size >= most_bytes for path in files):
+            return too_large(most_bytes)
+        for path in files:
+            with path.open("ab") as file:
+                file.write(bytes(_BLOCK_BYTES))
+    except OSError:
+        return NOT_WRITTEN
+    return ""
