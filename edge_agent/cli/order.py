@@ -17,7 +17,8 @@ from edge_agent.errors import StoreError
 from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
 from edge_agent.state.clock import Clock
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.telemetry.events import Events, Subject
 from edge_agent.telemetry.outbox import Outbox

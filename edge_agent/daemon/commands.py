@@ -17,7 +17,8 @@ from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.jobs.job import Ended, cancelable
-from edge_agent.state.releases import Release, Releases, intact_manifest
+from edge_agent.state.release import Release, intact_manifest
+from edge_agent.state.releases import Releases
 from edge_agent.wire.manifest import decode_manifest
 from edge_agent.wire.topics import Scope, WantTopic, check_name
 

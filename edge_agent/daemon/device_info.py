@@ -19,7 +19,8 @@ from edge_agent.device import board
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.sandbox import active
 from edge_agent.settings.device import Config
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import FEATURES
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo

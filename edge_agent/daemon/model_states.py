@@ -21,7 +21,8 @@ from edge_agent.errors import StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.mqtt import Link, Sent
 from edge_agent.settings.device import Config
-from edge_agent.state.releases import Releases, read_release
+from edge_agent.state.release import read_release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.telemetry.measured import Measured, read_measured
 from edge_agent.telemetry.model_state import Running, model_state

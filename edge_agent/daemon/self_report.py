@@ -24,7 +24,7 @@ from edge_agent.jobs.job import ActivationStep, Job, Status
 from edge_agent.mqtt import Link
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
-from edge_agent.state.releases import Release
+from edge_agent.state.release import Release
 from edge_agent.state.running_mark import Before, RunningMark
 from edge_agent.state.store import Store
 from edge_agent.telemetry.event_sender import EventSender

@@ -39,7 +39,8 @@ from edge_agent.serving.meter import Meter
 from edge_agent.serving.stream import Stream
 from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
 from edge_agent.settings.sharing import source_folder
-from edge_agent.state.releases import RELEASE_FILE, Release, Releases, read_release
+from edge_agent.state.release import RELEASE_FILE, Release, read_release
+from edge_agent.state.releases import Releases
 from edge_agent.strict import did_you_mean, read_toml
 from edge_agent.wire.manifest import InputContract
 

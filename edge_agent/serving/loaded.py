@@ -18,7 +18,7 @@ from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, StoreError, WireError
 from edge_agent.serving.opening import open_release
-from edge_agent.state.releases import MANIFEST_FILE, Release, intact_manifest, read_release
+from edge_agent.state.release import MANIFEST_FILE, Release, intact_manifest, read_release
 from edge_agent.strict import counted, did_you_mean, why
 from edge_agent.wire.manifest import InputContract, Manifest, Output, decode_manifest, read_output
 

@@ -9,7 +9,7 @@ from edge_agent.advice.installation import how_to_add
 from edge_agent.backends import Backend, Session
 from edge_agent.device.optimized_form import OPTIMIZED_FILE, form_key, processor_known
 from edge_agent.errors import ModelError
-from edge_agent.state.releases import Release, intact_model
+from edge_agent.state.release import Release, intact_model
 from edge_agent.state.served_form import ServedForm, damage_of
 
 log = logging.getLogger(__name__)

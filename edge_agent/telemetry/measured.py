@@ -10,7 +10,7 @@ from edge_agent.foreign.decoding import decode
 from edge_agent.foreign.opening import read_file
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.result import MeasuredModel, Result
-from edge_agent.state.releases import PASSING, REPORT_FILE, Release
+from edge_agent.state.release import PASSING, REPORT_FILE, Release
 from edge_agent.strict import UNDECODABLE
 
 

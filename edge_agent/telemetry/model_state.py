@@ -6,7 +6,7 @@ from edge_agent.jobs.job import Job, Status
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage
 from edge_agent.printable import printable
-from edge_agent.state.releases import Release
+from edge_agent.state.release import Release
 from edge_agent.telemetry.measured import Measured
 from edge_agent.wire.telemetry import ModelState
 

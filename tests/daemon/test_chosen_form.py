@@ -13,7 +13,8 @@ from edge_agent.device.optimized_form import OPTIMIZED_FILE, WEIGHTS_FILE, form_
 from edge_agent.errors import StoreError
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.task import CHOSEN_FILE, CHOSEN_FORM, FLOAT_FORM, OUTCOME_FILE, Stage
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 
 GRAPH, WEIGHTS = b"a graph", b"weights"
 SHA256 = {OPTIMIZED_FILE: hashlib.sha256(GRAPH).hexdigest(), WEIGHTS_FILE: hashlib.sha256(WEIGHTS).hexdigest()}

@@ -21,7 +21,8 @@ from edge_agent.execution.launcher import Launcher
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.task import Stage
 from edge_agent.process.child_exit import ChildExit
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.wire.manifest import State
 
 ELSEWHERE = "onnxruntime 1.0.0 riscv64 0123456789abcdef"

@@ -22,7 +22,8 @@ from edge_agent.device.optimized_form import form_folder, form_key
 from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.result import Result
 from edge_agent.process.child_exit import ChildExit
-from edge_agent.state.releases import RELEASE_FILE, REPORT_FILE, Release, Releases
+from edge_agent.state.release import RELEASE_FILE, REPORT_FILE, Release
+from edge_agent.state.releases import Releases
 from edge_agent.wire.manifest import Manifest
 from host_tools.push.manifest_file import read_blob
 

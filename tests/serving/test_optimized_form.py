@@ -21,7 +21,8 @@ from edge_agent.serving import opening
 from edge_agent.serving.loaded import Loaded
 from edge_agent.state import releases, served_form
 from edge_agent.state.model_file import ModelFile
-from edge_agent.state.releases import RELEASE_FILE, Release, Releases, read_release
+from edge_agent.state.release import RELEASE_FILE, Release, read_release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import State
 

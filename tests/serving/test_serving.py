@@ -25,7 +25,8 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.serving.loaded import Loaded
 from edge_agent.state.durable import write_durably
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import InputContract, Output, Recipe, State
 from edge_agent.worker.capture.from_sensor import capture_source

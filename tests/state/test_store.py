@@ -18,7 +18,8 @@ from edge_agent.cli import main
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.state.model_file import ModelFile
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import CommandRecord, ModelRecord, Store
 
 

@@ -19,7 +19,7 @@ from edge_agent.reservoir.state import Counts, SavedStratum
 from edge_agent.reservoir.state import State as KeptState
 from edge_agent.sensing.frames import Batch, Hello, State
 from edge_agent.settings.sharing import Keeping, SensorProcessConfig, SourceState
-from edge_agent.state.releases import Release
+from edge_agent.state.release import Release
 from edge_agent.state.store import CommandRecord, ModelRecord
 from edge_agent.worker.artefacts import Chosen, Ranges
 from edge_agent.worker.data.sets import ArraySets, RowSet, Shard, ShardSets

@@ -20,7 +20,8 @@ from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.state.model_file import ModelFile
-from edge_agent.state.releases import RELEASE_FILE, Release, Releases
+from edge_agent.state.release import RELEASE_FILE, Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.manifest import InputContract, Manifest, Output, State, Window, encode_manifest

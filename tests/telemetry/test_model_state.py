@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from edge_agent.jobs.job import Job, Status
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.task import Stage
-from edge_agent.state.releases import REPORT_FILE, Release
+from edge_agent.state.release import REPORT_FILE, Release
 from edge_agent.telemetry.measured import Measured, read_measured
 from edge_agent.telemetry.model_state import Running, model_state
 from edge_agent.wire.messages import MAX_REPORT_BYTES, encode

@@ -21,7 +21,7 @@ from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.sensing.frames import Batch, Decoder, encode_batch, encode_json
-from edge_agent.state.releases import Release
+from edge_agent.state.release import Release
 from edge_agent.state.store import CommandRecord, ModelRecord
 from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.messages import JobReport

@@ -24,7 +24,8 @@ from edge_agent.foreign.removal import remove
 from edge_agent.jobs.job import ActivationStep, Event, Job, StageFailed, Stepped, advance, next_step
 from edge_agent.state.clock import Clock
 from edge_agent.state.model_file import ModelFile
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 
 log = logging.getLogger(__name__)

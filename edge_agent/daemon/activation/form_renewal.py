@@ -26,7 +26,8 @@ from edge_agent.device.optimized_form import FORM_FILES, form_key, most_form_byt
 from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.foreign.removal import remove, remove_quietly
 from edge_agent.state.model_file import ModelFile
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.served_form import damage_of, remove_others
 from edge_agent.state.store import Store
 

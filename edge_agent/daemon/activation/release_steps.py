@@ -18,7 +18,8 @@ from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import CHOSEN_FORM, FLOAT_FORM, Stage, chosen_folder
 from edge_agent.state.model_file import ModelFile
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.served_form import ServedForm
 from edge_agent.state.store import Store
 from edge_agent.wire.digests import contract_digest

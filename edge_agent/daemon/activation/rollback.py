@@ -11,7 +11,8 @@ from edge_agent.daemon.device_info import InfoPublisher
 from edge_agent.daemon.events import WorkEnded
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.errors import EdgeAgentError, StoreError
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.release import Release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 
 log = logging.getLogger(__name__)

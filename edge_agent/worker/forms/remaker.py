@@ -22,7 +22,7 @@ from edge_agent.process.confinement import confine_opener
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
 from edge_agent.process.sandbox import limit_files
 from edge_agent.serving.loaded import Loaded
-from edge_agent.state.releases import intact_model, read_release
+from edge_agent.state.release import intact_model, read_release
 from edge_agent.wire.manifest import InputContract
 from edge_agent.worker.forms.equality import update
 from edge_agent.worker.forms.written import why_not_written

@@ -12,7 +12,8 @@ from support.served import contract, give_form, put_release
 from edge_agent.device.optimized_form import OPTIMIZED_FILE
 from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.jobs.task import Stage
-from edge_agent.state.releases import Releases, read_release
+from edge_agent.state.release import read_release
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import InputContract, State
 from edge_agent.worker.__main__ import run
