@@ -7,8 +7,8 @@ from typing import Any
 
 from edge_agent.settings.source_kinds import own_kinds
 
-_ALL_HERE = ("audio", "camera", "iio")
-"""Kinds whose sensors are attached to this computer."""
+_NETWORKED = ("mqtt", "serial")
+"""Our kinds that may reach a sensor over the network. Sensors of all others are attached to this computer."""
 _BLUETOOTH = 31  # linux/socket.h; a Python built without the Bluetooth headers lacks the constant
 _BUSES = (socket.AF_NETLINK, socket.AF_CAN, _BLUETOOTH)
 """Netlink, on which the kernel reports hotplugged devices to libusb, and two buses that sensors use."""
@@ -18,7 +18,9 @@ _IIO_BUS = ("bus", "iio", "devices")
 def may_connect(table: Mapping[str, Any]) -> bool:
     """Whether a source may need the network. Local kinds, and serial ports without a URL, do not."""
     kind = table.get("kind")
-    return kind not in _ALL_HERE and not (kind == "serial" and "://" not in str(table.get("port")))
+    if kind == "serial":
+        return "://" in str(table.get("port"))
+    return kind in _NETWORKED or kind not in own_kinds()
 
 
 def socket_families(table: Mapping[str, Any]) -> tuple[int, ...]:

@@ -96,6 +96,7 @@ def test_a_microphone_through_portaudio_or_word_of_its_absence(tmp_path: Path, m
         ({"kind": "camera", "device": "/dev/video0"}, False),
         ({"kind": "audio"}, False),
         ({"kind": "iio"}, False),
+        ({"kind": "replay", "path": "imu.npz"}, False),
         ({"kind": "somebody-elses"}, True),
     ],
 )
