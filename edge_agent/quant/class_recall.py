@@ -122,7 +122,7 @@ def recall_warnings(counts: Counts, asked: float | None) -> tuple[str, ...]:
         return ()
     told = "; ".join(f"class {one.label}: {_amount(one.kept)} of {one.windows} windows" for one in rare[:_MOST_TOLD])
     more = f"; {len(rare)} classes in all" if len(rare) > _MOST_TOLD else ""
-    return (f"int8 loses classes that float finds, in too few windows to reject it: {told}{more}; capture more",)
+    return (f"int8 keeps too few windows of some classes, which are too rare to reject it: {told}{more}; capture more",)
 
 
 def unlabelled_warnings(counts: Counts, given: Counts, asked: float | None) -> tuple[str, ...]:

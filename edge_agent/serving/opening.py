@@ -97,5 +97,5 @@ def _to_do(opened: Opened) -> str:
     if opened.form_problem == _UNKNOWN:
         return "let it read that file"
     if opened.form_failed:
-        return "restart edge-agent, which makes the form anew"
+        return "restart edge-agent, which rebuilds a damaged form; if that does not help, run edge-agent recalibrate"
     return "the agent makes the form anew; if it has not within minutes, restart edge-agent"

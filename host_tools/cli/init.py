@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_agent.errors import BrokerError, ConfigError, EdgeAgentError
+from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.settings.broker import parse_url
 from edge_agent.strict import counted, read_toml
 from host_tools.broker.registry import read_devices
@@ -87,6 +88,7 @@ def _make(options: InitOptions, path: Path, table: dict[str, Any], password: str
     makes_key = key is not None and not key.exists()
     signer = None if key is None or makes_key else read_key(key)
     secret = path.with_name("broker-password")
+    public: Path | None = None
     typed_now = secret.with_name(f"{secret.name}.new")  # a former password stays until the broker takes this one
     if password:
         write_private(typed_now, password + "\n")
@@ -97,16 +99,32 @@ def _make(options: InitOptions, path: Path, table: dict[str, Any], password: str
         if key is not None and makes_key:
             key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             generate_key(key, public_half(key))
+            public = public_half(key)
         elif key is not None and signer is not None:
-            ensure_public_half(signer, public_half(key))
-    except EdgeAgentError:
+            public = _kept_public_half(signer, key)
+    except OSError as error:
+        typed_now.unlink(missing_ok=True)
+        raise ConfigError("usage", f"{error.filename}: {error.strerror}") from None
+    except BaseException:  # Ctrl-C, too: no password stays that nobody asked to keep
         typed_now.unlink(missing_ok=True)
         raise
     if password:
         typed_now.replace(secret)
         table["password_file"] = str(secret)
     write_private(path, host_file_text(table))
-    _report(options, path, settings, key, devices, makes_key=makes_key)
+    _report(options, path, settings, (key, public), devices, makes_key=makes_key)
+
+
+def _kept_public_half(signer: Ed25519PrivateKey, key: Path) -> Path | None:
+    """The public half of a key that exists, written if it is missing; None, with a warning, if that cannot be."""
+    public = public_half(key)
+    try:
+        ensure_public_half(signer, public)
+    except ConfigError as error:
+        to_stderr(f"warning: {error.message}")
+        to_stderr(f"The devices need the public half: openssl pkey -in {key} -pubout -out FILE.pem")
+        return None
+    return public
 
 
 def _completed(table: dict[str, Any], given: dict[str, Any], *, asks: bool) -> str:
@@ -185,12 +203,12 @@ def _report(
     options: InitOptions,
     path: Path,
     settings: Settings,
-    key: Path | None,
+    keys: tuple[Path | None, Path | None],
     devices: list[str] | None,
     *,
     makes_key: bool,
 ) -> None:
-    public = public_half(key) if key else None
+    key, public = keys
     if options.as_json:
         fields_ = {"file": str(path), "key": str(key or ""), "public": str(public or ""), "devices": devices}
         print(json.dumps({"event": "summary", "exit": 0, **fields_}))
@@ -200,8 +218,9 @@ def _report(
         known = f"which knows {counted(len(devices), 'device')}: {shown}" if devices else "which knows no device yet"
         print(f"connected to {settings.url}, {known}")
     print(f"{path}   written")
-    if key and public:
+    if key:
         print(f"{key}   {'made: keep it secret' if makes_key else 'signs what you send'}")
+    if public:
         print(f"\nCopy {public} to every device, so that it obeys you, and there:")
         print(f"  sudo install -m 644 {public.name} {_TRUSTED_KEYS}")
     if settings.username:

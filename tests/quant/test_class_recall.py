@@ -42,7 +42,7 @@ def test_a_class_too_rare_to_refuse_is_warned_of() -> None:
 
     assert recall_warnings(counts, None) == (
         (
-            "int8 loses classes that float finds, in too few windows to reject it: "
+            "int8 keeps too few windows of some classes, which are too rare to reject it: "
             "class 1: 2.5 of 5 windows; capture more"
         ),
     )

@@ -136,7 +136,7 @@ def test_a_damaged_form_is_no_damaged_release(
     assert answers(model) == before
     assert model.stale
     assert words in Loaded(device.folder).form_problem
-    assert "restart edge-agent, which makes the form anew" in caplog.text
+    assert "restart edge-agent, which rebuilds a damaged form" in caplog.text
     assert device.releases.diagnose() == ("", "")
 
 

@@ -64,9 +64,9 @@ class Questions:
         sensor, source = self._sensor()
         return Answers(
             device_id=device_id,
-            state_dir=args.state_dir or (DEFAULT_STATE_DIR if in_place else str(home / "state")),
+            state_dir=_text(args.state_dir or "") or (DEFAULT_STATE_DIR if in_place else str(home / "state")),
             mqtt=mqtt,
-            keys_dir=args.keys_dir or (Trust().keys_dir if in_place else str(home / "trusted-keys")),
+            keys_dir=_text(args.keys_dir or "") or (Trust().keys_dir if in_place else str(home / "trusted-keys")),
             allow_unsigned=unsigned,
             sensor=sensor,
             source=source,

@@ -1,6 +1,8 @@
 """How a model is fed and judged in a trial: guessed from its file, or as a corrected manifest says."""
 
+import os
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,12 +92,14 @@ class Draft:
         self.guessed = self.guessed.fed_by(source, channels if wanted in (0, len(channels)) else (), frame)
 
     def check_place(self) -> None:
-        """Raise ``ConfigError`` (usage) for a file that somebody has edited; the draft of a trial before is none."""
+        """Raise ``ConfigError`` (usage) for a file that somebody has edited, or a folder that cannot be written to."""
+        if not os.access(self._out.parent, os.W_OK | os.X_OK):
+            raise ConfigError("usage", f"cannot write into {self._out.parent}; give --out FILE.toml elsewhere")
         try:
             text = self._out.read_text(encoding="utf-8") if self._out.exists() else ""
         except (OSError, UnicodeDecodeError):
             text = "(somebody else's)"
-        if text and not self._force and text not in self._drafts(_found_in(text)):
+        if text and not self._force and text not in self._drafts(text):
             what = f"{self._out} exists already; to try what it says give --manifest {self._out}"
             raise ConfigError("usage", f"{what}; to write another draft give --out FILE.toml, or --force to replace it")
 
@@ -111,9 +115,10 @@ class Draft:
         except OSError as error:
             raise ConfigError("usage", f"cannot write {self._out}: {error.strerror}; give another --out") from None
 
-    def _drafts(self, found: OutputKindFound | None) -> Iterator[str]:
-        """What a trial may have written: without and with a sensor, without and with what data have told."""
-        for guessed in (self._at_first, self.guessed):
+    def _drafts(self, text: str) -> Iterator[str]:
+        """Drafts that a former trial may have written: with the sensor and the output in ``text``, and without them."""
+        found = _found_in(text)
+        for guessed in (self._at_first, self.guessed, *_fed_as(self._at_first, text)):
             yield self._text(guessed, None)
             yield self._text(guessed, found)
 
@@ -170,6 +175,17 @@ def _found_in(text: str) -> OutputKindFound | None:
     """What a draft says of the output that data have told."""
     match = _FOUND.search(text)
     return None if match is None else OutputKindFound(match["kind"], match["found"])
+
+
+def _fed_as(guessed: Guess, text: str) -> Iterator[Guess]:
+    """The guess, fed by the sensor that a draft names; nothing if it names none, or is no manifest."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    for table in [tables.get("input"), *_tables(tables.get("inputs"))]:
+        if isinstance(table, dict) and table.get("source"):
+            yield guessed.fed_by(str(table["source"]), [str(one) for one in _tables(table.get("channels"))], None)
 
 
 def _tables(value: object) -> list[object]:

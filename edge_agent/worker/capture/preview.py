@@ -1,7 +1,8 @@
 """A preview of a sensor: its windows as a model would get them, and findings about them. No job, no model.
 
 The windows come in up to twelve groups. A window's worth of samples is discarded between two groups, so that groups
-share no sample: ``edge-agent quantize`` divides the groups among its sets. An interruption restarts the current group.
+share no sample: ``edge-agent quantize`` divides the groups among its sets. An interruption restarts the current
+group, or the current window where windows lie apart.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,8 +124,10 @@ class WindowSampler:
                 done += skip + piece
                 skip = 0
                 levels.append(source_fit.levels(block))
-                block = self._resample(block)
-                parts.append(np.stack([block[at * self._hop : at * self._hop + self._size] for at in range(wanted)]))
+                if wanted:
+                    block = self._resample(block)
+                    starts = range(0, wanted * self._hop, self._hop)
+                    parts.append(np.stack([block[start : start + self._size] for start in starts]))
             for finding in quality.add(np.concatenate(levels)):
                 early.setdefault(finding.code, finding)
         late = [*quality.findings(), *(Finding(*found) for found in self._monitored.findings())]
@@ -155,15 +158,20 @@ class WindowSampler:
         return shares, [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
 
     def _pieces(self, share: int, needed: int) -> Iterator[tuple[int, int]]:
-        """The samples of a group that are read at once, and their windows: all, or a window and what follows on it.
+        """The samples of a group that are read at once, and their windows: all of it, or one window.
 
-        Of windows that lie apart, such as a picture of every second, memory would hold what lies between them, too.
+        Windows may lie apart, such as a picture of every second. What lies between two of them is read in pieces no
+        longer than a window, so that memory never holds more.
         """
         if self._hop <= self._size or self._resample.ratio != 1:
             yield needed, share
             return
         for number in range(share):
-            yield (self._hop if number < share - 1 else self._size), 1
+            yield self._size, 1
+            left = self._hop - self._size if number < share - 1 else 0
+            while left:
+                yield min(left, self._size), 0
+                left -= min(left, self._size)
 
     def _samples_of(self, needs: Sequence[int]) -> int:
         """Samples that all groups take, including the samples discarded between them."""

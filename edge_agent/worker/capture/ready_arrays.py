@@ -29,10 +29,11 @@ def ready_rows(files: Sequence[Path], asked: Asked, scratch: Path) -> dict[str, 
     keys = set.intersection(*(one.keys for one in fitting))
     each = -(-asked.most_rows // len(fitting))
     beside: dict[str, list[Array]] = {key: [] for key in RESERVED if key in keys}
-    with RowStore(scratch) as store:
+    inputs = keys.difference(RESERVED)
+    with RowStore(scratch, {key: np.result_type(*(one.dtype(key) for one in fitting)) for key in inputs}) as store:
         for number, one in enumerate(fitting):
             places = one.places(each, in_order=asked.in_order)
-            for row in one.rows(keys.difference(RESERVED), places):
+            for row in one.rows(inputs, places):
                 store.add(row)
             for key, parts in beside.items():
                 values = one.load(key, places)
@@ -54,6 +55,11 @@ class _Fitting:
     def keys(self) -> set[str]:
         """The names of the file's arrays in the result."""
         return set(self._names)
+
+    def dtype(self, key: str) -> np.dtype[Any]:
+        """The type of the array that becomes ``key``."""
+        name = self._names[key]
+        return self._arrays[name].dtype if isinstance(self._arrays, dict) else self._arrays.members[name].dtype
 
     def places(self, most: int, *, in_order: bool) -> list[int]:
         """Places of at most ``most`` rows: evenly spaced, or the first consecutive ones if ``in_order``."""

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ Array = NDArray[Any]
 
 
 class RowStore:
-    """A row is an array of each input; all rows have the shapes and types of the first.
+    """A row is an array of each input; all rows have one shape and one type: the first row's, or the given one.
 
     Its files have no names: each is gone when the store is closed and nothing refers to its array any more.
 
@@ -23,9 +24,10 @@ class RowStore:
         count: rows that were added.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Begin without a row; the files lie in ``folder``."""
+    def __init__(self, folder: Path, dtypes: Mapping[str, np.dtype[Any]] = MappingProxyType({})) -> None:
+        """Begin without a row; the files lie in ``folder``. ``dtypes``: of inputs whose rows may differ in type."""
         self._folder = folder
+        self._dtypes = dtypes
         self._columns: dict[str, _Column] = {}
         self.count = 0
 
@@ -45,7 +47,10 @@ class RowStore:
         """
         try:
             if not self.count:
-                self._columns = {name: _Column(self._folder, name, values) for name, values in row.items()}
+                self._columns = {
+                    name: _Column(self._folder, name, values.shape, self._dtypes.get(name, values.dtype))
+                    for name, values in row.items()
+                }
             for name, column in self._columns.items():
                 column.add(row[name])
         except OSError as error:
@@ -73,16 +78,16 @@ def _no_space(folder: Path, error: OSError) -> LimitError:
 class _Column:
     """The rows of one input."""
 
-    def __init__(self, folder: Path, name: str, like: Array) -> None:
+    def __init__(self, folder: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._name = name
-        self._shape, self._dtype = like.shape, like.dtype
+        self._shape, self._dtype = shape, dtype
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # mapped for as long as it is used
 
     def add(self, values: Array) -> None:
         if values.shape != self._shape:
             text = f"input {self._name!r}: a row is {list(values.shape)}, those before are {list(self._shape)}"
             raise ContractError("shape_mismatch", f"{text}; give rows of one shape")
-        if not np.can_cast(values.dtype, self._dtype, "same_kind"):
+        if not np.can_cast(values.dtype, self._dtype, "safe"):  # any other may wrap
             text = f"input {self._name!r}: a row is of type {values.dtype}, those before are {self._dtype}"
             raise ContractError("dtype_mismatch", f"{text}; give rows of one type")
         self._file.write(np.ascontiguousarray(values, self._dtype).tobytes())

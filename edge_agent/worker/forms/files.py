@@ -43,13 +43,13 @@ def served_float(model: Path, folder: Path, key: str) -> Path:
 
 
 def form_bytes(folder: Path) -> int:
-    """What the form in ``folder`` takes on the disk; 0: there is none."""
+    """Size on disk of the form in ``folder``, finished or not; 0: there is none."""
     return sum(path.stat().st_size for path in _files(folder))
 
 
 def form_sha256(folder: Path) -> dict[str, str]:
-    """File → SHA-256, of the form in ``folder``; empty: there is none."""
-    return {path.name: sha256_of(path) for path in _files(folder)}
+    """File → SHA-256, of the form in ``folder``; empty: there is none, or nobody has marked it as complete."""
+    return {path.name: sha256_of(path) for path in _files(folder)} if (folder / _KEY_FILE).is_file() else {}
 
 
 def copy_form(model: Path, target: Path) -> bool:

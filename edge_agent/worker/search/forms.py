@@ -115,7 +115,8 @@ class FormTrials:
             if kept:
                 seal_form(folder, key_here(self._backend, served.runtime))
         except (EdgeAgentError, MemoryError, OSError) as error:  # the job goes on without this form
-            self._on = not isinstance(error, OSError) and getattr(error, "code", "") != "stage_timeout"
+            passing = isinstance(error, OSError | MemoryError) or getattr(error, "code", "") == "stage_timeout"
+            self._on = not passing  # what is short now is short for the next file, too
             self._warn(name, _why(error))
             form, kept = None, False
         if kept and form is not None:
@@ -174,7 +175,7 @@ def _why(error: Exception) -> str:
     """Why there is no form, after an error in this process."""
     if isinstance(error, OSError):
         return NOT_WRITTEN if error.errno in _FULL else f"{error.filename or 'its process'}: {error.strerror}"
-    return str(error)
+    return str(error) or "making it needs more memory than this stage may have"
 
 
 def worth_trying(task: Task, info: ModelInfo) -> bool:

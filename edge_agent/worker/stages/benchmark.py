@@ -27,7 +27,7 @@ from edge_agent.quant.gates import evaluate_measured
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
-from edge_agent.worker.forms.files import form_bytes, form_folder_of, key_here, served_file, served_float
+from edge_agent.worker.forms.files import key_here, served_file, served_float
 from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.memory import FEW, REPEATS, kept_ratio, measure_memory, measure_usual, with_memory
 from edge_agent.worker.measure.question import Served
@@ -60,7 +60,7 @@ def run(context: Context) -> Outcome:
     memory_ratio = kept_ratio(target.steady_rss_bytes, reference.steady_rss_bytes)
     gain = gains(
         time_ratio=proved.ratio_p50_upper,
-        size_ratio=(model.stat().st_size + form_bytes(form_folder_of(model))) / info.size_bytes,
+        size_ratio=(model.stat().st_size + (proved.form_bytes or 0)) / info.size_bytes,
         memory_ratio=memory_ratio,
     )
     judgement = evaluate_measured(context.task.gates, target.peak_rss_bytes, memory_ratio, gain)

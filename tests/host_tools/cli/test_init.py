@@ -175,8 +175,11 @@ def test_the_public_half_of_a_key_that_is_there_is_written_if_it_is_missing_and_
     (host.folder / "mine.pem").write_text("something else")
     refused = init(host, "--broker", "mqtt://127.0.0.1", "--untested", "--force", "--sign", "mine.key")
 
-    assert (written.exit, refused.exit) == (0, 2)
+    assert (written.exit, refused.exit) == (0, 0)
     assert "mine.pem is not the public half of the key that signs; move it away" in refused.err
+    assert "openssl pkey -in" in refused.err
+    assert "mine.pem to every device" in written.out
+    assert "to every device" not in refused.out
     with pytest.raises(ConfigError, match="cannot hold both halves"):
         generate_key(host.folder / "one", host.folder / "one")
 

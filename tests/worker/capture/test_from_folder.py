@@ -234,3 +234,24 @@ def test_ready_rows_of_unlike_files_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ContractError, match="rows of one shape"):
         rows(tmp_path, asked(SERIES, info(1, None), 1))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kind"),
+    [
+        (np.int16([1, 2]), np.int64([70_001, 3]), "int64"),
+        (np.uint8([1, 2]), np.uint16([300, 4]), "int64"),
+        (np.float16([1, 2]), np.float32([1e5, 2]), "float32"),
+        (np.int16([1, 2]), np.float32([0.5, 2]), "float32"),
+    ],
+)
+def test_ready_rows_of_unlike_types_keep_their_values(
+    tmp_path: Path, one: NDArray[Any], other: NDArray[Any], kind: str
+) -> None:
+    np.save(tmp_path / "a.npy", one[:, None])
+    np.save(tmp_path / "b.npy", other[:, None])
+    model = ModelInfo("onnx", (TensorSpec("x", kind, (1, 1)),), (TensorSpec("y", "float32", (1, 3)),), {}, "", 1)
+
+    made = rows(tmp_path, asked(SERIES, model, 1))
+
+    np.testing.assert_array_equal(made.arrays["x"].ravel(), np.concatenate([one, other]))
