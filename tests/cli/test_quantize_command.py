@@ -165,7 +165,7 @@ def test_the_result_object_has_every_field(accepted: tuple[Run, str]) -> None:
     }
     assert all(result["reference"][key] is not None for key in known)
     chosen = result["chosen"]
-    assert {key for key in fields if chosen[key] is None} <= {"code", "form_bytes", "message", "pareto"}
+    assert {key for key in fields if chosen[key] is None} <= {"code", "form_bytes", "memory_ratio", "message", "pareto"}
     assert chosen["gates"]
     assert all(gate.keys() >= {"name", "limit", "value", "passed"} and gate["passed"] for gate in chosen["gates"])
     assert {gate.get("axis") for gate in chosen["gates"] if gate["name"] == "min_gain"} >= {"size"}

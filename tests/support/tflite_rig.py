@@ -53,7 +53,7 @@ class Rig:
     def rewrite(self, spec: CandidateSpec, runtime: str = "") -> Path:
         """The candidate, proved sound on a runtime."""
         backend.rewrite(self.prepared, self.ranges, spec, self.out)
-        backend.check(self.original, self.out, runtime=runtime)
+        backend.check(self.original, self.out, runtime=runtime, float16=spec.method == "float16")
         return self.out
 
     def noise(self, outputs: Iterable[NDArray[Any]]) -> float:

@@ -1,5 +1,7 @@
 """Why a runtime could not write an optimised form. It reports a full disk in words that say nothing of one."""
 
+import errno
+import resource
 from pathlib import Path
 
 from edge_agent.device.optimized_form import FORM_FILES
@@ -25,6 +27,8 @@ def why_not_written(folder: Path, most_bytes: int) -> str:
         for path in files:
             with path.open("ab") as file:
                 file.write(bytes(_BLOCK_BYTES))
-    except OSError:
-        return NOT_WRITTEN
+    except OSError as error:
+        # The runtime may stop short of the limit of this process's files, so the size alone does not tell.
+        own_limit = error.errno == errno.EFBIG and resource.getrlimit(resource.RLIMIT_FSIZE)[0] >= most_bytes
+        return too_large(most_bytes) if own_limit else NOT_WRITTEN
     return ""

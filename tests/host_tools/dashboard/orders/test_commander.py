@@ -125,7 +125,7 @@ def test_a_version_that_was_not_checked_is_not_sent(one_broker: Broker, namespac
     with FakeDevice(one_broker.url, namespace, "pi-01") as device:
         found = ended(orders, push(orders, one, version=5))
 
-        assert found.failure == "Not sent: usage: the next version of har is not 5 any more, but 1; check it again"
+        assert found.failure == "Not sent: usage: the next version of har is now 1, not 5; check it again"
         assert not device.wants
 
 
