@@ -171,11 +171,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         asked = [*options.models, *([str(large_model(Path(folder), options.large))] if options.large else [])]
         for names in asked:
-            model, int8, rows, *_ = [*(Path(name) for name in names.split(",")), None, None]
+            model, int8, rows = (*names.split(","), "", "")[:3]
             try:
-                measure(model, int8, rows, options.processes)
+                measure(Path(model), Path(int8) if int8 else None, Path(rows) if rows else None, options.processes)
             except EdgeAgentError as error:
-                print(f"{model.name}: not measured: {error}", file=sys.stderr)
+                print(f"{model}: not measured: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
