@@ -1,14 +1,12 @@
-"""Builds, screens and scores candidates. It decides how each is served; the caller decides everything else.
+"""Screens and scores candidates. It decides how each is served; the caller decides everything else.
 
 Ranges come from one calibration, float outputs from one pass over the search set. A candidate is built when it is first
 needed, and a failed build affects no other candidate. If a model has several serving options (runtimes, threads), a
 candidate uses the one in which its structure screened fastest, and float uses the one in which float screened fastest.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +15,6 @@ import msgspec
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
@@ -26,13 +23,14 @@ from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
 from edge_agent.quant.stopping import goes_on, stopped
-from edge_agent.worker.artefacts import Ranges, prepared_path
+from edge_agent.worker.artefacts import Ranges
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import SCREENINGS, screen
 from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.candidate_files import CandidateFiles
 from edge_agent.worker.search.doubt import is_worth_asking
 from edge_agent.worker.search.layer_selection import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate
@@ -59,7 +57,7 @@ class CandidateEvaluator:
         reference: the float model in its fastest serving option, with the latency of the last screening.
         feeds: one row, for timing.
         forms: model file → its optimised form, which is served in its place.
-        rewriting_s: seconds of the slowest rewrite so far.
+        files: the candidates' files.
     """
 
     def __init__(
@@ -93,57 +91,15 @@ class CandidateEvaluator:
         self._context = context
         self._backend = backend
         self._info = info
-        self._ranges = ranges
         self._floats = floats
         self._judge = judge
         self._heldout = heldout
         self.feeds = feeds
         self.forms: dict[str, Path] = {}
-        self.rewriting_s = 0.0
+        self.files = CandidateFiles(context, backend, ranges)
         memory_bytes = context.task.memory_bytes
         self._screening = Screening(context.model_path, feeds, options, memory_bytes, screening_s)
-        self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
-        self._folder = context.out_dir / "candidates"
-        self._folder.mkdir()
-        self._numbers = count()
-        self._built: dict[CandidateSpec, Path] = {}
         self.reference = self._served_by(options[0], MeasuredModel(method="float", size_bytes=info.size_bytes))
-
-    def build(self, spec: CandidateSpec, runtime: str) -> Path:
-        """Rewrite the model and check the file on a runtime; return the file at once if it exists.
-
-        Raises:
-            ModelError: the format cannot express the candidate, or the file is not sound.
-        """
-        if spec not in self._built:
-            path = self._rewrite(spec)
-            self._check(spec, path, runtime)
-            self._built[spec] = path
-        return self._built[spec]
-
-    def _rewrite(self, spec: CandidateSpec) -> Path:
-        path = self._folder / f"{next(self._numbers)}{self._backend.SUFFIX}"
-        ranges = self._ranges
-        begun = time.monotonic()
-        try:
-            self._backend.rewrite(self._prepared, ranges.of(spec.calibration), ranges.bounded(spec), path)
-        except BaseException as error:
-            path.unlink(missing_ok=True)  # a partial file takes disk space that later steps may need
-            if isinstance(error, MemoryError) and spec.method == "float16":  # the int8 candidates may still fit
-                raise ModelError("out_of_memory", "the conversion needs more memory than this stage may use") from error
-            raise
-        self.rewriting_s = max(self.rewriting_s, time.monotonic() - begun)
-        return path
-
-    def _check(self, spec: CandidateSpec, path: Path, runtime: str) -> None:
-        """Prove a file sound, or raise ``ModelError``."""
-        model, float16 = self._context.model_path, spec.method == "float16"
-        self._backend.check(model, path, runtime=runtime, float16=float16)
-
-    def discard(self, spec: CandidateSpec) -> None:
-        """Remove the file of a candidate, if there is one."""
-        if (path := self._built.pop(spec, None)) is not None:
-            path.unlink(missing_ok=True)
 
     def blank(self, spec: CandidateSpec) -> MeasuredModel:
         """The record of a candidate before it is built."""
@@ -175,7 +131,7 @@ class CandidateEvaluator:
         paths: dict[CandidateSpec, Path] = {}
         for spec in specs:
             try:
-                paths[spec] = self._built.get(spec) or self._rewrite(spec)
+                paths[spec] = self.files.found(spec) or self.files.rewrite(spec)
             except ModelError as error:
                 found[spec] = error
         for spec, speed in zip(paths, self._screening(list(paths.values()), processes) if paths else (), strict=True):
@@ -189,10 +145,9 @@ class CandidateEvaluator:
     def _sound(self, spec: CandidateSpec, path: Path, speed: Speed) -> MeasuredModel | ModelError:
         """The screened record, or the error if the file is not sound."""
         try:
-            self._check(spec, path, speed.option.runtime)
+            self.files.keep(spec, path, speed.option.runtime)
         except ModelError as error:
             return error
-        self._built[spec] = path
         screened = msgspec.structs.replace(
             timed(self._served_by(speed.option, self.blank(spec)), speed.times),
             ratio_p50=speed.ratio,
@@ -203,20 +158,20 @@ class CandidateEvaluator:
 
     def load(self, spec: CandidateSpec, like: MeasuredModel) -> None:
         """Check in another process that a candidate can be served like ``like``; raise ``ModelError`` if not."""
-        path = self._rewrite(spec)
+        path = self.files.rewrite(spec)
         option = _serving(like)
         if (error := self._screening.refusal(path, option)) is not None:
             raise error
-        self._check(spec, path, option.runtime)
-        self._built[spec] = path
+        self.files.keep(spec, path, option.runtime)
 
     def score(self, spec: CandidateSpec, served: MeasuredModel, pace: Pace) -> EvaluatedCandidate:
         """Run the candidate over the search set and judge it by all gates except speed.
 
-        Raises the errors of :meth:`build`. ``served``: a record with the serving option, for example of a screening.
+        Raises the errors of :meth:`.CandidateFiles.build`. ``served``: a record with the serving option, for example of
+        a screening.
         """
         runtime = served.runtime or ""
-        path = self.build(spec, runtime)
+        path = self.files.build(spec, runtime)
         score = self._floats.score(path, self._judge, pace, runtime=runtime, goes_on=self._goes_on)
         size = path.stat().st_size
         effect = score.design_effect(in_time=self._heldout.in_time)
@@ -276,7 +231,7 @@ class CandidateEvaluator:
             return {}
         specs = [with_float(item.spec, floats) for floats in ((), (), *((layer,) for layer in layers))]
         try:
-            paths = [self._rewrite(one) for one in specs]
+            paths = [self.files.rewrite(one) for one in specs]
             option = _serving(item.record)
             models = [self._served(path, option) for path in paths]
             one, twin, *others = screen(models, self.feeds, most_bytes=self.most_bytes)
@@ -304,9 +259,9 @@ class CandidateEvaluator:
         return None if option == _serving(self.reference) else self._served(self._context.model_path, option)
 
     def target_served(self, item: EvaluatedCandidate) -> Served:
-        """A candidate's file with its screened serving option. Raises the errors of :meth:`build`."""
+        """A candidate's file with its screened serving option. Raises the errors of :meth:`.CandidateFiles.build`."""
         option = _serving(item.record)
-        return self._served(self.build(item.spec, option.runtime), option)
+        return self._served(self.files.build(item.spec, option.runtime), option)
 
     def _served_by(self, option: ServingOption, record: MeasuredModel) -> MeasuredModel:
         version = self._backend.runtime_version(option.runtime)

@@ -91,7 +91,7 @@ class FormTrials:
 
     def of(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
         """The candidate, with its form if one is kept. Raises the errors of :meth:`.CandidateEvaluator.build`."""
-        path = self._evaluator.build(item.spec, item.record.runtime or "")
+        path = self._evaluator.files.build(item.spec, item.record.runtime or "")
         folder = form_folder_of(path)
         gates, float_bytes, model_bytes = self._context.task.gates, self._info.size_bytes, path.stat().st_size
 

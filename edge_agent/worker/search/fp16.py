@@ -84,7 +84,7 @@ def compare_fp16(
     except OSError as error:
         search.warn(f"{_NOT_COMPARED}: its file could not be written ({error.strerror}); free space in state_dir")
     finally:
-        evaluator.discard(FLOAT16)
+        evaluator.files.discard(FLOAT16)
     return None
 
 
@@ -171,5 +171,5 @@ def _expected_s(prepared: Prepared, evaluator: CandidateEvaluator) -> float:
     call_ms = evaluator.reference.latency_p50_ms or 0.0
     pass_s = prepared.data.count("search") * call_ms / 1000.0
     peaks_s = min(_PEAKS_S, _PEAKS_COPIES * pass_s)
-    making_s = _CONVERSION_COPIES * evaluator.rewriting_s
+    making_s = _CONVERSION_COPIES * evaluator.files.rewriting_s
     return peaks_s + making_s + 2 * pass_s + _SCREENING_S + (FEW + 1) * memory.expected_s(call_ms, 1)

@@ -144,7 +144,7 @@ def _search(context: Context, prepared: Prepared) -> _Found:
             not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH
         ):  # fewer have a warning of their own
             search.warn(f"the search ended at its budget of {seconds:g} s: {search.more} may find more")
-        frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
+        frozen = [(one, evaluator.files.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "analysing each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
         fp16 = compare_fp16(context, prepared, evaluator, search)
