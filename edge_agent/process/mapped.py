@@ -1,4 +1,4 @@
-"""How much of a mapped file this process has not read yet, and so does not show in its resident memory."""
+"""Counts the part of a mapped file that this process has not read yet, which its resident memory does not show."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 def unread_bytes(path: Path) -> int:
     """The mapped pages of a file that are not resident; 0: it is not mapped, or the kernel does not report it.
 
-    What was mapped, copied and unmapped again is resident as the copy, and does not count.
+    A file that was mapped, copied and unmapped is resident as the copy, and does not count.
     """
     name, size, resident, ours = os.fsencode(path.resolve()), 0, 0, False
     try:

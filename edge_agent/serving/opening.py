@@ -98,4 +98,4 @@ def _to_do(opened: Opened) -> str:
         return "let it read that file"
     if opened.form_failed:
         return "restart edge-agent, which rebuilds a damaged form; if that does not help, run edge-agent recalibrate"
-    return "the agent makes the form anew; if it has not within minutes, restart edge-agent"
+    return "the agent rebuilds the form; if it has not within minutes, restart edge-agent"

@@ -1,4 +1,4 @@
-"""Optimised forms that do not fit any more are made anew: an agent in this process, its children and models real."""
+"""Optimised forms that no longer fit are rebuilt: an agent in this process, its children and models real."""
 
 import json
 import logging
@@ -112,7 +112,7 @@ def test_a_form_for_another_device_is_made_anew_and_taken_up(rig: Rig, caplog: p
     assert not old.exists()
     assert not rig.store.forms.exists()
     lines = [record.getMessage() for record in caplog.records if "form" in record.getMessage()]
-    assert lines.count(f"the optimised form of har 1 is made anew, for onnxruntime {VERSION}") == 1
+    assert lines.count(f"rebuilt the optimised form of har 1, for onnxruntime {VERSION}") == 1
     assert rig.asked == [rig.release.name]
 
 
@@ -156,7 +156,7 @@ def test_what_fails_is_said_once_and_tried_again_at_the_next_start(rig: Rig, cap
     rig.know_runtimes()
     rig.rest()
 
-    assert caplog.text.count("cannot be made anew") == len(rig.asked) == 1
+    assert caplog.text.count("cannot be rebuilt") == len(rig.asked) == 1
     assert rig.release == before
     rig.make = real
     rig.off()
@@ -210,7 +210,7 @@ def test_what_a_child_leaves_is_copied_as_a_strangers(
     before = rig.release
     rig.know_runtimes()
 
-    rig.until(lambda: "cannot be made anew" in caplog.text)
+    rig.until(lambda: "cannot be rebuilt" in caplog.text)
 
     assert rig.release == before
 
@@ -311,7 +311,7 @@ def test_without_free_space_none_is_made(
     needed = 3 * served.size_bytes + (64 << 20)
     monkeypatch.setattr(form_renewal.shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
     rig.know_runtimes()
-    rig.until(lambda: "cannot be made anew" in caplog.text)
+    rig.until(lambda: "cannot be rebuilt" in caplog.text)
     rig.rest()
 
     assert rig.asked == []
@@ -339,7 +339,7 @@ def test_a_release_that_is_not_active_any_more_is_dropped_without_a_word(
     rig.rest()
 
     assert rig.asked == []
-    assert "cannot be made anew" not in caplog.text
+    assert "cannot be rebuilt" not in caplog.text
 
 
 def test_what_became_active_again_is_looked_at_again(rig: Rig) -> None:

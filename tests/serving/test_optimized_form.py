@@ -101,7 +101,7 @@ def test_the_model_file_answers_alike_where_the_form_is_for_another_device(
     assert model.stale
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("the optimised form of har 1 is not for this version of the runtime on this processor; its")
-    assert line.endswith("the agent makes the form anew; if it has not within minutes, restart edge-agent")
+    assert line.endswith("the agent rebuilds the form; if it has not within minutes, restart edge-agent")
 
 
 def test_a_program_that_may_not_read_what_the_processor_is_learns_what_to_do(

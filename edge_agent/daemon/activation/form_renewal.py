@@ -1,9 +1,9 @@
-"""Has optimised forms of active releases made anew where they do not fit this device any more, or are damaged.
+"""Rebuilds optimised forms of active releases that are damaged, or that no longer fit this device.
 
-A new version of the runtime, or a card that is put into another board, leaves a release with a form for something
-else. Its model file answers meanwhile, so nothing is urgent: forms are made one after the other, while no worker has a
-model open, by a child as confined as a worker. Each release is looked at once for each key, until the next start or
-until it becomes active again; what fails then is said once.
+A form stops fitting when the runtime is upgraded, or when the card moves to another board. The model file answers in
+the meantime, so nothing is urgent: one form is rebuilt after the other, while no worker has a model open. The child
+that rebuilds it is as confined as a worker. Each release is checked once for each key, until the next start or until it
+becomes active again. A failure is logged once.
 """
 
 import logging
@@ -35,35 +35,35 @@ log = logging.getLogger(__name__)
 
 _COPIES = 3
 MakeForm = Callable[[Path, Path], str]
-"""Has the form of the release in the first folder made in the second; returns why there is none, else nothing."""
+"""Makes the form of the release in the first folder in the second; returns why that failed, or an empty text."""
 
 
 class Renewal(NamedTuple):
-    """A release, and what its form has to fit."""
+    """A release whose form is to be rebuilt."""
 
     releases: Releases
     release: Release
     version: str
-    """Of its runtime here."""
+    """Version of the release's runtime on this device."""
 
     @property
     def key(self) -> str:
-        """What a form has to be made for."""
+        """The key that a fitting form has."""
         return form_key(self.release.runtime, self.version)
 
     @property
     def folder(self) -> Path:
-        """The release's."""
+        """The release's folder."""
         return self.releases.path(self.release.name)
 
     @property
     def active(self) -> bool:
-        """Whether the release is still what answers."""
+        """Whether the release is still the active one."""
         return self.releases.active() == self.release
 
     @property
     def lacks_space(self) -> str:
-        """Says that the disk has no room for the form as it is made, as it is copied, and beside the old one."""
+        """Why the disk cannot hold the new form, its copy and the old form together; empty if it can."""
         form = self.release.served
         needed = _COPIES * (form.size_bytes if form is not None else 0) + SPARE_BYTES
         free = shutil.disk_usage(self.folder).free
@@ -71,13 +71,13 @@ class Renewal(NamedTuple):
 
     @property
     def needed(self) -> bool:
-        """Whether the form is for another device, or damaged; reads it, which takes as long as the disk does."""
+        """Whether the form has another key or is damaged. Reads the form, which is slow on a slow card."""
         form = self.release.served
         return form is not None and (form.key != self.key or bool(damage_of(self.folder, form)))
 
 
 class FormRenewal:
-    """Looks for forms to make anew, and has them made. Used from the consumer only."""
+    """Finds the forms to rebuild, and starts their children. Used from the consumer only."""
 
     def __init__(
         self, store: Store, identity: Identity, workers: Workers, make: MakeForm, put: Callable[[WorkEnded], None]
@@ -93,18 +93,18 @@ class FormRenewal:
         self._waiting: deque[Renewal] = deque()
 
     def clean(self) -> None:
-        """Remove, at boot, what a power cut has left of forms: of active releases, and of what was being made."""
+        """Remove partial forms that a power cut has left, at boot."""
         remove_quietly(self._store.forms)
         for release in self._identity.active(self._store):
             if release.served is not None:
                 remove_others(Releases(self._store.models, release.model).path(release.name), release.served)
 
     def active_changed(self) -> None:
-        """Other releases may be active, or other runtimes known."""
+        """Note that other releases may be active, or other runtimes known."""
         self._look = True
 
     def tick(self) -> None:
-        """Go on: make the next form, if no worker is in the way; else look whether there are any to make."""
+        """Rebuild the next waiting form if no worker is running; otherwise check for forms to rebuild."""
         if self._busy:
             return
         if self._waiting and self._workers.reserve():
@@ -123,7 +123,7 @@ class FormRenewal:
                 work_in_background(partial(_needed, found), self._put, lambda due: WorkEnded(partial(self._found, due)))
 
     def _new(self) -> Iterator[Renewal]:
-        """The active releases with a form that nobody has looked at since they became active."""
+        """Active releases with a form that was not checked since they became active."""
         seen, self._seen = self._seen, set()
         for release in self._identity.active(self._store):
             version = self._identity.runtimes.get(release.runtime)
@@ -140,7 +140,7 @@ class FormRenewal:
         self._waiting.extend(due)
 
     def _renew(self, one: Renewal) -> str:
-        """Make one form and put it into its release; returns why that failed, else nothing."""
+        """Make one form and put it into its release; returns why that failed, or an empty text."""
         work = self._store.forms
         try:
             if why := one.lacks_space:
@@ -168,12 +168,11 @@ class FormRenewal:
         name = f"{one.release.model} {one.release.version}"
         if why:
             log.warning(
-                "the optimised form of %s cannot be made anew: %s; its model file answers, and the next start tries "
-                "again",
+                "the optimised form of %s cannot be rebuilt: %s; the model file answers; the next start tries again",
                 name, why,
             )  # fmt: skip
         else:
-            log.info("the optimised form of %s is made anew, for %s %s", name, one.release.runtime, one.version)
+            log.info("rebuilt the optimised form of %s, for %s %s", name, one.release.runtime, one.version)
 
 
 def _needed(found: list[Renewal]) -> list[Renewal]:
@@ -181,7 +180,7 @@ def _needed(found: list[Renewal]) -> list[Renewal]:
 
 
 def _publish(one: Renewal, work: Path) -> None:
-    """Copy what the child has left into the release: what is hashed is what is copied."""
+    """Copy the child's files into the release. The copied bytes are the hashed ones."""
     most_bytes = most_form_bytes(one.release.size_bytes)
     files = [ModelFile(work, (name,), "", most_bytes) for name in FORM_FILES if (work / name).exists()]
     form = served_form(files, one.release.runtime, one.version)

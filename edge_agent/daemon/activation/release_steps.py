@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.advice.space import SPARE_BYTES
 from edge_agent.device.optimized_form import FORM_FILES, OPTIMIZED_FILE, form_folder, form_key, most_form_bytes
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.outcome import read_outcome
@@ -27,8 +28,6 @@ from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.timestamps import rfc3339
 
 _MOST_THREADS = 64
-_SPARE_BYTES = 64 << 20
-"""Added to four times the float model's size. Admission reserves this much, so a candidate may be this large."""
 
 
 def chosen_model(job_dir: Path, manifest: Manifest, *, use_float: bool) -> ModelFile:
@@ -62,8 +61,8 @@ def chosen_form(job_dir: Path, manifest: Manifest, *, use_float: bool) -> tuple[
 
 
 def _most_model_bytes(model_bytes: int) -> int:
-    """The largest size in bytes that a candidate may have."""
-    return 4 * model_bytes + _SPARE_BYTES
+    """The largest size in bytes that a candidate may have; admission reserves this much."""
+    return 4 * model_bytes + SPARE_BYTES
 
 
 def served_form(files: Sequence[ModelFile], runtime: str, version: str) -> ServedForm | None:

@@ -1,1 +1,1 @@
-"""Optimised forms of models: made in a process of their own, proved to answer alike, weighed against the model file."""
+"""Optimised forms: making them in another process, proving equal outputs, and comparing costs with the model file."""

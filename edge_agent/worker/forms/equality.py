@@ -1,6 +1,6 @@
-"""Whether an optimised form answers as its model does: bit for bit, every output, on every window.
+"""Compares the outputs of an optimised form and its model: every output on every window, bit for bit.
 
-So all that a search has found of a model file holds for its form, and no statistic is needed to say so.
+Equal outputs make every result of a search hold for the form as well, without any statistic.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from edge_agent.worker.data.split import Split
 
 
 def answers_digest(session: Session, info: ModelInfo, data: DataSet, split: Split, task: Task) -> bytes:
-    """A digest of all outputs for the rows of a set, in their order; state is carried as in scoring.
+    """A digest of all outputs for the rows of a set, in order; state is carried as in scoring.
 
-    Nothing but the digest is kept, so a form need not be in memory beside its model.
+    Only the digest is stored, so model and form are never in memory together.
     """
     carried, digest = CarriedState(task.state, info), hashlib.sha256()
     for row in data.rows(split):
@@ -30,7 +30,7 @@ def answers_digest(session: Session, info: ModelInfo, data: DataSet, split: Spli
 
 
 def update(digest: Any, outputs: Sequence[Array]) -> None:
-    """Feed a hash with outputs: types, shapes and bits. NaN equals itself here, and -0.0 is not 0.0."""
+    """Add outputs to a hash: types, shapes and bits. NaN equals itself, and -0.0 differs from 0.0."""
     for output in outputs:
         values = np.ascontiguousarray(output)
         digest.update(f"{values.dtype.str} {output.shape}\n".encode())

@@ -1,8 +1,8 @@
-"""Where an optimised form lies beside its model file, and which of the two is served.
+"""Finds the optimised form beside a model file, and selects which of the two serves.
 
-The form of ``chosen.onnx`` is ``chosen-form/optimized.onnx``, with ``optimized.onnx.data`` where it has large weights,
-and ``key``, which tells the runtime and the processor that it was made for. Between two stages of a job the runtime may
-be upgraded; the form is then no more opened than that of a release would be.
+The form of ``chosen.onnx`` is ``chosen-form/optimized.onnx``, with ``optimized.onnx.data`` for large weights. The file
+``key`` names the runtime and the processor that the form was made for. If the runtime is upgraded between two stages of
+a job, the key no longer matches, and the form is not opened.
 """
 
 import shutil
@@ -18,7 +18,7 @@ _KEY_FILE = "key"
 
 
 def key_here(backend: Backend, runtime: str) -> str:
-    """What a form for ``runtime`` has to be made for to be opened here."""
+    """The key that a form of ``runtime`` needs to be opened here."""
     return form_key(runtime, backend.runtime_version(runtime))
 
 
@@ -33,12 +33,12 @@ def form_folder_of(model: Path) -> Path:
 
 
 def served_file(model: Path, key: str) -> Path:
-    """What is served of a candidate: its form, if it has one for ``key``, else the model file."""
+    """The file that serves a candidate: its form if that has ``key``, else the model file."""
     return _served(model, form_folder_of(model), key)
 
 
 def served_float(model: Path, folder: Path, key: str) -> Path:
-    """What is served of the float file ``model``: the form for ``key`` that the quantize stage left in ``folder``."""
+    """The file that serves the float file ``model``: its form in ``folder`` if that has ``key``, else ``model``."""
     return _served(model, folder / FLOAT_FORM, key)
 
 
@@ -53,7 +53,7 @@ def form_sha256(folder: Path) -> dict[str, str]:
 
 
 def copy_form(model: Path, target: Path) -> bool:
-    """Copy the form of ``model``, if it has one, beside its copy ``target``; False: the disk does not take it."""
+    """Copy the form of ``model``, if it has one, beside the copy ``target``; False if the copy could not be written."""
     source, folder = form_folder_of(model), form_folder_of(target)
     if not (source / _KEY_FILE).is_file():
         return True

@@ -2,8 +2,8 @@
 
     python -m edge_agent.worker.forms.maker FORMAT MODEL FOLDER RUNTIME THREADS SECONDS
 
-Leaves the form in FOLDER. Exit 0: it is there; 1: the runtime refuses, and standard error says why; 3: models of this
-format have no form; 71: out of memory. SECONDS: when the time is up. :mod:`.making` is the other side.
+Writes the form into FOLDER. Exit 0: done; 1: the runtime refuses, with the reason on standard error; 3: this format has
+no form; 71: out of memory. SECONDS is the time limit. :mod:`.making` is the other side.
 """
 
 import os
@@ -21,7 +21,7 @@ from edge_agent.worker.forms.written import why_not_written
 
 EXIT_REFUSED, EXIT_NO_FORM = 1, 3
 _GRACE_S = 5.0
-"""After this the kernel ends the process: what has started it may be confined, and so not allowed to."""
+"""Then the kernel ends the process, because a confined parent is not allowed to."""
 
 
 def main(arguments: Sequence[str]) -> int:

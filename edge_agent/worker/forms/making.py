@@ -1,4 +1,4 @@
-"""Has an optimised form made by another process (:mod:`.maker`). Whatever goes wrong there, there is just no form."""
+"""Makes an optimised form in another process (:mod:`.maker`). Every failure there means only that there is no form."""
 
 import signal
 from pathlib import Path
@@ -15,12 +15,12 @@ from edge_agent.worker.measure.question import Served
 
 
 class Made(NamedTuple):
-    """What became of an attempt.
+    """The outcome of an attempt.
 
     Attributes:
         form: the file to open; None: there is none.
         problem: why there is none; empty where models of this format have none.
-        late: whether the time was up.
+        late: whether the attempt timed out.
     """
 
     form: Path | None

@@ -1,10 +1,10 @@
-"""Makes the optimised form of a release anew, after the runtime or the processor has changed.
+"""Rebuilds the optimised form of a release after the runtime or the processor has changed.
 
     python -m edge_agent.worker.forms.remaker RELEASE FOLDER
 
-Opens the model file of the folder RELEASE, leaves the form in FOLDER, and holds its answers to random windows against
-the model file's: they must be the same bit for bit. Exit 0: so they are; 1: there is no form, and standard output says
-why; 71: out of memory. A runtime that crashes ends the process. :mod:`edge_agent.execution.launcher` is the other side.
+Opens the model file of the folder RELEASE, writes the form into FOLDER, and compares both on random windows. The
+outputs must be equal bit for bit. Exit 0: they are; 1: there is no form, with the reason on standard output; 71: out of
+memory. A crash of the runtime ends the process. :mod:`edge_agent.execution.launcher` is the other side.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from edge_agent.worker.forms.written import why_not_written
 EXIT_REFUSED = 1
 _WINDOWS = 8
 _LENGTH = 64
-"""Samples of a window where the manifest leaves that open."""
+"""Samples of a window whose size the manifest does not say."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     release, folder = map(Path, arguments)
     confine_opener(write=[folder], read=[release])
     try:
+        limit_files(most_form_bytes(read_release(release).size_bytes))
         remake(release, folder)
     except EdgeAgentError as error:
         print(error.message, flush=True)
@@ -48,16 +49,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def remake(folder: Path, out: Path) -> None:
-    """Leave the form of the release in ``folder`` in ``out``.
+    """Write the form of the release in ``folder`` into ``out``.
 
     Raises:
         StoreError: the release cannot be read.
-        ModelError: its runtime is not here or refuses the model, no form can be saved, or it answers otherwise.
+        ModelError: the runtime is missing or refuses the model, no form can be saved, or its outputs differ.
     """
     release = read_release(folder)
     backend = load(FORMATS[Path(release.file).suffix])
     model, most_bytes = intact_model(folder, release), most_form_bytes(release.size_bytes)
-    limit_files(most_bytes)
     try:
         form = backend.optimize(model, out, runtime=release.runtime, threads=release.threads)
     except ModelError as error:
@@ -77,11 +77,11 @@ def remake(folder: Path, out: Path) -> None:
         text = f"its answers could not be compared with the model file's ({why}); push the model again for a new one"
         raise ModelError("model_unsupported", text) from None
     if before.digest() != after.digest():
-        raise ModelError("model_unsupported", "its answers to random windows are not exactly the model file's")
+        raise ModelError("model_unsupported", "its outputs for random windows differ from the model file's")
 
 
 def made_up(loaded: Loaded) -> Iterator[Feeds]:
-    """Random feeds, the same each time: raw windows as the manifest describes them, else what the model's inputs take.
+    """Random feeds from a fixed seed: raw windows that the manifest describes, else values for the model's inputs.
 
     A manifest that leaves the channels to the source does not describe a window.
     """
@@ -94,7 +94,7 @@ def made_up(loaded: Loaded) -> Iterator[Feeds]:
 
 
 def _values(spec: TensorSpec, random: np.random.Generator) -> Array:
-    """Integers are 0 or 1: they may be places in a table. Raises ``TypeError`` for elements that numpy has not."""
+    """Random values. Integers are 0 or 1, as they may index a table. Raises ``TypeError`` for types numpy lacks."""
     dtype = np.dtype(spec.dtype)
     return ((100 if dtype.kind == "f" else 2) * random.random([size or 1 for size in spec.shape])).astype(dtype)
 

@@ -1,4 +1,4 @@
-"""Whether an optimised form is worth its bytes on the disk. Pure."""
+"""Decides whether an optimised form is worth its bytes on the disk. Pure."""
 
 from typing import Final
 
@@ -11,9 +11,9 @@ _LEAST_MS: Final = 10.0
 
 
 def gains(model: Memory, form: Memory) -> bool:
-    """Whether the form takes at least 10 % less than the model file of memory or of loading time, and more than chance.
+    """Whether the form saves at least 10 % of memory or of loading time, and more than measurements vary.
 
-    Memory is over the empty runtime: what the process keeps, or its peak.
+    Memory is the steady memory or the peak, over the empty runtime.
     """
     return (
         _less(model.steady_rss_bytes, form.steady_rss_bytes, SAME_BYTES)
@@ -23,9 +23,9 @@ def gains(model: Memory, form: Memory) -> bool:
 
 
 def small_enough(gates: Gates, *, float_bytes: int, model_bytes: int, form_bytes: int) -> bool:
-    """Whether a candidate meets of size what it met without a form: both files count.
+    """Whether a candidate passes the gates of size with its form as it did without; both files count.
 
-    Whether time or memory are gained is proved later, so a size that is gained enough is never given away for a form.
+    Time and memory are proved only later, so a sufficient gain in size is never spent on a form.
     """
     without, both = model_bytes / float_bytes, (model_bytes + form_bytes) / float_bytes
     asked = gates.min_gain.size

@@ -1,4 +1,4 @@
-"""Why a runtime could not write an optimised form. It reports a full disk in words that say nothing of one."""
+"""Finds out why a runtime could not write an optimised form, because its own error does not name a full disk."""
 
 import errno
 import resource
@@ -11,14 +11,14 @@ _BLOCK_BYTES = 1 << 20
 
 
 def too_large(most_bytes: int) -> str:
-    """Says that a form is larger than ``most_bytes``."""
+    """The reason for a form larger than ``most_bytes``."""
     return f"it would take more than {most_bytes >> 20} MiB on the disk"
 
 
 def why_not_written(folder: Path, most_bytes: int) -> str:
-    """Why a form in ``folder`` is incomplete; empty: the disk takes more, so that is not the reason.
+    """Why a form in ``folder`` is incomplete; empty if the disk takes more, so that the reason lies elsewhere.
 
-    What is left of the form is spoilt.
+    The check spoils the partial form.
     """
     files = [path for name in FORM_FILES if (path := folder / name).exists()]
     try:

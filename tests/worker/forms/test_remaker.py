@@ -1,4 +1,4 @@
-"""What a form that is made anew is compared by."""
+"""The comparison of a rebuilt form with its model file."""
 
 from collections.abc import Iterator
 from pathlib import Path

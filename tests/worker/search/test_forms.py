@@ -19,7 +19,6 @@ from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.forms import making
 from edge_agent.worker.forms.files import key_here, served_float
 from edge_agent.worker.forms.making import Made
-from edge_agent.worker.forms.written import NOT_WRITTEN, too_large
 from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.search import forms
@@ -155,10 +154,9 @@ def test_a_form_that_is_larger_than_a_release_takes_is_not_kept(tmp_path: Path, 
 
     assert rig.trials.of_float(RECORD) == RECORD
     assert (rig.evaluator.forms, rig.files) == ({}, set())
-    # Which of the two it is hangs on where the runtime stopped writing, and on limits that this process has already.
-    (warning,) = rig.trials.warnings
-    reasons = (too_large(68 << 20), NOT_WRITTEN)
-    assert warning in [f"float is served without an optimised form: {reason}" for reason in reasons]
+    assert rig.trials.warnings == [
+        "float is served without an optimised form: it would take more than 68 MiB on the disk"
+    ]
 
 
 def test_both_files_of_a_form_count(rig: Rig, worth_it: None, monkeypatch: pytest.MonkeyPatch) -> None:
