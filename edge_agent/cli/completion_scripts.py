@@ -123,7 +123,7 @@ def bash(words: Sequence[Words]) -> str:
 
 
 def zsh(words: Sequence[Words]) -> str:
-    """For zsh, which takes what bash does once it is told to."""
+    """For zsh, which runs bash's script after ``bashcompinit``."""
     return _ZSH + bash(words)
 
 
@@ -142,7 +142,7 @@ def fish(words: Sequence[Words]) -> str:
 
 
 def _case(one: Words) -> str:
-    """The line that knows what may follow a command."""
+    """The script's line for one command."""
     more = f' names="{one.names}"' if one.names else ""
     more += f' choices="{" ".join(one.choices)}"' if one.choices else ""
     return f'        {one.command}) options="{" ".join(f"--{option.name}" for option in one.options)}"{more} ;;'

@@ -1,4 +1,4 @@
-"""What a shell may complete of a command, as values."""
+"""The words that a shell completes for a command."""
 
 from dataclasses import dataclass
 from typing import Literal

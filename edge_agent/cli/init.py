@@ -85,7 +85,7 @@ def config_text(example: str, answers: Answers) -> str:
 
 
 def _check_place(args: argparse.Namespace, example: str) -> None:
-    """Raise ``ConfigError`` for a file that somebody has written; one that ``install`` has put there is none."""
+    """Raise ``ConfigError`` for an edited file. The unedited file of ``install`` may be replaced."""
     path = args.config
     if path.is_dir():
         raise ConfigError("usage", f"--config {path} is a folder; name a file")
@@ -94,7 +94,7 @@ def _check_place(args: argparse.Namespace, example: str) -> None:
 
 
 def _text(path: Path) -> str | None:
-    """What a file says; None: it is no text, or not ours to read."""
+    """The text of a file; None if it is not text or cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -102,7 +102,7 @@ def _text(path: Path) -> str | None:
 
 
 def _checked(text: str, path: Path) -> Config:
-    """The configuration behind a text, held against all that check-config knows."""
+    """The parsed configuration, after every check of ``check-config``."""
     config = parse_config(tomllib.loads(text), str(path))
     if config.sources and not absent("numpy"):
         from edge_agent.sources import check_table  # noqa: PLC0415  # numpy

@@ -1,1 +1,1 @@
-"""The draft of a manifest: what a model file suggests, each guess with its reason. Pure."""
+"""Drafts a manifest from a model file, with a reason for each guess. Pure."""

@@ -1,4 +1,4 @@
-"""All that a model file suggests of its manifest. Pure."""
+"""Collects the guesses about a model's manifest. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +11,11 @@ from edge_agent.model_file.tensors import ModelTensors, Tensor
 from edge_agent.wire.manifest import InputContract, Output, State
 
 Constant = tuple[int | float | bool, str]
-"""A fixed value and why."""
+"""A fixed value and its reason."""
 
 
 class Stated(NamedTuple):
-    """A guess in words: what it is about, what it says, and why."""
+    """A guess in words: its subject, its content and its reason."""
 
     about: str
     what: str
@@ -27,14 +27,14 @@ class InputGuess:
     """How one input is fed: from windows, or by a fixed value."""
 
     tensor: Tensor | None
-    """None: the file does not tell."""
+    """None: unknown from the file."""
     feed: Feed | None
     constant: Constant | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What a manifest of the model may say.
+    """A guess at the model's whole manifest.
 
     Attributes:
         inputs: those that are no carried state; at least one has a feed.
@@ -57,7 +57,7 @@ class Guess:
 
     @property
     def feed(self) -> Feed:
-        """How windows are cut: all inputs that windows feed share them."""
+        """The feed of the windows, which all sensor inputs share."""
         return next(one.feed for one in self.inputs if one.feed is not None)
 
     @property
@@ -67,7 +67,7 @@ class Guess:
 
     @property
     def output(self) -> Output:
-        """What a device is told of the output: only what is more than a guess by the shape."""
+        """The output options for the device. A guess from the shape alone is left out."""
         return Output(kind=self.kind.kind) if self.kind is not None and self.kind.sure else Output()
 
     @property
@@ -76,7 +76,7 @@ class Guess:
         return [State(entry, exit_) for entry, exit_ in self.states.items()]
 
     def fed_by(self, source: str, channels: Sequence[str], frame: tuple[int, int] | None) -> "Guess":
-        """The same, fed by a sensor that is known; its pictures are resized where they have another size."""
+        """The guess with a known sensor. Pictures of another size are resized."""
         inputs = tuple(
             one if one.feed is None else replace(one, feed=_from_frame(one.feed, frame)) for one in self.inputs
         )
@@ -109,7 +109,7 @@ class Guess:
 
 
 def guess(model: ModelTensors | None) -> Guess:
-    """What the file suggests; None: it could not be read, so the window is an example."""
+    """The guesses for a file; without tensors the window is an example."""
     if model is None or not model.inputs:
         return Guess((InputGuess(None, feed_of(None)),), {}, None)
     states = carried(model)

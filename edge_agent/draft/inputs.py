@@ -1,4 +1,4 @@
-"""What an input of a model may be fed with: guessed from its name, type, shape and the operator that takes it. Pure.
+"""Guesses the feed of a model input from its name, type, shape and first operator. Pure.
 
     [N, 3, 224, 224]   a picture, colours first          [N, 100, 6]   a series, time first
     [N, 224, 224, 3]   a picture, colours last           [N, 6, 100]   a series, channels first
@@ -22,7 +22,7 @@ _COLOURS = (1, 3)
 _SMALLEST_PICTURE = 16
 _MOST_FEATURES = 32
 _CEPSTRA, _BANDS = (10, 13, 20), (40, 64, 80, 128)
-"""How many coefficients and mel bands models of sound are made for."""
+"""Usual numbers of coefficients and mel bands in models of sound."""
 _SOUND_HZ = 16_000
 _SOUND_NAME = re.compile(r"audio|wave?(form)?\b|pcm|speech|sound", re.IGNORECASE)
 _RATE_NAME = re.compile(r"sr|sample_?rate|sampling_?rate|rate", re.IGNORECASE)
@@ -35,7 +35,7 @@ _BYTE = 256
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How windows may become an input.
+    """A guess at how windows become an input.
 
     Attributes:
         size: samples in a window.
@@ -58,7 +58,7 @@ class Feed:
     why: str = ""
 
     def contract(self, *, name: str = "", source: str = "", channels: Sequence[str] = ()) -> InputContract:
-        """The same as a manifest's input."""
+        """The feed as an input of a manifest."""
         return InputContract(
             source=source,
             channels=list(channels),
@@ -75,7 +75,7 @@ class Feed:
 
 
 def feed_of(tensor: Tensor | None, model: ModelTensors | None = None) -> Feed:
-    """What a window for an input may look like; sizes that the file leaves open are examples.
+    """Guess the window of an input. Sizes that the file leaves open are examples.
 
     Args:
         tensor: the input; None: the file does not tell.
@@ -174,7 +174,7 @@ def _matrix(tensor: Tensor, first: int | None, second: int | None) -> Feed:
 
 
 def _spectrum(first: int, second: int, cast: tuple[dict[str, Any], ...]) -> Feed:
-    """Frames of a spectrum, as most models of sound have them: 20 ms apart, or 10 ms where there are many."""
+    """Frames of a spectrum with the usual hop: 20 ms, or 10 ms for many frames."""
     frames, bins = max(first, second), min(first, second)
     window, hop = (640, 320) if frames <= 64 else (400, 160)  # noqa: PLR2004  # a second at 20 ms has 49
     cepstral = bins in _CEPSTRA
@@ -235,13 +235,13 @@ def _picture(
 
 
 def _reshaped(feed: Feed, sizes: Sizes) -> Feed:
-    """The same with an axis of one more; a side that the file leaves open is what the window gives."""
+    """The feed with one more axis of size one. The window gives the sides that the file leaves open."""
     shape = [size or -1 for size in sizes]
     return replace(feed, steps=(*feed.steps, {"op": "reshape", "shape": shape}))
 
 
 def _casts(tensor: Tensor) -> tuple[dict[str, Any], ...]:
-    """Windows hold floats, and a float never becomes a whole number unless a step says so."""
+    """A step that makes integers, because windows hold floats and no float becomes an integer by itself."""
     return ({"op": "cast", "dtype": tensor.dtype},) if tensor.dtype in _CASTS else ()
 
 
@@ -249,7 +249,7 @@ _CASTS = ("int8", "uint8", "int16", "uint16", "int32", "int64")
 
 
 def _is_spectrum(height: int | None, width: int | None) -> bool:
-    """Whether a plane is frames of a sound rather than a picture or a series."""
+    """Whether a plane looks like frames of sound, not like a picture or a series."""
     if height is None or width is None or height == width:
         return False
     bins, frames = sorted((height, width))
@@ -273,7 +273,7 @@ def _is_rate(tensor: Tensor) -> bool:
 
 
 def _inner(shape: Shape) -> Sizes:
-    """Without the batch."""
+    """The shape without the batch axis."""
     sizes = list(shape)
     return sizes[1:] if sizes and sizes[0] in (None, 1) else sizes
 

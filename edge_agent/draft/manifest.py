@@ -1,4 +1,4 @@
-"""A first manifest for a model: what its file tells, and every key with its default and what it means. Pure.
+"""Writes a first manifest for a model: the guesses, and every key with its default and meaning. Pure.
 
 What the file does not tell is the operator's to say: ``source`` is empty, and until it is filled in the draft is
 refused. A guess stands there with its reason. A kind of output that only the shape suggests stays a comment; left out,
@@ -74,11 +74,11 @@ _STATE = {
 SECTIONS: tuple[tuple[type[msgspec.Struct], Mapping[str, tuple[str, str]]], ...] = (
     (Output, _OUTPUT), (Recipe, _RECIPE), (Gates, _GATES), (State, _STATE),
 )  # fmt: skip
-"""Struct → key → what to write where it has no default that TOML could say, and the meaning."""
+"""Struct → key → a value for keys without a default in TOML, and the meaning."""
 
 
 def model_name(stem: str) -> str:
-    """A name for a model that its file's name suggests."""
+    """A model name derived from the file name."""
     return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")[:63] or "model"
 
 
@@ -144,17 +144,17 @@ def _fed(guessed: Guess, feed: Feed) -> Iterator[str]:
 
 
 def _remark(reason: Stated) -> str:
-    """A guess as a comment that is no setting."""
+    """A guess as a comment."""
     return f"## guessed: {printable(f'{reason.about} is {reason.what}; {reason.why}')}"
 
 
 def _unset(contract: InputContract) -> dict[str, tuple[str, str]]:
-    """The optional keys that are not written already."""
+    """The optional keys that are not written yet."""
     return {key: text for key, text in _INPUT.items() if key not in ("rate_hz", "frame") or not getattr(contract, key)}
 
 
 def _output(kind: KindGuess | None) -> Iterator[str]:
-    """The keys of ``[output]``; only a kind that is more than a guess by the shape is said to the device."""
+    """The keys of ``[output]``. A kind guessed from the shape alone is written as a comment."""
     if kind is None:
         yield from _optional(_OUTPUT, _defaults(Output))
         return
@@ -164,7 +164,7 @@ def _output(kind: KindGuess | None) -> Iterator[str]:
 
 
 def _several(signature: ModelTensors | None, carried_out: Collection[str]) -> Iterator[str]:
-    """What stands instead of ``[output]`` where several outputs are judged."""
+    """The comment on ``[[outputs]]``, for several judged outputs."""
     yield _line("# [[outputs]]", "several outputs, each by its own kind: a table each, instead of [output]")
     about = "the output that it is about; the rest as in [output]"
     outputs = [one.name for one in signature.outputs if one.name not in carried_out] if signature else []

@@ -1,4 +1,4 @@
-"""What the outputs of a model may mean: guessed from their shapes and the operators that compute them. Pure."""
+"""Guesses the kind of a model's outputs from their shapes and last operators. Pure."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class KindGuess(NamedTuple):
 
 
 def kind_of(signature: ModelTensors) -> KindGuess | None:
-    """The kind that the outputs suggest, those left out that carry state; None: they suggest nothing."""
+    """The kind that the outputs without carried state suggest, or None."""
     states = set(carried(signature).values())
     outputs = [one for one in signature.outputs if one.name not in states]
     told = [(one, _inner(one.shape)) for one in outputs if one.shape is not None]
@@ -88,5 +88,5 @@ def _is_head(rows: int, columns: int) -> bool:
 
 
 def _inner(shape: Shape) -> Shape:
-    """Without the batch."""
+    """The shape without the batch axis."""
     return shape[1:] if shape and shape[0] in (None, 1) else shape

@@ -1,4 +1,4 @@
-"""Which outputs of a model look like state that an input wants back at the next call. Pure."""
+"""Finds outputs that look like carried state, which an input needs at the next call. Pure."""
 
 from edge_agent.model_file.tensors import ModelTensors, Tensor
 
@@ -31,7 +31,7 @@ def _returns(output: Tensor, tensor: Tensor) -> bool:
 
 
 def _alike(one: str, other: str) -> int:
-    """How many characters two names begin with alike; 0 where that is less than half of the shorter one."""
+    """The length of the common beginning of two names; 0 if it is less than half of the shorter name."""
     same = 0
     for left, right in zip(one.lower(), other.lower(), strict=False):
         if left != right:

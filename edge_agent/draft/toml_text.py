@@ -1,4 +1,4 @@
-"""Values as TOML writes them on one line."""
+"""Writes values as TOML on one line."""
 
 import json
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 _DELETE = "\x7f"
-"""The one control character that JSON leaves as it is."""
+"""The only control character that JSON does not escape."""
 
 
 def inline(value: Any) -> str:
-    """``value`` in TOML; empty for None, which TOML cannot say."""
+    """``value`` in TOML; empty for None, which TOML lacks."""
     if value is None:
         return ""
     if isinstance(value, msgspec.Struct):

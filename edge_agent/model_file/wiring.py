@@ -1,10 +1,10 @@
-"""Which operators stand at the ends of a graph, from one pass over its nodes. Pure."""
+"""Finds the operators at the ends of a graph in one pass over its nodes. Pure."""
 
 from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-"""How the format calls a tensor: by name, or by number."""
+"""A tensor's key in the format: a name or a number."""
 
 _MOVES_ONLY = frozenset(
     {"Cast", "Dequantize", "ExpandDims", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
@@ -20,18 +20,18 @@ class Wiring(Generic[Key]):
         self._taken_by: dict[Key, tuple[str, Key | None]] = {}
 
     def add(self, operator: str, inputs: Sequence[Key], outputs: Sequence[Key]) -> None:
-        """Take note of a node."""
+        """Add a node."""
         for tensor in outputs:
             self._made_by.setdefault(tensor, (operator, inputs[0] if inputs else None))
         for tensor in inputs:
             self._taken_by.setdefault(tensor, (operator, outputs[0] if outputs else None))
 
     def maker(self, tensor: Key) -> str:
-        """The operator that computed a tensor; empty: none did."""
+        """The operator that computed a tensor; empty: none."""
         return _follow(self._made_by, tensor)
 
     def taker(self, tensor: Key) -> str:
-        """The first operator that computes with a tensor; empty: none does."""
+        """The first operator that computes with a tensor; empty: none."""
         return _follow(self._taken_by, tensor)
 
 

@@ -10,11 +10,11 @@ from edge_agent.draft.toml_text import inline
 _PACKAGE = Path(__file__).parents[2]
 _HEADER = re.compile(r"^\[(?P<table>[^\]]+)\]$")
 _SENSOR = "sources.imu"
-"""The one that the example has as if it were there."""
+"""The name of the example's sensor."""
 
 
 def shipped_example() -> str:
-    """The example that this installation, or the checkout that runs, has brought along."""
+    """The example configuration of this installation or checkout."""
     installed = _PACKAGE / "data" / "config.toml"
     path = installed if installed.is_file() else _PACKAGE.parent / "systemd" / "config.toml"
     return path.read_text(encoding="utf-8")

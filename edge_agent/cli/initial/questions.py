@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What the configuration is to say: the values of its tables, and the sensor's own."""
+    """The answers: values of the configuration's tables, and the sensor's table."""
 
     device_id: str
     state_dir: str
@@ -45,7 +45,7 @@ class Answers:
 
 
 class Questions:
-    """Asks on the terminal what no option says."""
+    """Asks on the terminal for each answer that no option gives."""
 
     def __init__(self, args: argparse.Namespace, root: Path = Path("/")) -> None:
         self._args = args
@@ -157,7 +157,7 @@ class Questions:
 
 
 def _text(text: str) -> str:
-    """An answer that a file can hold: what a terminal sends may be no UTF-8."""
+    """Return a printable answer; raises ``ConfigError`` for others, because a terminal may send invalid UTF-8."""
     if not text.isprintable():
         raise ConfigError("usage", f"{text!r} has characters that cannot be printed; give it without them")
     return text
@@ -177,7 +177,7 @@ def _url(text: str) -> str:
 
 
 def _absolute(text: str) -> str:
-    """A path that does not depend on where the daemon is started."""
+    """An absolute path, which does not depend on the daemon's working directory."""
     return str(Path(text).absolute()) if text else ""
 
 

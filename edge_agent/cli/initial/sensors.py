@@ -1,4 +1,4 @@
-"""Which sensors hang on this device, by the files that the kernel shows. Opens none."""
+"""Lists the sensors attached to this device from the kernel's files. Opens none of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class Sensor:
 
 
 def found_sensors(root: Path = Path("/")) -> list[Sensor]:
-    """What is plugged in; a name that stays the same when others come and go is preferred to a number."""
+    """The attached sensors, with stable names where the kernel has them."""
     dev = root / "dev"
     serial = sorted(dev.glob("serial/by-id/*")) or sorted([*dev.glob("ttyUSB*"), *dev.glob("ttyACM*")])
     cameras = sorted(dev.glob("v4l/by-id/*-index0")) or sorted(dev.glob("video[0-9]*"))

@@ -1,4 +1,4 @@
-"""The configurations that nobody has edited: this version's, and those of the versions that are installed."""
+"""Unedited configurations: of this version, and of the installed versions."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +10,7 @@ from edge_agent.cli.installation.versions import Versions, site_packages
 
 
 def unedited_configs(example: str, prefix: Path) -> set[str]:
-    """What ``install`` may have written on this device, whichever layers its kernel had then."""
+    """Every text that ``install`` may have written on this device, with any layers of confinement."""
     texts: set[str] = set()
     for one in (example, *_installed(prefix)):
         with suppress(KeyError):  # an example without a device_id was never written

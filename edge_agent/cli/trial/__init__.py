@@ -1,4 +1,4 @@
-"""``edge-agent try``: what int8 saves a model here, before anybody has written a manifest.
+"""``edge-agent try``: measures what int8 saves for a model on this device, before a manifest exists.
 
 * ``command``: the command line and its story
 * ``request``: a checked command line

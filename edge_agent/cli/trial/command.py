@@ -1,4 +1,4 @@
-"""``edge-agent try``: from a model file to what int8 saves here, with a manifest to go on from.
+"""``edge-agent try``: measures what int8 saves here for a model file, and drafts its manifest.
 
     edge-agent try har.onnx
     edge-agent try har.onnx --data recordings
@@ -56,7 +56,7 @@ exit: 0 accepted, or not judged; 2 usage; 4 rejected; 5 failed
 
 @dataclass(slots=True)
 class _Told:
-    """What there is to say in the end."""
+    """The contents of the final report."""
 
     plan: Plan
     notes: list[str] = field(default_factory=list)
@@ -124,7 +124,7 @@ def _run(request: Request, plan: Plan | None, *, as_json: bool) -> int:
 
 
 def _tried(request: Request, plan: Plan | None, work: Path, *, as_json: bool) -> _Told:
-    """The whole trial; raises ``EdgeAgentError`` where it can go no further."""
+    """Run the whole trial; raises ``EdgeAgentError`` if a step fails."""
     bench = Bench(request, work)
     info = _inspected(bench, work)
     draft = None
@@ -172,14 +172,14 @@ def _too_few(gathered: rows.Gathered, needed: int) -> str:
 
 
 def _sound(result: Result) -> bool:
-    """Whether the data were good enough to go on with."""
+    """Whether the quality of the data allows a verdict."""
     return bool(result.candidates) or CODES[result.code].status != "rejected"
 
 
 def _gathered(
     request: Request, bench: Bench, draft: Draft | None, told: _Told, info: "ModelInfo", work: Path
 ) -> rows.Gathered | None:
-    """The data, if there are any."""
+    """The rows of the data; None without data."""
     if request.source:
         gathered, told.plan = rows.from_sensor(request, draft, told.plan, work)
     elif request.data is not None:
@@ -196,7 +196,7 @@ def _gathered(
 
 
 def _inspected(bench: Bench, work: Path) -> "ModelInfo":
-    """What the model is, found by a process of its own: a runtime may crash on it."""
+    """The inspected model. Another process inspects it, because a runtime may crash on it."""
     from edge_agent.worker.capture.inspection import look_apart  # noqa: PLC0415  # numpy
     from edge_agent.worker.context import Context  # noqa: PLC0415
 
@@ -223,7 +223,7 @@ def _print(request: Request, told: _Told) -> None:
 
 
 def _scale_in_doubt(plan: Plan) -> str:
-    """What else the pixels of guessed pictures may be scaled to; empty where nothing was guessed of that."""
+    """Other scales for the pixels of guessed pictures; empty if no scale was guessed."""
     pictures = plan.stated and any(one.frame for one in plan.sensed)
     what = "the scale of pixels is guessed; leave the step scale out for 0 to 255"
     return f"{what}, or take factor = {2 / 255:.6f} and offset = -1 for -1 to 1, in [input] steps" if pictures else ""
@@ -249,7 +249,7 @@ def _body(request: Request, told: _Told, seconds: float) -> dict[str, Any]:
 
 
 def _manifest(request: Request) -> str | None:
-    """The manifest, if there is one in the end."""
+    """The path of the manifest, if one was written or given."""
     return str(request.written) if request.written.exists() else None
 
 

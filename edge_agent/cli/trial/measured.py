@@ -25,17 +25,17 @@ from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import Gates, Method, MinGain, Output, Recipe
 
 SEARCH_S = 15.0
-"""What a trial's search may take: with calibration, verdict and memory that is less than a minute."""
+"""Search budget of a trial. With calibration, verdict and memory the trial takes less than a minute."""
 UNJUDGED_SEARCH_S = 2.0
 FEWEST_ROWS, MOST_ROWS = 120, 600
-"""Half of the rows decide: 60 prove an agreement of 95 % where not one disagrees, 300 where eight do."""
+"""Half of the rows are held out: 60 prove an agreement of 95 % without a disagreement, 300 with eight."""
 _PASSES_S = 6.0
-"""What running float once over all rows may take: calibration and verdict run float and int8 several times."""
+"""Limit for one float pass over all rows, because calibration and verdict need several passes."""
 _MEMORY_SHARE = 4
-"""Rows may have a quarter of the memory. They lie in a file, and once more while it is packed for the engine; on many
-systems temporary files are in memory."""
+"""Rows may take a quarter of the memory. They are in a file, and in a second one while they are packed for the engine.
+Many systems hold temporary files in memory."""
 PACE_ROWS = 9
-"""Random rows that the speed of float is taken from."""
+"""Number of random rows for the speed of float."""
 _NO_GATES = Gates(
     min_agreement=0.0, max_accuracy_drop=0.0, min_sqnr_db=0.0, max_latency_ratio=0.0, max_size_ratio=0.0,
     min_class_recall=0.0, min_gain=MinGain(time=0.0, size=0.0, memory=0.0),
@@ -49,7 +49,7 @@ _TELLS_ACCURACY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One method's int8 model, or why there is none; nothing of it says how accurate it is."""
+    """Size and speed of one method's int8 model, or why there is none. Accuracy is unknown."""
 
     method: str
     record: MeasuredModel | None
@@ -57,7 +57,7 @@ class Measured:
     message: str = ""
 
     def numbers(self) -> dict[str, Any]:
-        """Every number that is known, and none that was made of random data."""
+        """All known numbers, without those that random data make meaningless."""
         body: dict[str, Any] = {"method": self.method, "code": self.code, "message": self.message}
         if self.record is not None:
             record = msgspec.structs.asdict(self.record)
@@ -67,7 +67,7 @@ class Measured:
 
 
 class Bench:
-    """A folder in which jobs are run, each in a folder of its own with the model in it."""
+    """Runs jobs, each in a folder of its own with a copy of the model."""
 
     def __init__(self, request: Request, work: Path) -> None:
         self._request = request
@@ -107,7 +107,7 @@ class Bench:
         return folder
 
     def row_seconds(self, plan: Plan, random: Path) -> float:
-        """What one call of float takes, the loading left out; 0: it cannot be said, and a later stage says why."""
+        """Seconds of one float call without loading; 0 if it fails, and a later stage then reports why."""
         from edge_agent.worker.artefacts import read_ranges  # noqa: PLC0415  # numpy
 
         job = self.job("pace", self._unjudged(plan, "static", random))
@@ -128,7 +128,7 @@ class Bench:
         return conclude(job, end.code or "accepted", end.message, end.seconds)
 
     def measure(self, plan: Plan, data: Path) -> tuple[MeasuredModel | None, list[Measured]]:
-        """Float, and each method's model: how large and how fast, with ranges of data that prove nothing.
+        """Measure size and speed of float and of each method's model, with ranges of data that prove nothing.
 
         Raises:
             EdgeAgentError: float cannot be fed with them.
@@ -170,7 +170,7 @@ class Bench:
 
 
 def fewest(plan: Plan) -> int:
-    """The fewest rows of data with which the plan's gates can be proved at all: half of them decide."""
+    """The fewest rows with which the plan's gates can be proved. Half of the rows are held out."""
     from edge_agent.worker.capture.enough_rows import heldout_needed  # noqa: PLC0415  # numpy
 
     asked = plan.recipe
@@ -182,7 +182,7 @@ def fewest(plan: Plan) -> int:
 
 
 def rows_wanted(row_s: float, room: int) -> int:
-    """As many rows as fit into a trial's minute, a few at least, and no more than there is ``room`` for.
+    """The number of rows that fit into a trial's minute and into ``room``.
 
     Args:
         row_s: seconds of a call of float; 0: unknown.
@@ -193,6 +193,6 @@ def rows_wanted(row_s: float, room: int) -> int:
 
 
 def room_for_rows(row_bytes: int) -> int:
-    """The rows that memory has room for beside the engine, one at least."""
+    """The number of rows that fit into memory beside the engine, at least one."""
     known = worker_memory_bytes(0)
     return max(1, known // _MEMORY_SHARE // max(1, row_bytes)) if known else MOST_ROWS

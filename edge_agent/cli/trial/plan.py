@@ -1,4 +1,4 @@
-"""How a model is fed and judged in a trial: guessed from its file, or as a corrected manifest says."""
+"""The inputs and the output of a trial: guessed from the model file, or read from a corrected manifest."""
 
 import os
 import re
@@ -75,10 +75,10 @@ class Ended(Protocol):
 
 
 class Draft:
-    """The guesses at a model, and the file that they are written to."""
+    """The guesses about a model, and the file for them."""
 
     def __init__(self, request: Request, known: ModelTensors) -> None:
-        """Guess; ``known`` is what the engine says of the model where its file does not tell by itself."""
+        """Make the guesses; ``known`` holds the engine's tensors if the file cannot be read here."""
         self._file = request.model.name
         self._name = model_name(request.model.stem)
         self._out = request.out
@@ -87,7 +87,7 @@ class Draft:
         self._at_first = self.guessed = _decided(guess(self._signature))
 
     def fed_by(self, source: str, channels: tuple[str, ...], frame: tuple[int, int] | None) -> None:
-        """Take a sensor that is known into the draft; its channels are named where they are as many as wanted."""
+        """Put a known sensor into the draft, with its channels if their number fits."""
         wanted = self.guessed.feed.channels
         self.guessed = self.guessed.fed_by(source, channels if wanted in (0, len(channels)) else (), frame)
 
@@ -127,7 +127,7 @@ class Draft:
         return draft(self._file, self._name, self._signature, guessed)
 
     def plan(self) -> Plan:
-        """The same as a plan."""
+        """The guesses as a plan."""
         recipe = RecipeFile(output=self.guessed.output, state=self.guessed.state)
         return Plan(self.guessed.contracts, recipe, self.guessed.feed.channels, list(self.guessed.stated()))
 
@@ -157,14 +157,14 @@ def tensors(specs: Iterable[Ended]) -> tuple[Tensor, ...]:
 
 
 def _decided(guessed: Guess) -> Guess:
-    """The same with a kind that is said to the engine, unless the engine finds it from numbers, as it does of one."""
+    """The guess with a definite kind, unless the engine finds that kind from the data."""
     if guessed.kind is None or guessed.kind.kind in _FOUND_FROM_DATA:
         return guessed
     return replace(guessed, kind=guessed.kind._replace(sure=True))
 
 
 def _with_found(guessed: Guess, found: OutputKindFound) -> Guess:
-    """The same with the kind that the engine has found, where that was left to it; raw is what it calls anything."""
+    """The guess with the kind that the engine found, if the guess left it open; raw means that it found none."""
     kinds: dict[str, OutputKind] = {kind: kind for kind in get_args(OutputKind)}
     if found.kind not in kinds or found.kind == "raw" or (guessed.kind is not None and guessed.kind.sure):
         return guessed
@@ -172,7 +172,7 @@ def _with_found(guessed: Guess, found: OutputKindFound) -> Guess:
 
 
 def _found_in(text: str) -> OutputKindFound | None:
-    """What a draft says of the output that data have told."""
+    """The output kind in a draft that a trial found from data."""
     match = _FOUND.search(text)
     return None if match is None else OutputKindFound(match["kind"], match["found"])
 

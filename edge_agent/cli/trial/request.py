@@ -16,7 +16,7 @@ FORMATS: dict[str, Literal["onnx", "tflite"]] = {".onnx": "onnx", ".tflite": "tf
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for.
+    """The options of a trial.
 
     Attributes:
         model: the float model file.
@@ -42,12 +42,12 @@ class Request:
 
     @property
     def format(self) -> Literal["onnx", "tflite"]:
-        """Of the model's file."""
+        """The format of the model's file."""
         return FORMATS[self.model.suffix.lower()]
 
     @property
     def written(self) -> Path:
-        """The manifest that the operator has in the end."""
+        """The manifest that the operator continues with."""
         return self.manifest or self.out
 
 
@@ -95,7 +95,7 @@ def _require_file(path: Path) -> None:
 
 
 def _nearest(path: Path) -> str:
-    """A clause that names what a mistyped path may have meant; empty where nothing there is named like it."""
+    """A clause with the path that a mistyped one may mean; empty if there is no similar name."""
     try:
         names = [one.name for one in path.absolute().parent.iterdir()]
     except OSError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge_agent.backends import ModelInfo
 
 SENSOR_WINDOWS = 300
-"""Windows of a sensor, where the command line says nothing: half of them decide."""
+"""Default number of windows of a sensor. Half of them are held out."""
 _MINUTE_S = 60.0
 
 
@@ -53,7 +53,7 @@ def from_files(place: Path, request: Request, plan: Plan, info: "ModelInfo", mos
 
 
 def from_sensor(request: Request, draft: Draft | None, plan: Plan, work: Path) -> tuple[Gathered, Plan]:
-    """Windows of a sensor, and the plan with what the sensor says of itself.
+    """Windows of a sensor, and the plan with the sensor's own facts.
 
     Raises:
         SourceError: it is not there, busy or silent.
@@ -95,7 +95,7 @@ def from_sensor(request: Request, draft: Draft | None, plan: Plan, work: Path) -
 
 
 def random_data(plan: Plan, info: "ModelInfo", count: int, work: Path) -> Path:
-    """Random rows that the model can be fed with; sizes that it leaves open are the plan's."""
+    """Random rows for the model. The plan gives the sizes that the model leaves open."""
     from edge_agent.worker.capture.random_rows import random_rows  # noqa: PLC0415  # numpy
 
     left_out = {one.name for one in plan.constants} | {state.input for state in plan.recipe.state}
@@ -114,7 +114,7 @@ def _check_feeds(plan: Plan, request: Request, channels: Sequence[str]) -> None:
 
 
 def _shape(contract: InputContract, channels: int) -> tuple[int, ...] | None:
-    """The shape of a row; None: not known, as it depends on the sensor."""
+    """The shape of a row; None if it depends on the sensor."""
     if contract.window is None or not (contract.channels or channels):
         return None
     try:

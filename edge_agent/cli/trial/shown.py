@@ -1,4 +1,4 @@
-"""What a person reads of a trial. Pure."""
+"""The printed report of a trial. Pure."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from edge_agent.jobs.result import MeasuredModel, Result
 _UNKNOWN = "-"
 _MIB, _KIB = 1024 * 1024, 1024
 _COPY = re.compile(r"\bmodel\.(?:onnx|tflite)\b")
-"""What the engine calls the copy that it works on."""
+"""The engine's name for its copy of the model."""
 _SEE_LAYERS, _LAYERS = "see layers", "edge-agent quantize --report PAGE.html shows the layers that lose most"
 _OPTIONS_OF_QUANTIZE = (" (--heldout)", " (--calibration)")
 
@@ -47,7 +47,7 @@ def guesses(stated: Sequence[Stated]) -> list[str]:
 
 
 def judged(result: Result, windows: int, model: str) -> list[str]:
-    """Float beside what is judged, and beside fp16 where that is only compared; and the verdict in a sentence."""
+    """A table of float, the judged model and compared fp16, and the verdict in a sentence."""
     lines = []
     target = result.judged
     if result.reference is not None and target is not None:
@@ -69,7 +69,7 @@ def judged(result: Result, windows: int, model: str) -> list[str]:
 
 
 def unjudged(reference: MeasuredModel | None, found: Sequence[Measured], why: str, model: str) -> list[str]:
-    """Float beside what each method makes of it, and that nothing says whether int8 still does what float did."""
+    """A table of float and each method's model, and a note that accuracy was not judged."""
     lines = []
     there = [one for one in found if one.record is not None]
     if reference is not None and there:
@@ -86,7 +86,7 @@ def unjudged(reference: MeasuredModel | None, found: Sequence[Measured], why: st
 
 
 def here(text: str, model: str) -> str:
-    """A sentence of the engine without options that only another command has, and with the operator's file name."""
+    """A sentence of the engine with this command's options and the operator's file name."""
     for option in _OPTIONS_OF_QUANTIZE:
         text = text.replace(option, "")
     return _COPY.sub(model, text)

@@ -1,4 +1,4 @@
-"""Rows that are kept in files as they are made, so that memory holds one of them, however many there are."""
+"""Stores rows in files as they are made, so that memory holds only one of them."""
 
 import tempfile
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class RowStore:
     """
 
     def __init__(self, folder: Path, dtypes: Mapping[str, np.dtype[Any]] = MappingProxyType({})) -> None:
-        """Begin without a row; the files lie in ``folder``. ``dtypes``: of inputs whose rows may differ in type."""
+        """Store files in ``folder``. ``dtypes``: types of inputs whose rows may differ in type."""
         self._folder = folder
         self._dtypes = dtypes
         self._columns: dict[str, _Column] = {}
@@ -58,12 +58,12 @@ class RowStore:
         self.count += 1
 
     def arrays(self) -> dict[str, Array]:
-        """Name → ``[rows, ...]``, mapped from its file; usable after the store is closed, too."""
+        """Name → ``[rows, ...]``, mapped from its file. The arrays outlive the store."""
         return {name: column.mapped(self.count) for name, column in self._columns.items()}
 
 
 def save_rows(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write an ``.npz`` as it is: what compressing saves is not worth its time. Raises ``LimitError`` (no_space)."""
+    """Write an uncompressed ``.npz``, because compression is not worth its time. Raises ``LimitError`` (no_space)."""
     named: dict[str, Any] = dict(arrays)  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
     try:
         np.savez(path, **named)
